@@ -1,0 +1,5 @@
+//! Passwords, tokens, and what may be reached from here.
+
+pub mod egress;
+pub mod password;
+pub mod token;

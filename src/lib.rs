@@ -1,0 +1,9 @@
+//! Citadel: a self-hosted backend for workflow automation, AI agents and code in many languages, built as an actor system.
+//! `ARCHITECTURE.md` is the map.
+
+pub mod auth;
+pub mod clock;
+pub mod model;
+pub mod nodes;
+pub mod runtimes;
+pub mod store;

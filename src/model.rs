@@ -1,0 +1,17 @@
+//! The pure part of Citadel: what a workflow is, what an execution is, and what happens next.
+//! No async, no I/O, no clock, no randomness: time, ids and chance come in as arguments.
+
+pub mod catalog;
+pub mod definition;
+pub mod duration;
+pub mod error;
+pub mod event;
+pub mod execution;
+pub mod graph;
+pub mod history;
+pub mod ids;
+pub mod item;
+pub mod limits;
+pub mod machine;
+pub mod problem;
+pub mod validation;

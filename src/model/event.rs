@@ -1,0 +1,130 @@
+//! What is journaled: everything that ever happened to one execution. The stored form never changes its meaning:
+//! recorded journals of each release fold to the same state for ever.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    error::NodeError,
+    execution::{ExecutionStatus, TriggerKind},
+    ids::ExecutionId,
+    item::{Item, Items, PortItems},
+};
+
+/// One event with the time at which it was applied. **Shape** in the journal: an array of these per row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Unix milliseconds, by the clock of the process that owned the execution.
+    pub at: u64,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Which attempt of which run of which node an event speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Attempt {
+    pub node: Arc<str>,
+    pub run: u32,
+    /// From 1 on.
+    pub attempt: u32,
+}
+
+/// An event of an execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The first event.
+    Created {
+        trigger: TriggerKind,
+        start_node: Arc<str>,
+        items: Items,
+        nesting: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<ExecutionId>,
+    },
+    /// An attempt of an effect is about to begin.
+    NodeStarted {
+        #[serde(flatten)]
+        attempt: Attempt,
+    },
+    /// Some items of an attempt are done and will not be done again.
+    NodeProgressed {
+        #[serde(flatten)]
+        attempt: Attempt,
+        /// Index of the input item, and what became of it.
+        done: Vec<(u32, Item)>,
+    },
+    NodeSucceeded {
+        #[serde(flatten)]
+        attempt: Attempt,
+        started_at: u64,
+        outputs: Vec<PortItems>,
+    },
+    NodeFailed {
+        #[serde(flatten)]
+        attempt: Attempt,
+        started_at: u64,
+        error: NodeError,
+        /// Uniform over `u64`, drawn by the shell: the jitter of the next delay.
+        chance: u64,
+    },
+    /// The delay before an attempt is over.
+    RetryDue {
+        #[serde(flatten)]
+        attempt: Attempt,
+    },
+    /// A node run waits for a time, for signals, or for both.
+    WaitStarted {
+        #[serde(flatten)]
+        attempt: Attempt,
+        started_at: u64,
+        wait: Wait,
+    },
+    /// The time of a wait has come.
+    WaitElapsed {
+        #[serde(flatten)]
+        attempt: Attempt,
+    },
+    SignalReceived {
+        name: String,
+        payload: Value,
+    },
+    CancelRequested {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The wall time of the execution is used up.
+    TimedOut,
+    Finished {
+        status: ExecutionStatus,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<ExecutionError>,
+    },
+}
+
+/// What a node run waits for. It ends when every signal has arrived or when the time has come.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Wait {
+    /// Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// Names of signals, each of which has to arrive once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<String>,
+    /// What the node type wants to know when the wait ends, and what the API shows of it (an approval's title and form).
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub state: Value,
+}
+
+/// Why an execution failed or was cancelled. **Shape**: `{ code, message, node_id? }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExecutionError {
+    pub code: String,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
+}

@@ -1,0 +1,32 @@
+//! Every limit of the engine, with its name and its unit. Reaching one is a clear failure, never a crash.
+
+/// Size of one workflow definition as JSON text.
+pub const DEFINITION_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Nodes of one workflow.
+pub const NODES_MAX: usize = 2_000;
+/// Edges of one workflow.
+pub const EDGES_MAX: usize = 10_000;
+/// Nesting of arrays and objects in a definition or an input.
+pub const JSON_DEPTH_MAX: usize = 100;
+/// Bytes of a start input or a webhook's JSON body.
+pub const INPUT_BYTES_MAX: usize = 1024 * 1024;
+/// Items that one node run may put out, over all ports.
+pub const ITEMS_MAX: usize = 100_000;
+/// Bytes that one node run may put out, as JSON.
+pub const OUTPUT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Node runs of one execution.
+pub const STEPS_MAX: u32 = 100_000;
+/// Iterations of one loop node, where the node does not set a smaller number.
+pub const LOOP_ITERATIONS_MAX: u32 = 10_000;
+/// Sub-workflows inside sub-workflows.
+pub const NESTING_MAX: u32 = 16;
+/// Effects that one execution may have in flight.
+pub const EFFECTS_IN_FLIGHT_MAX: usize = 64;
+/// Attempts of one node run.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// Longest wait of a timer or a signal, in milliseconds (ten years).
+pub const WAIT_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
+/// Wall time of one execution where the workflow sets none, in milliseconds (30 days).
+pub const EXECUTION_MS_DEFAULT: u64 = 30 * 24 * 3_600_000;
+/// Wall time of one attempt of an effect node where the node sets none, in milliseconds.
+pub const NODE_MS_DEFAULT: u64 = 5 * 60_000;

@@ -1,0 +1,6 @@
+//! Sandboxes: expressions and code. Bytes and JSON in, bytes and JSON out, under limits. Knows nothing of workflows' state.
+
+pub mod code;
+pub mod expression;
+pub mod javascript;
+pub mod scope;

@@ -1,0 +1,1 @@
+//! The contract of a code run. STUB FOR PARALLEL WORK

@@ -1,0 +1,213 @@
+//! Everything that outlives the process. One trait of semantic methods: each is one atomic operation, and no transaction
+//! crosses it. Backends: `sqlite` (embedded default), `postgres` (clusters), `memory` (the reference the others must agree with).
+//! The only SQL of the product besides the SQL node type is in this room.
+
+pub mod blobs;
+pub mod journal;
+pub mod memory;
+pub mod open;
+pub mod payload;
+pub mod postgres;
+pub mod sqlite;
+
+use async_trait::async_trait;
+
+pub use self::rows::*;
+use crate::model::ids::{ExecutionId, InboxId, NodeInstanceId, TokenId, UserId, WorkflowId, WorkspaceId};
+
+mod rows;
+
+/// Why a store operation failed, by what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The row breaks a constraint; a repetition would break it again.
+    #[error("a row conflicts with a stored one ({constraint})")]
+    Conflict { constraint: String },
+    /// The store cannot be reached or is overloaded; whether a write took effect is unknown.
+    #[error("the store is unavailable while {doing}")]
+    Unavailable {
+        doing: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A stored row cannot be read: it was damaged, or written by a newer release.
+    #[error("a stored {what} cannot be read")]
+    Corrupt {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The schema is newer than this binary.
+    #[error("the database's schema is at version {found}, this binary knows {known}: run the newer release")]
+    SchemaTooNew { found: i64, known: i64 },
+    /// The schema is older than this binary and migration is not allowed here.
+    #[error("the database's schema is at version {found}, this binary needs {known}: run `citadel db migrate`")]
+    SchemaTooOld { found: i64, known: i64 },
+    /// Another process has the embedded database open.
+    #[error("another process uses the database {path}")]
+    Locked { path: String },
+    /// The URL does not name a store.
+    #[error("`{url}` is no store: use sqlite://PATH, sqlite::memory: or postgres://...")]
+    InvalidUrl { url: String },
+}
+
+/// The result of store operations.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The store. Times are Unix milliseconds; leases run by the store's own clock.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The name for people: `sqlite`, `postgres`, `memory`.
+    fn kind(&self) -> &'static str;
+
+    /// Answers when the store can be read.
+    async fn ping(&self) -> Result<()>;
+
+    /// Closes every connection after the running statements.
+    async fn close(&self);
+
+    // ---- journal (one file: `journal.rs`) ----
+
+    /// Appends one journal row per request, with its creation and state changes, all in one commit.
+    /// Outcomes are in the order of `batch`; a batch has at most one request per execution.
+    ///
+    /// A request whose `(shard, epoch)` is not the stored one is [`AppendOutcome::Fenced`] and leaves no trace.
+    /// Errors: `Conflict` if any row breaks a constraint (nothing is written then: the caller splits the batch);
+    /// `Unavailable` if the outcome is unknown.
+    async fn append_batch(&self, batch: &[Append]) -> Result<Vec<AppendOutcome>>;
+
+    /// Creates one execution under an idempotency key, in its own commit.
+    /// A live key answers with the execution it made; an expired one is replaced.
+    async fn create_keyed(&self, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome>;
+
+    /// Journal rows from `from_seq` on, in order, at most `limit`.
+    async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>>;
+
+    /// The epoch under which the row `(execution, seq)` was written; `None` if there is no such row.
+    /// Settles a commit whose outcome is unknown.
+    async fn find_journal_epoch(&self, execution: ExecutionId, seq: u32) -> Result<Option<i64>>;
+
+    // ---- executions (`executions.rs`) ----
+
+    async fn find_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<Option<ExecutionRow>>;
+
+    /// The row of an execution, whatever its workspace: for its owner.
+    async fn get_execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>>;
+
+    /// Executions of a workspace, newest first (`created_at`, then `id`, both descending).
+    async fn list_executions(
+        &self,
+        workspace: WorkspaceId,
+        filter: &ExecutionFilter,
+        page: &PageRequest<ExecutionCursor>,
+    ) -> Result<Vec<ExecutionRow>>;
+
+    /// Queued and running executions of the shards with an id above `after`, by id: what an owner starts again.
+    async fn list_live(&self, shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Result<Vec<ExecutionId>>;
+
+    /// Waiting executions of the shards that are due at `until_ms` or before, soonest first.
+    async fn list_due(&self, shards: &[u16], until_ms: u64, limit: u32) -> Result<Vec<DueExecution>>;
+
+    /// Records that an execution is about to be resumed at `seq`, before it runs. Answers how often that has happened at this `seq`.
+    async fn record_activation(&self, id: ExecutionId, seq: u32) -> Result<u32>;
+
+    /// Deletes one finished execution with its journal. `false` if it is not there or not finished.
+    async fn delete_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<bool>;
+
+    /// Deletes at most `limit` finished executions whose `expires_at` is before `now_ms`, with their journals, and expired
+    /// idempotency keys. Answers how many executions went.
+    async fn prune(&self, now_ms: u64, limit: u32) -> Result<u64>;
+
+    // ---- inbox (`inbox.rs`) ----
+
+    /// Puts a signal or a cancel request in an execution's inbox.
+    async fn put_inbox(&self, row: &InboxRow) -> Result<PutInbox>;
+
+    /// What waits in an execution's inbox, oldest first, at most `limit`.
+    async fn list_inbox(&self, execution: ExecutionId, limit: u32) -> Result<Vec<InboxRow>>;
+
+    /// Executions of the shards with something in their inbox, with an id above `after`, by id.
+    async fn list_inbox_owners(&self, shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Result<Vec<ExecutionId>>;
+
+    // ---- shards (`shards.rs`) ----
+
+    /// Takes those of `shards` that are free, expired, or this owner's already; each taken one's epoch grows by one.
+    async fn take_shards(&self, owner: NodeInstanceId, shards: &[u16], lease_ms: u64) -> Result<Vec<ShardLease>>;
+
+    /// Extends every lease of the owner. Answers the shards it still has.
+    async fn renew_shards(&self, owner: NodeInstanceId, lease_ms: u64) -> Result<Vec<ShardLease>>;
+
+    /// Gives up every lease of the owner at once.
+    async fn release_shards(&self, owner: NodeInstanceId) -> Result<u64>;
+
+    // ---- workflows (`workflows.rs`) ----
+
+    /// Stores a new workflow with its version 1.
+    async fn insert_workflow(&self, workflow: &NewWorkflow) -> Result<WorkflowRow>;
+
+    /// Stores the next version, if the latest one is `expected_version`.
+    async fn update_workflow(
+        &self,
+        workspace: WorkspaceId,
+        id: WorkflowId,
+        expected_version: u32,
+        version: &NewVersion,
+    ) -> Result<UpdateWorkflow>;
+
+    async fn find_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<Option<WorkflowRow>>;
+
+    /// Workflows of a workspace, newest first.
+    async fn list_workflows(&self, workspace: WorkspaceId, page: &PageRequest<WorkflowCursor>) -> Result<Vec<WorkflowRow>>;
+
+    /// Deletes a workflow, its versions and hooks. Executions stay. `false` if it is not there.
+    async fn delete_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<bool>;
+
+    async fn find_workflow_version(&self, workspace: WorkspaceId, id: WorkflowId, version: u32) -> Result<Option<VersionRow>>;
+
+    /// Versions of a workflow, newest first, without their definitions.
+    async fn list_workflow_versions(
+        &self,
+        workspace: WorkspaceId,
+        id: WorkflowId,
+        below: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<VersionSummary>>;
+
+    /// Makes `version` the active one and publishes its hooks instead of the earlier ones.
+    async fn activate_workflow(
+        &self,
+        workspace: WorkspaceId,
+        id: WorkflowId,
+        version: u32,
+        hooks: &[NewHook],
+        now_ms: u64,
+    ) -> Result<Activation>;
+
+    /// Takes the workflow's hooks down. `false` if it is not there.
+    async fn deactivate_workflow(&self, workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> Result<bool>;
+
+    /// Every published hook, at most `limit`.
+    async fn list_hooks(&self, limit: u32) -> Result<Vec<HookRow>>;
+
+    // ---- accounts (`accounts.rs`) ----
+
+    /// Stores the first user. `false` if there is one already.
+    async fn insert_first_user(&self, user: &UserRow) -> Result<bool>;
+
+    async fn find_user_by_email(&self, email: &str) -> Result<Option<UserRow>>;
+
+    async fn find_user(&self, id: UserId) -> Result<Option<UserRow>>;
+
+    async fn insert_token(&self, token: &TokenRow) -> Result<()>;
+
+    /// The token whose secret has this SHA-256.
+    async fn find_token(&self, hash: &[u8; 32]) -> Result<Option<TokenRow>>;
+
+    /// Whether any token of this kind is stored.
+    async fn has_token(&self, kind: TokenKind) -> Result<bool>;
+
+    async fn delete_token(&self, id: TokenId) -> Result<bool>;
+
+    /// Takes a row out of an inbox that belongs to a finished execution.
+    async fn delete_inbox(&self, execution: ExecutionId, id: InboxId) -> Result<bool>;
+}

@@ -1,0 +1,372 @@
+//! The rows and requests that cross the `Store` trait. They are not DTOs: the HTTP layer has its own.
+
+use bytes::Bytes;
+
+use crate::model::{
+    execution::{ExecutionStatus, TriggerKind},
+    ids::{ExecutionId, InboxId, TokenId, UserId, WorkflowId, WorkspaceId},
+};
+
+/// A stored document: JSON bytes, perhaps compressed, perhaps in the blob store. Made by `payload::PayloadCodec`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    pub encoding: Encoding,
+    /// The document, or for [`Encoding::Blob`] the 32 bytes of its hash.
+    pub bytes: Bytes,
+}
+
+/// How a payload is kept. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Raw,
+    Zstd,
+    /// Zstandard, in the blob store.
+    Blob,
+}
+
+impl Encoding {
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::Raw => 0,
+            Self::Zstd => 1,
+            Self::Blob => 2,
+        }
+    }
+
+    pub fn from_code(code: i16) -> Option<Self> {
+        [Self::Raw, Self::Zstd, Self::Blob].into_iter().find(|encoding| encoding.code() == code)
+    }
+}
+
+/// One request to the journal: what one execution commits at once.
+#[derive(Debug, Clone)]
+pub struct Append {
+    pub execution: ExecutionId,
+    /// The epoch under which the sender owns `execution.shard()`.
+    pub epoch: i64,
+    /// Unix milliseconds of the execution's creation: says which day's partition its journal is in.
+    pub created_at: u64,
+    pub entry: JournalRow,
+    /// Set by the first append only.
+    pub create: Option<NewExecution>,
+    /// How the state row changes; `None` leaves it. With `create` it is the row's first state.
+    pub state: Option<StateChange>,
+    /// Inbox rows that this append has used up.
+    pub consumed: Vec<InboxId>,
+    /// A message to another execution, put in its inbox in the same commit (a child that tells its parent).
+    pub notify: Option<InboxRow>,
+}
+
+/// One row of a journal: some events, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRow {
+    /// Number of the row's first event; the rows of an execution have no gaps and no overlaps.
+    pub seq: u32,
+    /// Number of events in the row, at least 1.
+    pub count: u32,
+    pub epoch: i64,
+    /// Unix milliseconds.
+    pub at: u64,
+    pub body: Payload,
+}
+
+/// What became of an [`Append`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendOutcome {
+    Committed,
+    /// The shard has another owner or epoch: nothing was written, and the sender owns the execution no more.
+    Fenced,
+}
+
+/// The unchanging part of an execution's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewExecution {
+    pub workspace: WorkspaceId,
+    pub workflow: WorkflowId,
+    pub version: u32,
+    pub trigger: TriggerKind,
+    pub parent: Option<ExecutionId>,
+    pub retry_of: Option<ExecutionId>,
+    pub business_key: Option<String>,
+}
+
+/// The changing part of an execution's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    pub status: ExecutionStatus,
+    /// When a waiting execution is due.
+    pub wake_at: Option<u64>,
+    pub finished_at: Option<u64>,
+    pub error_code: Option<String>,
+    /// When a finished execution may be deleted.
+    pub expires_at: Option<u64>,
+}
+
+/// An execution's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutionRow {
+    pub id: ExecutionId,
+    pub new: NewExecution,
+    pub state: StateChange,
+    pub created_at: u64,
+}
+
+/// The key that makes a repeated start answer with the first one's execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    pub workspace: WorkspaceId,
+    /// What the key is for, so that two endpoints do not share keys.
+    pub scope: String,
+    pub key: String,
+    /// SHA-256 of the request.
+    pub request_hash: [u8; 32],
+    pub now_ms: u64,
+    pub expires_at: u64,
+}
+
+/// What became of a keyed creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyedOutcome {
+    Created,
+    /// The key is taken; nothing was written.
+    Exists {
+        execution: ExecutionId,
+        request_hash: [u8; 32],
+    },
+    /// As [`AppendOutcome::Fenced`].
+    Fenced,
+}
+
+/// Which executions a list shows. Every field narrows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecutionFilter {
+    pub workflow: Option<WorkflowId>,
+    pub status: Option<ExecutionStatus>,
+    pub trigger: Option<TriggerKind>,
+    pub created_from: Option<u64>,
+    pub created_until: Option<u64>,
+    pub error_code: Option<String>,
+    pub retry_of: Option<ExecutionId>,
+}
+
+/// A page of a list: what comes after `after`, at most `limit` rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest<C> {
+    pub after: Option<C>,
+    pub limit: u32,
+}
+
+/// The place of a row in the list of executions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutionCursor {
+    pub created_at: u64,
+    pub id: ExecutionId,
+}
+
+/// The place of a row in the list of workflows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkflowCursor {
+    pub created_at: u64,
+    pub id: WorkflowId,
+}
+
+/// A waiting execution and when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueExecution {
+    pub id: ExecutionId,
+    pub wake_at: u64,
+}
+
+/// A message that waits for an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxRow {
+    pub id: InboxId,
+    pub execution: ExecutionId,
+    pub kind: InboxKind,
+    /// The signal's name; empty for a cancel request.
+    pub name: String,
+    /// A second row with the same execution, name and key is dropped.
+    pub dedupe_key: Option<String>,
+    pub body: Payload,
+    pub at: u64,
+}
+
+/// What a message asks for. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InboxKind {
+    Signal,
+    Cancel,
+}
+
+impl InboxKind {
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::Signal => 0,
+            Self::Cancel => 1,
+        }
+    }
+
+    pub fn from_code(code: i16) -> Option<Self> {
+        [Self::Signal, Self::Cancel].into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutInbox {
+    Stored,
+    /// There is one with the same `dedupe_key` already.
+    Duplicate,
+    /// The execution does not exist.
+    NoExecution,
+    /// The execution has finished.
+    Finished,
+    /// Its inbox holds [`INBOX_ROWS_MAX`] rows.
+    Full,
+}
+
+/// Messages that may wait for one execution.
+pub const INBOX_ROWS_MAX: u32 = 1_000;
+
+/// A shard that an owner holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShardLease {
+    pub shard: u16,
+    pub epoch: i64,
+}
+
+/// A workflow to store, with its first version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewWorkflow {
+    pub id: WorkflowId,
+    pub workspace: WorkspaceId,
+    pub version: NewVersion,
+}
+
+/// A version to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewVersion {
+    pub name: String,
+    /// The definition as JSON text.
+    pub definition: Bytes,
+    pub created_at: u64,
+}
+
+/// A workflow's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowRow {
+    pub id: WorkflowId,
+    pub workspace: WorkspaceId,
+    /// The name of the latest version.
+    pub name: String,
+    pub latest_version: u32,
+    pub active_version: Option<u32>,
+    pub created_at: u64,
+    pub updated_at: u64,
+}
+
+/// One immutable version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRow {
+    pub workflow: WorkflowId,
+    pub version: u32,
+    pub definition: Bytes,
+    pub created_at: u64,
+}
+
+/// A version without its definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionSummary {
+    pub version: u32,
+    pub created_at: u64,
+}
+
+/// What became of an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpdateWorkflow {
+    Updated(WorkflowRow),
+    /// The latest version is another one.
+    Stale {
+        latest_version: u32,
+    },
+    NotFound,
+}
+
+/// A webhook to publish. Paths are unique per method over the whole server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHook {
+    /// Without a leading slash; segments `:name` match anything.
+    pub path: String,
+    /// Upper case, or `ANY`.
+    pub method: String,
+    pub node: String,
+}
+
+/// A published webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookRow {
+    pub workspace: WorkspaceId,
+    pub workflow: WorkflowId,
+    pub version: u32,
+    pub hook: NewHook,
+}
+
+/// What became of an activation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Activation {
+    Activated(WorkflowRow),
+    NotFound,
+    /// Another workflow has published this hook.
+    HookTaken {
+        hook: NewHook,
+        workflow: WorkflowId,
+    },
+}
+
+/// A person's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRow {
+    pub id: UserId,
+    pub workspace: WorkspaceId,
+    /// In lower case.
+    pub email: String,
+    /// A PHC string (argon2id).
+    pub password_hash: String,
+    pub created_at: u64,
+}
+
+/// A token's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    pub id: TokenId,
+    pub workspace: WorkspaceId,
+    pub kind: TokenKind,
+    pub user: Option<UserId>,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    pub created_at: u64,
+    pub expires_at: Option<u64>,
+}
+
+/// What a token is good for. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// The key that the first start prints.
+    Owner,
+    Access,
+    Refresh,
+}
+
+impl TokenKind {
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::Owner => 0,
+            Self::Access => 1,
+            Self::Refresh => 2,
+        }
+    }
+
+    pub fn from_code(code: i16) -> Option<Self> {
+        [Self::Owner, Self::Access, Self::Refresh].into_iter().find(|kind| kind.code() == code)
+    }
+}
