@@ -11,7 +11,12 @@ use serde_json::Value;
 
 use self::context::{EffectContext, NodeContext};
 use crate::model::{
-    catalog::NodeShape, definition::NodeDefinition, error::NodeError, event::Wait, item::PortItems, problem::Problem,
+    catalog::NodeShape,
+    definition::NodeDefinition,
+    error::NodeError,
+    event::{Response, Wait},
+    item::PortItems,
+    problem::Problem,
 };
 
 /// A node type. Registered once in [`registry`].
@@ -57,6 +62,8 @@ pub enum Runner {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     Done(Vec<PortItems>),
+    /// As `Done`, with an answer for whoever started the execution and waits.
+    Respond(Vec<PortItems>, Response),
     /// The run goes on when the wait is over: see `resume`.
     Wait(Wait),
 }

@@ -1,7 +1,7 @@
 //! What is journaled: everything that ever happened to one execution. The stored form never changes its meaning:
 //! recorded journals of each release fold to the same state for ever.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,6 +61,9 @@ pub enum Event {
         attempt: Attempt,
         started_at: u64,
         outputs: Vec<PortItems>,
+        /// What the node answers to whoever started the execution and waits (a `respond` node).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        response: Option<Response>,
     },
     NodeFailed {
         #[serde(flatten)]
@@ -102,6 +105,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<ExecutionError>,
     },
+}
+
+/// An answer to an HTTP caller.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    pub status: u16,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// A string is sent as it is (text/plain unless a header says otherwise), anything else as JSON.
+    pub body: Value,
 }
 
 /// What a node run waits for. It ends when every signal has arrived or when the time has come.
