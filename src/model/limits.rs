@@ -8,6 +8,16 @@ pub const NODES_MAX: usize = 2_000;
 pub const EDGES_MAX: usize = 10_000;
 /// Nesting of arrays and objects in a definition or an input.
 pub const JSON_DEPTH_MAX: usize = 100;
+/// Characters of a node's id.
+pub const NODE_ID_CHARS_MAX: usize = 64;
+/// Characters of a name: of a workflow, a node, a port, a tag, a credential.
+pub const NAME_CHARS_MAX: usize = 200;
+/// Characters of a text for people: a description, a note.
+pub const PROSE_CHARS_MAX: usize = 20_000;
+/// Tags of one workflow.
+pub const TAGS_MAX: usize = 50;
+/// Problems reported of one document; mending these shows the rest.
+pub const PROBLEMS_MAX: usize = 100;
 /// Bytes of a start input or a webhook's JSON body.
 pub const INPUT_BYTES_MAX: usize = 1024 * 1024;
 /// Items that one node run may put out, over all ports.

@@ -2,6 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::PROBLEMS_MAX;
+
+/// Candidates that a suggestion looks at and may list: enough for the fields of any object of a definition.
+const SUGGESTIONS_MAX: usize = 32;
+/// Characters of a word from outside that a sentence shows; longer ones are not compared either.
+const WORD_CHARS_MAX: usize = 64;
+
 /// A problem of a definition or a request body. **Shape**: `{ pointer, code, detail }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -25,6 +32,56 @@ impl Problem {
     }
 }
 
+/// Collects the problems of one document, up to [`PROBLEMS_MAX`]: a hostile document must not make a huge answer.
+#[derive(Debug, Default)]
+pub struct Problems {
+    found: Vec<Problem>,
+}
+
+impl Problems {
+    /// Adds a problem, unless there are enough already.
+    pub fn report(&mut self, pointer: impl Into<String>, code: &str, detail: impl Into<String>) {
+        self.push(Problem::new(pointer, code, detail));
+    }
+
+    /// Adds a problem that was found elsewhere, unless there are enough already.
+    pub fn push(&mut self, problem: Problem) {
+        if self.found.len() < PROBLEMS_MAX {
+            self.found.push(problem);
+        }
+    }
+
+    /// `value` if nothing was found.
+    ///
+    /// Errors: every problem, in the order of their discovery.
+    pub fn or<T>(self, value: T) -> Result<T, Vec<Problem>> {
+        if self.found.is_empty() { Ok(value) } else { Err(self.found) }
+    }
+
+    /// Every problem, in the order of their discovery.
+    pub fn into_found(self) -> Vec<Problem> {
+        self.found
+    }
+}
+
+/// The end of a sentence about an unknown `word`: what was probably meant, or else what there is.
+pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let candidates: Vec<&str> = candidates.into_iter().take(SUGGESTIONS_MAX).collect();
+    match did_you_mean(word, candidates.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if candidates.is_empty() => "there are none".to_owned(),
+        None => format!("there are `{}`", candidates.join("`, `")),
+    }
+}
+
+/// The first characters of a text from outside, fit for a sentence of a problem.
+pub fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(WORD_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Escapes one segment of a JSON pointer.
 pub fn pointer_segment(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
@@ -32,6 +89,9 @@ pub fn pointer_segment(key: &str) -> String {
 
 /// The candidate that `word` was probably meant to be: at most two edits and a third of the word away.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > WORD_CHARS_MAX * 4 {
+        return None;
+    }
     let limit = 2.min(word.chars().count().div_ceil(3));
     candidates
         .into_iter()
@@ -60,6 +120,30 @@ fn edit_distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keeps_no_more_problems_than_the_limit() {
+        let mut problems = Problems::default();
+        for n in 0..PROBLEMS_MAX + 5 {
+            problems.report(format!("/{n}"), "code", "detail");
+        }
+        assert_eq!(problems.or(()).unwrap_err().len(), PROBLEMS_MAX);
+        assert_eq!(Problems::default().or(7), Ok(7));
+    }
+
+    #[test]
+    fn says_what_there_is_where_nothing_is_near() {
+        assert_eq!(suggestion("mian", ["main", "error"]), "did you mean `main`?");
+        assert_eq!(suggestion("yes", ["true", "false"]), "there are `true`, `false`");
+        assert_eq!(suggestion("yes", []), "there are none");
+        assert_eq!(suggestion(&"x".repeat(100_000), ["true"]), "there are `true`");
+    }
+
+    #[test]
+    fn shows_the_beginning_of_a_long_word() {
+        assert_eq!(excerpt("short"), "short");
+        assert_eq!(excerpt(&"ä".repeat(65)), format!("{}...", "ä".repeat(64)));
+    }
 
     #[test]
     fn suggests_the_nearest_name_only() {
