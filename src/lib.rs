@@ -3,7 +3,9 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod model;
 pub mod nodes;
 pub mod runtimes;
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,280 @@
+//! Every setting of a server: names, defaults, units. [`load`] is the only place that reads the process's environment.
+//! Layers, later wins: built-in defaults < `/etc/citadel/citadel.toml` < `--config` files < environment < flags.
+
+mod keys;
+mod layers;
+mod secret;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    layers::{ConfigError, Flags, Sources, UnknownSetting, load, load_from},
+    secret::Secret,
+};
+use crate::model::duration::DurationMs;
+
+/// All settings. **Shape**: a TOML document with one table per field; `CITADEL__SECTION__KEY` in the environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Where the server keeps its files: the embedded database, blobs, keys.
+    pub data_dir: PathBuf,
+    pub http: HttpConfig,
+    pub store: StoreConfig,
+    pub node: NodeConfig,
+    pub admin: AdminConfig,
+    pub egress: EgressConfig,
+    pub files: FilesConfig,
+    pub limits: LimitsConfig,
+    pub retention: RetentionConfig,
+    pub log: LogConfig,
+    pub env: EnvConfig,
+    pub drain: DrainConfig,
+    /// Credentials that the operator defines, by name: any name, any fields.
+    pub credentials: BTreeMap<String, CredentialConfig>,
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpConfig {
+    /// Address and port.
+    pub listen: String,
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoreConfig {
+    /// `sqlite://PATH` or `postgres://...`; unset: a SQLite file in the data directory. Secret, since it may hold a password.
+    pub url: Option<Secret>,
+    pub migrate: Migrate,
+}
+
+/// What a start does about a schema that is older than the binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Migrate {
+    /// Migrates it.
+    #[default]
+    Auto,
+    /// Refuses to start.
+    Check,
+    /// Does not look at it.
+    Off,
+}
+
+/// This process among its peers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeConfig {
+    pub name: String,
+    pub roles: Vec<Role>,
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Serves HTTP.
+    Api,
+    /// Runs executions.
+    Worker,
+    /// Starts executions by the time.
+    Scheduler,
+}
+
+/// The first owner, where the first start is unattended. Both or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AdminConfig {
+    pub email: Option<String>,
+    pub password: Option<Secret>,
+}
+
+/// What workflows may reach, beside public addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EgressConfig {
+    /// Networks (`10.0.5.0/24`), addresses and host names (`*.corp.example`) that are allowed although they are private.
+    pub allow: Vec<String>,
+    /// Networks, addresses and host names that are never allowed.
+    pub deny: Vec<String>,
+}
+
+/// Files that workflows may use.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FilesConfig {
+    /// The directory of the file nodes; unset switches them off.
+    pub root: Option<PathBuf>,
+}
+
+/// Limits of this process. Limits of single workflows are in `model::limits`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitsConfig {
+    /// Whether rates are limited (logins, requests); sizes always are.
+    pub enabled: bool,
+    /// Executions that may be in memory at once.
+    pub executions_live_max: usize,
+    /// Effects that may wait for sockets and files at once.
+    pub io_slots: usize,
+    /// Sandboxes that may compute at once; unset: one per core.
+    pub wasm_slots: Option<usize>,
+    /// Requests that may wait for the journal's next commit.
+    pub lane_depth_max: usize,
+    /// Bytes that may wait for the journal's next commit.
+    pub lane_bytes_max: usize,
+    /// Connections that the HTTP server keeps open; more wait in the operating system's queue.
+    pub http_connections_max: usize,
+}
+
+/// How long finished executions are kept where the workflow does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RetentionConfig {
+    pub success: DurationMs,
+    pub failure: DurationMs,
+}
+
+/// What is logged on standard error, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogConfig {
+    pub format: LogFormat,
+    /// In the manner of `RUST_LOG`: `info,citadel=debug`.
+    pub filter: String,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Pretty on a terminal, else JSON.
+    #[default]
+    Auto,
+    Pretty,
+    Compact,
+    Json,
+}
+
+/// What workflows see as `$env`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EnvConfig {
+    /// Names of environment variables.
+    pub allow: Vec<String>,
+    /// The allowed variables that are set; filled in by [`load`].
+    #[serde(skip)]
+    pub visible: BTreeMap<String, String>,
+}
+
+/// How a server stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DrainConfig {
+    /// How long a server that reports itself as not ready keeps serving, so that balancers notice.
+    pub readiness_grace: DurationMs,
+    /// How long the rest may take; after it the process exits with what it has.
+    pub timeout: DurationMs,
+}
+
+/// One credential: its type and its fields, all of which are treated as secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialConfig {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(flatten)]
+    pub fields: BTreeMap<String, Secret>,
+}
+
+impl Config {
+    /// The store's URL: the set one, or a SQLite file in the data directory.
+    pub fn store_url(&self) -> String {
+        match &self.store.url {
+            Some(url) => url.expose().to_owned(),
+            None => sqlite_url(&self.data_dir),
+        }
+    }
+
+    /// Sets the directory and puts the embedded database into it, whatever the settings said.
+    pub fn use_throwaway_directory(&mut self, directory: &Path) {
+        self.store.url = Some(Secret::new(sqlite_url(directory)));
+        self.data_dir = directory.to_owned();
+    }
+}
+
+/// The URL of the embedded database of a data directory.
+fn sqlite_url(directory: &Path) -> String {
+    format!("sqlite://{}", directory.join("citadel.db").display())
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./data"),
+            http: HttpConfig::default(),
+            store: StoreConfig::default(),
+            node: NodeConfig::default(),
+            admin: AdminConfig::default(),
+            egress: EgressConfig::default(),
+            files: FilesConfig::default(),
+            limits: LimitsConfig::default(),
+            retention: RetentionConfig::default(),
+            log: LogConfig::default(),
+            env: EnvConfig::default(),
+            drain: DrainConfig::default(),
+            credentials: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8080".to_owned() }
+    }
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self { name: "node-1".to_owned(), roles: vec![Role::Api, Role::Worker, Role::Scheduler] }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            executions_live_max: 10_000,
+            io_slots: 256,
+            wasm_slots: None,
+            lane_depth_max: 20_000,
+            lane_bytes_max: 256 * 1024 * 1024,
+            http_connections_max: 10_000,
+        }
+    }
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { success: DurationMs(7 * 86_400_000), failure: DurationMs(30 * 86_400_000) }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info".to_owned() }
+    }
+}
+
+impl Default for DrainConfig {
+    fn default() -> Self {
+        Self { readiness_grace: DurationMs(5_000), timeout: DurationMs(60_000) }
+    }
+}

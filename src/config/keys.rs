@@ -1,0 +1,110 @@
+//! Knows which settings there are: read off the defaults, so that this list and the structs cannot drift apart.
+
+use serde_json::{Map, Value};
+
+use super::Config;
+use crate::model::problem::did_you_mean;
+
+/// The table whose keys are free: credential names and their fields.
+const OPEN_TABLE: &str = "credentials";
+
+/// Settings that may also be given as a file: `CITADEL__ADMIN__PASSWORD_FILE`. Fields of credentials may, too.
+const SECRETS: [&str; 2] = ["admin.password", "store.url"];
+
+/// What a dotted name stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A setting with one value.
+    Scalar,
+    /// A setting with a list.
+    List,
+    /// A table of settings.
+    Table,
+}
+
+/// Every known setting, as the tree of the defaults.
+pub(super) struct KnownKeys {
+    tree: Map<String, Value>,
+}
+
+impl KnownKeys {
+    pub(super) fn new() -> Self {
+        let defaults = serde_json::to_value(Config::default()).expect("settings are plain data");
+        match defaults {
+            Value::Object(tree) => Self { tree },
+            _ => unreachable!("a struct is an object"),
+        }
+    }
+
+    /// What `key` (`http.listen`) is.
+    ///
+    /// Errors: the known name that was probably meant, if there is one.
+    pub(super) fn find(&self, key: &str) -> Result<Kind, Option<String>> {
+        let (section, rest) = key.split_once('.').unwrap_or((key, ""));
+        if section == OPEN_TABLE {
+            return Ok(if rest.contains('.') { Kind::Scalar } else { Kind::Table });
+        }
+        let found = match rest {
+            "" => self.tree.get(section),
+            _ => self.tree.get(section).and_then(|table| table.get(rest)),
+        };
+        match found {
+            Some(Value::Array(_)) => Ok(Kind::List),
+            Some(Value::Object(_)) => Ok(Kind::Table),
+            Some(_) => Ok(Kind::Scalar),
+            None => Err(did_you_mean(key, self.names().iter().map(String::as_str)).map(str::to_owned)),
+        }
+    }
+
+    /// Whether the value of `key` may be read from a file that the environment names.
+    pub(super) fn is_secret(key: &str) -> bool {
+        SECRETS.contains(&key) || key.split('.').count() == 3 && key.starts_with(OPEN_TABLE)
+    }
+
+    /// The names of all settings, with dots.
+    fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (section, value) in &self.tree {
+            match value {
+                Value::Object(table) => names.extend(table.keys().map(|key| format!("{section}.{key}"))),
+                _ => names.push(section.clone()),
+            }
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(key: &str, expected: Result<Kind, Option<&str>>) {
+        assert_eq!(KnownKeys::new().find(key), expected.map_err(|hint| hint.map(str::to_owned)), "{key}");
+    }
+
+    #[test]
+    fn knows_every_setting_of_the_structs() {
+        check("data_dir", Ok(Kind::Scalar));
+        check("http.listen", Ok(Kind::Scalar));
+        check("files.root", Ok(Kind::Scalar));
+        check("egress.allow", Ok(Kind::List));
+        check("limits", Ok(Kind::Table));
+        check("credentials.alerting.token", Ok(Kind::Scalar));
+    }
+
+    #[test]
+    fn suggests_the_nearest_name() {
+        check("http.listn", Err(Some("http.listen")));
+        check("retention.succes", Err(Some("retention.success")));
+        check("frobnicate", Err(None));
+        check("http.listen.deeper", Err(None));
+    }
+
+    #[test]
+    fn reads_files_for_secrets_only() {
+        assert!(KnownKeys::is_secret("admin.password"));
+        assert!(KnownKeys::is_secret("credentials.alerting.token"));
+        assert!(!KnownKeys::is_secret("http.listen"));
+    }
+}
