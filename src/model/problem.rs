@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::PROBLEMS_MAX;
 
-/// Candidates that a suggestion looks at and may list: enough for the fields of any object of a definition.
-const SUGGESTIONS_MAX: usize = 32;
+/// Candidates that a suggestion compares.
+const CANDIDATES_MAX: usize = 256;
+/// Candidates that a suggestion lists where none is near.
+const LISTED_MAX: usize = 16;
 /// Characters of a word from outside that a sentence shows; longer ones are not compared either.
 const WORD_CHARS_MAX: usize = 64;
 
@@ -46,9 +48,14 @@ impl Problems {
 
     /// Adds a problem that was found elsewhere, unless there are enough already.
     pub fn push(&mut self, problem: Problem) {
-        if self.found.len() < PROBLEMS_MAX {
+        if !self.is_full() {
             self.found.push(problem);
         }
+    }
+
+    /// Whether nothing more is kept, and looking on is of no use.
+    pub fn is_full(&self) -> bool {
+        self.found.len() >= PROBLEMS_MAX
     }
 
     /// `value` if nothing was found.
@@ -66,11 +73,14 @@ impl Problems {
 
 /// The end of a sentence about an unknown `word`: what was probably meant, or else what there is.
 pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    let candidates: Vec<&str> = candidates.into_iter().take(SUGGESTIONS_MAX).collect();
-    match did_you_mean(word, candidates.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None if candidates.is_empty() => "there are none".to_owned(),
-        None => format!("there are `{}`", candidates.join("`, `")),
+    let candidates: Vec<&str> = candidates.into_iter().take(CANDIDATES_MAX).collect();
+    if let Some(meant) = did_you_mean(word, candidates.iter().copied()) {
+        return format!("did you mean `{meant}`?");
+    }
+    match candidates.len() {
+        0 => "there are none".to_owned(),
+        1..=LISTED_MAX => format!("there are `{}`", candidates.join("`, `")),
+        more => format!("there are `{}` and {} more", candidates[..LISTED_MAX].join("`, `"), more - LISTED_MAX),
     }
 }
 
@@ -136,6 +146,7 @@ mod tests {
         assert_eq!(suggestion("mian", ["main", "error"]), "did you mean `main`?");
         assert_eq!(suggestion("yes", ["true", "false"]), "there are `true`, `false`");
         assert_eq!(suggestion("yes", []), "there are none");
+        assert_eq!(suggestion("yes", ["x"; 18]), format!("there are `{}` and 2 more", ["x"; 16].join("`, `")));
         assert_eq!(suggestion(&"x".repeat(100_000), ["true"]), "there are `true`");
     }
 
