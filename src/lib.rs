@@ -1,6 +1,7 @@
 //! Citadel: a self-hosted backend for workflow automation, AI agents and code in many languages, built as an actor system.
 //! `ARCHITECTURE.md` is the map.
 
+pub mod actors;
 pub mod auth;
 pub mod clock;
 pub mod config;

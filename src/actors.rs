@@ -1,0 +1,5 @@
+//! The actors, one per file, and the services over the store that HTTP and the command line call. Parents supervise; handles
+//! are the only way in.
+
+pub mod accounts;
+pub mod credentials;

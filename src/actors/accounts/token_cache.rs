@@ -1,0 +1,81 @@
+//! Remembers for a moment whose token it was, so that a busy client does not cost a look at the store per request.
+
+use std::{collections::HashMap, sync::RwLock};
+
+use super::Caller;
+
+/// How long a token is believed without a look at the store: the delay of a revocation on another node.
+const BELIEVED_MS: u64 = 5_000;
+/// Tokens that are remembered. When there are more, all are forgotten: that costs one look per token.
+const ENTRIES_MAX: usize = 10_000;
+
+/// Callers by the SHA-256 of their tokens.
+#[derive(Default)]
+pub(super) struct TokenCache {
+    callers: RwLock<HashMap<[u8; 32], Believed>>,
+}
+
+/// A caller, and until when to believe it.
+struct Believed {
+    caller: Caller,
+    until_ms: u64,
+}
+
+impl TokenCache {
+    /// The caller, if it was looked up a moment ago.
+    pub(super) fn get(&self, hash: &[u8; 32], now_ms: u64) -> Option<Caller> {
+        let callers = self.callers.read().expect("nothing panics under this lock");
+        callers.get(hash).filter(|believed| now_ms < believed.until_ms).map(|believed| believed.caller)
+    }
+
+    /// Remembers a caller, never beyond the expiry of its token.
+    pub(super) fn put(&self, hash: [u8; 32], caller: Caller, expires_at: Option<u64>, now_ms: u64) {
+        let until_ms = (now_ms + BELIEVED_MS).min(expires_at.unwrap_or(u64::MAX));
+        let mut callers = self.callers.write().expect("nothing panics under this lock");
+        if callers.len() >= ENTRIES_MAX {
+            callers.clear();
+        }
+        callers.insert(hash, Believed { caller, until_ms });
+    }
+
+    /// Forgets a token that was revoked here.
+    pub(super) fn forget(&self, hash: &[u8; 32]) {
+        self.callers.write().expect("nothing panics under this lock").remove(hash);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::ids::{TokenId, WorkspaceId};
+
+    fn caller() -> Caller {
+        Caller { workspace: WorkspaceId::DEFAULT, user: None, token: TokenId::from_uuid(Uuid::from_u128(1)) }
+    }
+
+    #[test]
+    fn believes_for_a_moment_and_never_past_the_expiry() {
+        let cache = TokenCache::default();
+        cache.put([1; 32], caller(), None, 1_000);
+        cache.put([2; 32], caller(), Some(1_500), 1_000);
+        assert!(cache.get(&[1; 32], 1_000 + BELIEVED_MS - 1).is_some());
+        assert!(cache.get(&[1; 32], 1_000 + BELIEVED_MS).is_none());
+        assert!(cache.get(&[2; 32], 1_500).is_none());
+    }
+
+    #[test]
+    fn forgets_what_is_revoked_and_stays_bounded() {
+        let cache = TokenCache::default();
+        cache.put([1; 32], caller(), None, 0);
+        cache.forget(&[1; 32]);
+        assert!(cache.get(&[1; 32], 0).is_none());
+        for n in 0..=u16::try_from(ENTRIES_MAX).unwrap() {
+            let mut hash = [0; 32];
+            hash[..2].copy_from_slice(&n.to_le_bytes());
+            cache.put(hash, caller(), None, 0);
+        }
+        assert!(cache.callers.read().unwrap().len() <= ENTRIES_MAX);
+    }
+}
