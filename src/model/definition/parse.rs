@@ -16,6 +16,9 @@ use crate::model::{
     problem::{Problem, Problems},
 };
 
+/// The JSON Schema (2020-12) of what is read here, for editors and programs; the API publishes it.
+pub const WORKFLOW_SCHEMA: &str = include_str!("../workflow.schema.json");
+
 /// Reads a definition from JSON text.
 ///
 /// Errors: every problem of the form. `invalid_json` (with line and column), `too_large` and `too_deep` stand alone.
