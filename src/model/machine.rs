@@ -1,1 +1,388 @@
-//! STUB
+//! Decides what one execution does next. What happened comes in as an [`Event`], work goes out as [`Effect`]s.
+//!
+//! The machine is total and deterministic: the same events give the same state, so recovery is a replay of the journal.
+//! An event of an attempt that is over has no effects. Called by the execution actor only; it never waits.
+
+mod flow;
+mod outcome;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use super::{
+    catalog::EffectClass,
+    definition::AfterCrash,
+    error::{NodeError, codes},
+    event::{Attempt, Event, ExecutionError, Wait},
+    execution::ExecutionStatus,
+    graph::Graph,
+    item::{Input, Item, Outputs, RunOutput},
+    limits,
+};
+
+/// What the shell has to do, after everything before it is committed where it leaves the process.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Run one attempt and report `NodeSucceeded`, `NodeFailed` or `WaitStarted`.
+    Run(Attempt),
+    /// The wait of this attempt is over: resume it and report as for `Run`.
+    Resume { attempt: Attempt, wait_state: Value, signals: Vec<(String, Value)>, timed_out: bool },
+    /// Stop an attempt that may be in flight; its result no longer matters.
+    Abort(Attempt),
+    /// Record `Finished` with this outcome.
+    Finish { status: ExecutionStatus, error: Option<ExecutionError> },
+}
+
+/// The state of one execution.
+#[derive(Debug)]
+pub struct Machine {
+    graph: Arc<Graph>,
+    created_at: u64,
+    nesting: u32,
+    /// Node runs that have not ended, by node position and run index.
+    runs: BTreeMap<(usize, u32), Run>,
+    nodes: Vec<NodeState>,
+    outputs: Outputs,
+    /// The node that put something out last.
+    last_node: Option<usize>,
+    /// Everything that was put out, for a history; a live execution keeps the latest outputs only.
+    trace: Option<Vec<(usize, RunOutput)>>,
+    /// Node runs begun so far.
+    steps: u32,
+    /// Runs that wait for a place among the effects in flight.
+    queue: VecDeque<(usize, u32)>,
+    in_flight: usize,
+    end: End,
+}
+
+/// A node run that has not ended.
+#[derive(Debug)]
+pub struct Run {
+    pub attempt: u32,
+    pub inputs: Vec<Input>,
+    /// Items that are done already, by the index of the input item.
+    pub done: BTreeMap<u32, Item>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Queued,
+    /// Handed out; `recorded` once a start record is in the journal.
+    Running {
+        recorded: bool,
+    },
+    /// Waits for its next attempt.
+    Retrying {
+        due_at: u64,
+    },
+    Waiting {
+        wait: Wait,
+        received: Vec<(String, Value)>,
+    },
+    Resuming {
+        wait_state: Value,
+        received: Vec<(String, Value)>,
+        timed_out: bool,
+    },
+}
+
+#[derive(Debug, Default)]
+struct NodeState {
+    runs_begun: u32,
+    /// Runs of this node that have not ended.
+    active: u32,
+    /// A merge's tokens by incoming edge.
+    tokens: Vec<VecDeque<Input>>,
+    session: Option<LoopSession>,
+    /// Items that came to a loop while it was busy.
+    backlog: VecDeque<Input>,
+}
+
+/// A loop on its way through its items.
+#[derive(Debug)]
+struct LoopSession {
+    input: Input,
+    /// Index of the first item that is still to do.
+    position: usize,
+    iterations: u32,
+    collected: Input,
+}
+
+#[derive(Debug, PartialEq)]
+enum End {
+    /// Nothing happened yet.
+    New,
+    Live,
+    /// `Effect::Finish` is out, its record is not in yet.
+    Ending,
+    Ended(ExecutionStatus),
+}
+
+impl Machine {
+    /// An execution to which nothing has happened.
+    pub fn new(graph: Arc<Graph>) -> Self {
+        let nodes = graph
+            .nodes
+            .iter()
+            .map(|node| NodeState { tokens: node.incoming.iter().map(|_| VecDeque::new()).collect(), ..NodeState::default() })
+            .collect();
+        Self {
+            graph,
+            created_at: 0,
+            nesting: 0,
+            runs: BTreeMap::new(),
+            nodes,
+            outputs: Outputs::default(),
+            last_node: None,
+            trace: None,
+            steps: 0,
+            queue: VecDeque::new(),
+            in_flight: 0,
+            end: End::New,
+        }
+    }
+
+    /// A machine that keeps everything its nodes put out: see [`Machine::take_trace`].
+    pub fn traced(graph: Arc<Graph>) -> Self {
+        Self { trace: Some(Vec::new()), ..Self::new(graph) }
+    }
+
+    /// What was put out since the last call, as node positions with their outputs. Empty unless the machine is traced.
+    pub fn take_trace(&mut self) -> Vec<(usize, RunOutput)> {
+        self.trace.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Applies one event at `now_ms` (Unix milliseconds; on replay the recorded time).
+    pub fn apply(&mut self, event: &Event, now_ms: u64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match (&self.end, event) {
+            (End::New, Event::Created { start_node, items, nesting, .. }) => {
+                self.end = End::Live;
+                self.created_at = now_ms;
+                self.nesting = *nesting;
+                self.begin(start_node, items, &mut effects);
+            }
+            (_, Event::Finished { status, .. }) => {
+                self.end = End::Ended(*status);
+                self.runs.clear();
+            }
+            (End::Live, event) => self.apply_live(event, now_ms, &mut effects),
+            // Before its creation or after its end nothing can happen to an execution: such an event is late.
+            (End::New | End::Ending | End::Ended(_), _) => {}
+        }
+        self.settle(&mut effects);
+        effects
+    }
+
+    fn apply_live(&mut self, event: &Event, now_ms: u64, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Created { .. } | Event::Finished { .. } => {}
+            Event::NodeStarted { attempt } => self.started(attempt),
+            Event::NodeProgressed { attempt, done } => {
+                if let Some(run) = self.current_mut(attempt) {
+                    run.done.extend(done.iter().cloned());
+                }
+            }
+            Event::NodeSucceeded { attempt, outputs, .. } => self.succeeded(attempt, outputs, effects),
+            Event::NodeFailed { attempt, error, chance, .. } => self.failed(attempt, error, *chance, now_ms, effects),
+            Event::RetryDue { attempt } => self.retry_due(attempt),
+            Event::WaitStarted { attempt, wait, .. } => self.wait_started(attempt, wait),
+            Event::WaitElapsed { attempt } => self.wait_elapsed(attempt, effects),
+            Event::SignalReceived { name, payload } => self.signal_received(name, payload, effects),
+            Event::CancelRequested { reason } => {
+                let message = reason.clone().unwrap_or_else(|| "the execution was cancelled".to_owned());
+                let error = ExecutionError { code: codes::CANCELLED.to_owned(), message, node_id: None, details: None };
+                self.finish(ExecutionStatus::Cancelled, Some(error), effects);
+            }
+            Event::TimedOut => {
+                let message = format!("the execution took longer than {} ms: raise `settings.timeout`", self.graph.timeout_ms);
+                let error = ExecutionError { code: codes::TIMEOUT.to_owned(), message, node_id: None, details: None };
+                self.finish(ExecutionStatus::Failed, Some(error), effects);
+            }
+        }
+    }
+
+    /// After a replay: everything that is still to do, as if it had just been decided.
+    pub fn outstanding(&self) -> Vec<Effect> {
+        if self.end != End::Live {
+            return Vec::new();
+        }
+        let mut effects = Vec::new();
+        for (&(node, run_index), run) in &self.runs {
+            let attempt = self.attempt_of(node, run_index, run.attempt);
+            match &run.phase {
+                Phase::Running { .. } => effects.push(Effect::Run(attempt)),
+                Phase::Resuming { wait_state, received, timed_out } => effects.push(Effect::Resume {
+                    attempt,
+                    wait_state: wait_state.clone(),
+                    signals: received.clone(),
+                    timed_out: *timed_out,
+                }),
+                Phase::Queued | Phase::Retrying { .. } | Phase::Waiting { .. } => {}
+            }
+        }
+        effects
+    }
+
+    /// Whether a crash cut this attempt off and its policy says that it must not be repeated.
+    pub fn is_interrupted(&self, attempt: &Attempt) -> bool {
+        let recorded = self.current(attempt).is_some_and(|run| matches!(run.phase, Phase::Running { recorded: true }));
+        recorded && self.graph.node(&attempt.node).is_some_and(|node| node.retry.after_crash == AfterCrash::Fail)
+    }
+
+    /// When the next thing happens by itself, in Unix milliseconds.
+    pub fn next_wake(&self) -> Option<u64> {
+        if self.end != End::Live {
+            return None;
+        }
+        self.runs.values().filter_map(Run::due_at).chain([self.deadline()]).min()
+    }
+
+    /// The events that time has brought by `now_ms`, soonest cause first.
+    pub fn due(&self, now_ms: u64) -> Vec<Event> {
+        if self.end != End::Live {
+            return Vec::new();
+        }
+        if self.deadline() <= now_ms {
+            return vec![Event::TimedOut];
+        }
+        let is_due = |run: &Run| run.due_at().is_some_and(|at| at <= now_ms);
+        self.runs
+            .iter()
+            .filter(|(_, run)| is_due(run))
+            .map(|(&(node, run_index), run)| {
+                let attempt = self.attempt_of(node, run_index, run.attempt);
+                match run.phase {
+                    Phase::Waiting { .. } => Event::WaitElapsed { attempt },
+                    Phase::Queued | Phase::Running { .. } | Phase::Retrying { .. } | Phase::Resuming { .. } => {
+                        Event::RetryDue { attempt }
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// Whether somebody waits for a signal of this name.
+    pub fn wants_signal(&self, name: &str) -> bool {
+        self.end == End::Live && self.runs.values().any(|run| run.wants(name))
+    }
+
+    /// Whether any run waits for a signal.
+    pub fn waits_for_signals(&self) -> bool {
+        self.runs.values().any(|run| matches!(&run.phase, Phase::Waiting { wait, .. } if !wait.signals.is_empty()))
+    }
+
+    /// Whether nothing runs: only time or a signal can move the execution.
+    pub fn is_waiting(&self) -> bool {
+        let at_rest = |run: &Run| matches!(run.phase, Phase::Waiting { .. } | Phase::Retrying { .. });
+        self.end == End::Live && !self.runs.is_empty() && self.runs.values().all(at_rest)
+    }
+
+    /// The run of this attempt, if it is the current one.
+    pub fn current(&self, attempt: &Attempt) -> Option<&Run> {
+        let node = self.graph.position(&attempt.node)?;
+        self.runs.get(&(node, attempt.run)).filter(|run| run.attempt == attempt.attempt)
+    }
+
+    /// The latest outputs of every node.
+    pub fn outputs(&self) -> &Outputs {
+        &self.outputs
+    }
+
+    /// Depth of sub-workflows above this execution.
+    pub fn nesting(&self) -> u32 {
+        self.nesting
+    }
+
+    /// Unix milliseconds of the `Created` event.
+    pub fn created_at(&self) -> u64 {
+        self.created_at
+    }
+
+    /// The final status, once `Finished` is applied.
+    pub fn ended(&self) -> Option<ExecutionStatus> {
+        match self.end {
+            End::Ended(status) => Some(status),
+            End::New | End::Live | End::Ending => None,
+        }
+    }
+
+    /// The execution's result: the items of the leaf nodes that ran, by node id. Where none ran, the first port of the last node.
+    pub fn result(&self) -> Vec<Item> {
+        let leaf = |id: &str| self.graph.position(id).is_some_and(|position| self.graph.is_leaf(position));
+        let mut leaves = self.outputs.iter().filter(|(id, _)| leaf(id)).peekable();
+        if leaves.peek().is_some() {
+            return leaves.flat_map(|(_, output)| output.items().cloned()).collect();
+        }
+        let last = self.last_node.and_then(|node| self.outputs.get(&self.graph.nodes[node].id));
+        last.and_then(|output| output.ports.first()).map_or_else(Vec::new, |port| port.items.to_vec())
+    }
+
+    fn deadline(&self) -> u64 {
+        self.created_at.saturating_add(self.graph.timeout_ms)
+    }
+
+    fn attempt_of(&self, node: usize, run: u32, attempt: u32) -> Attempt {
+        Attempt { node: Arc::clone(&self.graph.nodes[node].id), run, attempt }
+    }
+
+    fn current_mut(&mut self, attempt: &Attempt) -> Option<&mut Run> {
+        let node = self.graph.position(&attempt.node)?;
+        self.runs.get_mut(&(node, attempt.run)).filter(|run| run.attempt == attempt.attempt)
+    }
+}
+
+impl Run {
+    fn due_at(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Retrying { due_at } => Some(*due_at),
+            Phase::Waiting { wait, .. } => wait.until,
+            Phase::Queued | Phase::Running { .. } | Phase::Resuming { .. } => None,
+        }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        match &self.phase {
+            Phase::Waiting { wait, received } => {
+                wait.signals.iter().any(|wanted| wanted == name) && !received.iter().any(|(got, _)| got == name)
+            }
+            Phase::Queued | Phase::Running { .. } | Phase::Retrying { .. } | Phase::Resuming { .. } => false,
+        }
+    }
+}
+
+impl Phase {
+    /// Whether the run takes one of the places of [`limits::EFFECTS_IN_FLIGHT_MAX`].
+    fn is_in_flight(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+}
+
+/// Whether an attempt of this class leaves a start record.
+pub fn is_start_recorded(class: EffectClass) -> bool {
+    class == EffectClass::Effect
+}
+
+/// The error of an execution whose node failed for good.
+fn node_failure(node: &Arc<str>, error: &NodeError) -> ExecutionError {
+    ExecutionError {
+        code: error.code.clone(),
+        message: error.message.clone(),
+        node_id: Some(Arc::clone(node)),
+        details: error.details.clone(),
+    }
+}
+
+/// The error of an execution that reached one of its limits at `node`.
+fn limit_failure(code: &str, node: &Arc<str>, message: String) -> ExecutionError {
+    ExecutionError { code: code.to_owned(), message, node_id: Some(Arc::clone(node)), details: None }
+}
+
+const _: () = assert!(limits::EFFECTS_IN_FLIGHT_MAX > 0, "an execution must be able to run something");
