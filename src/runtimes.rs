@@ -4,3 +4,5 @@ pub mod code;
 pub mod expression;
 pub mod javascript;
 pub mod scope;
+pub mod syntax;
+mod variables;

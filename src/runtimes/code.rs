@@ -1,1 +1,192 @@
-//! The contract of a code run. STUB FOR PARALLEL WORK
+//! The contract of a code run: what it gets, what it gives back, how it fails. The same for every sandboxed language.
+//!
+//! A variable `input` holds the JSON input. The code is a function body that may `return` a value at top level; when it defines a
+//! function `main`, that is called with `input` instead. In a code node, JavaScript also has `items` and the variables of
+//! expressions (`$json`, `$input.all()`, `$node("id")`, ...).
+
+mod run;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::{
+    run::CodeSession,
+    source::{CODE_BYTES_MAX, Code, check_code},
+};
+use super::{javascript::MEMORY_BYTES_MAX, scope::Scope};
+use crate::model::error::{NodeError, codes};
+
+/// Wall time of a run where the caller sets none, in milliseconds.
+pub const CODE_WALL_MS_DEFAULT: u64 = 30_000;
+/// CPU time of a run where the caller sets none, in milliseconds.
+pub const CODE_CPU_MS_DEFAULT: u64 = 10_000;
+/// Memory of a run where the caller sets none, in bytes.
+pub const CODE_MEMORY_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
+/// Console output of a run where the caller sets none, in bytes.
+pub const CODE_LOG_BYTES_DEFAULT: usize = 64 * 1024;
+
+/// A piece of code to run once.
+#[derive(Debug, Clone, Copy)]
+pub struct CodeRequest<'a> {
+    pub code: &'a Code,
+    pub input: CodeInput<'a>,
+    pub limits: CodeLimits,
+}
+
+/// What the code sees.
+#[derive(Debug, Clone, Copy)]
+pub enum CodeInput<'a> {
+    /// `input` is this value, and there is nothing else.
+    Value(&'a Value),
+    /// Mode `all` of a code node: `input` is the list of every item's `json`.
+    Items(&'a Scope<'a>),
+    /// Mode `each` of a code node: `input` is the `json` of the scope's item.
+    Item(&'a Scope<'a>),
+}
+
+/// What a run may use. A session of several runs has them once, for all its runs together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CodeLimits {
+    pub wall_ms: u64,
+    pub cpu_ms: u64,
+    /// At most [`MEMORY_BYTES_MAX`].
+    pub memory_bytes: usize,
+    /// Size of the output as JSON.
+    pub output_bytes: usize,
+    /// Console output beyond this is dropped.
+    pub log_bytes: usize,
+}
+
+impl Default for CodeLimits {
+    fn default() -> Self {
+        Self {
+            wall_ms: CODE_WALL_MS_DEFAULT,
+            cpu_ms: CODE_CPU_MS_DEFAULT,
+            memory_bytes: CODE_MEMORY_BYTES_DEFAULT.min(MEMORY_BYTES_MAX),
+            output_bytes: crate::model::limits::OUTPUT_BYTES_MAX,
+            log_bytes: CODE_LOG_BYTES_DEFAULT,
+        }
+    }
+}
+
+/// What a run gave back. **Shape**: `{ output, logs, logs_truncated, usage }`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CodeOutput {
+    /// What was returned; null for nothing.
+    pub output: Value,
+    /// Console output in its order.
+    pub logs: Vec<LogLine>,
+    /// Whether console output was dropped because of `log_bytes`.
+    pub logs_truncated: bool,
+    pub usage: Usage,
+}
+
+impl CodeOutput {
+    /// The lines of `console.debug`, `console.log` and `console.info`, each ended by a newline.
+    pub fn stdout(&self) -> String {
+        self.lines(|level| matches!(level, LogLevel::Debug | LogLevel::Info))
+    }
+
+    /// The lines of `console.warn` and `console.error`, each ended by a newline.
+    pub fn stderr(&self) -> String {
+        self.lines(|level| matches!(level, LogLevel::Warn | LogLevel::Error))
+    }
+
+    fn lines(&self, is_wanted: impl Fn(LogLevel) -> bool) -> String {
+        self.logs.iter().filter(|line| is_wanted(line.level)).flat_map(|line| [line.text.as_str(), "\n"]).collect()
+    }
+}
+
+/// One call of a console function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub level: LogLevel,
+    pub text: String,
+}
+
+/// How loud a line of console output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Debug,
+    /// `console.log` too.
+    Info,
+    Warn,
+    Error,
+}
+
+impl LogLevel {
+    /// The level at an index of the list in `prelude.js`; anything beyond it is an error.
+    pub(super) fn from_guest(index: u32) -> Self {
+        match index {
+            0 => Self::Debug,
+            1 => Self::Info,
+            2 => Self::Warn,
+            _ => Self::Error,
+        }
+    }
+}
+
+/// What a run used.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Milliseconds, with fractions.
+    pub wall_ms: f64,
+    /// Milliseconds, with fractions; the wall time of a run that was shorter than a tick of the sandbox's clock (10 ms).
+    pub cpu_ms: f64,
+    pub memory_peak_bytes: usize,
+    /// Whether the run had to make its sandbox first.
+    pub cold: bool,
+}
+
+/// Why a run failed. **Shape**: `{ code, message, line?, column?, stack? }`; lines and columns count from 1 in the user's code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct CodeError {
+    pub code: CodeErrorCode,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// The calls that led there, innermost first, one a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// Console output before the failure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogLine>,
+}
+
+/// The kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeErrorCode {
+    Syntax,
+    /// The code threw, or what it returned is no JSON.
+    Exception,
+    Timeout,
+    Memory,
+    OutputLimit,
+    /// The sandbox itself: try again later.
+    Unavailable,
+}
+
+impl CodeError {
+    /// The failure of a node run.
+    pub fn into_node_error(self) -> NodeError {
+        let code = match self.code {
+            CodeErrorCode::Syntax => codes::CODE_SYNTAX,
+            CodeErrorCode::Exception => codes::CODE_EXCEPTION,
+            CodeErrorCode::Timeout => codes::SANDBOX_TIMEOUT,
+            CodeErrorCode::Memory => codes::SANDBOX_MEMORY,
+            CodeErrorCode::OutputLimit => codes::OUTPUT_LIMIT,
+            CodeErrorCode::Unavailable => return NodeError::transient(codes::OVERLOADED, self.message),
+        };
+        let details = serde_json::json!({ "line": self.line, "column": self.column, "stack": self.stack });
+        NodeError::permanent(code, self.message).with_details(details)
+    }
+}

@@ -1,0 +1,238 @@
+// The JavaScript guest: QuickJS-NG as a WebAssembly reactor. JSON goes in, JSON comes out.
+//
+// The host runs `initialize` once and snapshots the memory; every instance starts from that snapshot. It then calls `reserve`,
+// writes a text, and calls `compile` or `call`. The guest can reach nothing but the imports below and the clock of WASI.
+// What JavaScript can express is in prelude.js; here is only what needs C.
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "quickjs.h"
+
+#define IMPORT(name) __attribute__((import_module("citadel"), import_name(name)))
+#define EXPORT(name) __attribute__((export_name(name)))
+
+// Bytes of the C stack that JavaScript may use; beyond it a call throws RangeError. The linker gives the stack twice of it.
+#define JAVASCRIPT_STACK_BYTES_MAX (256 * 1024)
+
+// Takes one line of console output; `level` is an index into the host's list of levels.
+IMPORT("log") void host_log(int32_t level, const char *text, size_t length);
+// Gives 64 random bits.
+IMPORT("seed") uint64_t host_seed(void);
+
+// Number of the line before the lines of a source. Not 0, which QuickJS takes for 1.
+#define HEADER_LINE (-1)
+
+enum status { STATUS_OK = 0, STATUS_FAILED = 1 };
+
+static JSRuntime *runtime;
+static JSContext *context;
+
+static const char prelude_source[] = {
+#embed "prelude.js" suffix(, 0)
+};
+
+// Functions of prelude.js.
+static JSValue prelude_invoke, prelude_describe, prelude_seal;
+
+// The compiled functions, by handle.
+static JSValue *functions;
+static int32_t functions_length, functions_capacity;
+
+// The text that the host wrote last, with a NUL behind it, as QuickJS wants.
+static char *input;
+static size_t input_capacity;
+
+// The text of the last result; freed when the next one is made.
+static const char *result;
+static size_t result_length;
+// Whether `result` came from QuickJS and must go back to it.
+static int result_is_owned;
+
+// --- Functions for prelude.js ---
+
+// native.random(): xorshift64*. Seeded on first use, so that no two instances of one snapshot draw the same numbers.
+static JSValue native_random(JSContext *ctx, JSValueConst this_value, int count, JSValueConst *arguments) {
+  (void)this_value, (void)count, (void)arguments;
+  static uint64_t state;
+  while (state == 0) state = host_seed();
+  state ^= state >> 12;
+  state ^= state << 25;
+  state ^= state >> 27;
+  uint64_t mantissa = (state * 0x2545F4914F6CDD1DULL) >> 11;
+  return JS_NewFloat64(ctx, (double)mantissa / 9007199254740992.0); // 2^53
+}
+
+// native.log(level, text)
+static JSValue native_log(JSContext *ctx, JSValueConst this_value, int count, JSValueConst *arguments) {
+  (void)this_value, (void)count;
+  int32_t level;
+  size_t length;
+  if (JS_ToInt32(ctx, &level, arguments[0]) < 0) return JS_EXCEPTION;
+  const char *text = JS_ToCStringLen(ctx, &length, arguments[1]);
+  if (!text) return JS_EXCEPTION;
+  host_log(level, text, length);
+  JS_FreeCString(ctx, text);
+  return JS_UNDEFINED;
+}
+
+// --- Results ---
+
+static void drop_result(void) {
+  if (result_is_owned) JS_FreeCString(context, result);
+  result_is_owned = 0;
+}
+
+static enum status fail_without_memory(void) {
+  static const char text[] = "{\"name\":\"InternalError\",\"message\":\"out of memory\",\"stack\":\"\"}";
+  drop_result();
+  result = text;
+  result_length = sizeof text - 1;
+  return STATUS_FAILED;
+}
+
+// Makes the string `value` the result. Takes over `value`.
+static enum status finish(JSValue value, enum status status) {
+  size_t length;
+  const char *text = JS_ToCStringLen(context, &length, value);
+  JS_FreeValue(context, value);
+  if (!text) {
+    JS_FreeValue(context, JS_GetException(context));
+    return fail_without_memory();
+  }
+  drop_result();
+  result = text;
+  result_length = length;
+  result_is_owned = 1;
+  return status;
+}
+
+// Makes the pending exception the result: JSON `{ name, message, stack }`.
+static enum status fail(void) {
+  JSValue exception = JS_GetException(context);
+  JSValue text = JS_Call(context, prelude_describe, JS_UNDEFINED, 1, (JSValueConst *)&exception);
+  JS_FreeValue(context, exception);
+  if (JS_IsException(text)) {
+    JS_FreeValue(context, JS_GetException(context));
+    return fail_without_memory();
+  }
+  return finish(text, STATUS_FAILED);
+}
+
+// Runs jobs until none is left and replaces a settled promise by its value. Takes over `value`; throws what was rejected.
+static JSValue settle(JSValue value) {
+  JSContext *job_context;
+  int jobs;
+  while ((jobs = JS_ExecutePendingJob(runtime, &job_context)) > 0) {
+  }
+  if (jobs < 0) {
+    JS_FreeValue(context, value);
+    return JS_EXCEPTION;
+  }
+  JSPromiseStateEnum state = JS_PromiseState(context, value);
+  if (state == JS_PROMISE_NOT_A_PROMISE) return value;
+  JSValue settled = JS_UNDEFINED;
+  if (state == JS_PROMISE_PENDING) {
+    settled = JS_ThrowTypeError(context, "the promise is never settled: nothing is left that could settle it");
+  } else {
+    settled = JS_PromiseResult(context, value);
+    if (state == JS_PROMISE_REJECTED) settled = JS_Throw(context, settled);
+  }
+  JS_FreeValue(context, value);
+  return settled;
+}
+
+static JSValue evaluate(const char *source, size_t length, const char *file_name, int first_line, int flags) {
+  JSEvalOptions options = {
+      .version = JS_EVAL_OPTIONS_VERSION,
+      .eval_flags = JS_EVAL_TYPE_GLOBAL | flags,
+      .filename = file_name,
+      .line_num = first_line,
+  };
+  return JS_Eval2(context, source, length, &options);
+}
+
+// --- What the host calls ---
+
+// Makes the context and runs prelude.js. The host snapshots what this leaves behind.
+EXPORT("initialize") void initialize(void) {
+  runtime = JS_NewRuntime();
+  JS_SetMaxStackSize(runtime, JAVASCRIPT_STACK_BYTES_MAX);
+  context = JS_NewContext(runtime);
+  JSValue native = JS_NewObject(context);
+  JS_SetPropertyStr(context, native, "random", JS_NewCFunction(context, native_random, "random", 0));
+  JS_SetPropertyStr(context, native, "log", JS_NewCFunction(context, native_log, "log", 2));
+  JSValue prelude = evaluate(prelude_source, sizeof prelude_source - 1, "prelude.js", 1, JS_EVAL_FLAG_STRICT);
+  JSValue exports = JS_Call(context, prelude, JS_UNDEFINED, 1, (JSValueConst *)&native);
+  if (JS_IsException(exports)) abort();
+  prelude_invoke = JS_GetPropertyStr(context, exports, "invoke");
+  prelude_describe = JS_GetPropertyStr(context, exports, "describe");
+  prelude_seal = JS_GetPropertyStr(context, exports, "seal");
+  JS_FreeValue(context, exports);
+  JS_FreeValue(context, prelude);
+  JS_FreeValue(context, native);
+  JS_RunGC(runtime);
+}
+
+// Makes room for a text of `length` bytes and returns where to write it; 0 if there is no memory.
+EXPORT("reserve") char *reserve(size_t length) {
+  if (length >= input_capacity) {
+    free(input);
+    input_capacity = 0;
+    input = malloc(length + 1);
+    if (!input) return NULL;
+    input_capacity = length + 1;
+  }
+  return input;
+}
+
+// Compiles the text of `length` bytes, a function expression. Its first line counts as HEADER_LINE: the third is line 1.
+// Returns its handle, or -1 with a result.
+EXPORT("compile") int32_t compile(size_t length, int32_t is_strict) {
+  input[length] = '\0';
+  if (functions_length == functions_capacity) {
+    int32_t capacity = functions_capacity ? 2 * functions_capacity : 8;
+    JSValue *grown = realloc(functions, sizeof(JSValue) * (size_t)capacity);
+    if (!grown) {
+      fail_without_memory();
+      return -1;
+    }
+    functions = grown;
+    functions_capacity = capacity;
+  }
+  JSValue function = evaluate(input, length, "code.js", HEADER_LINE, is_strict ? JS_EVAL_FLAG_STRICT : 0);
+  if (JS_IsException(function)) {
+    fail();
+    return -1;
+  }
+  functions[functions_length] = function;
+  return functions_length++;
+}
+
+// Calls a compiled function over the scope, which is the JSON text of `length` bytes. The result is JSON.
+EXPORT("call") enum status call(int32_t handle, size_t length) {
+  input[length] = '\0';
+  if (handle < 0 || handle >= functions_length) abort();
+  JSValue arguments[2] = {functions[handle], JS_ParseJSON(context, input, length, "scope.json")};
+  if (JS_IsException(arguments[1])) return fail();
+  JSValue value = settle(JS_Call(context, prelude_invoke, JS_UNDEFINED, 2, (JSValueConst *)arguments));
+  JS_FreeValue(context, arguments[1]);
+  if (JS_IsException(value)) return fail();
+  JSValue json = JS_JSONStringify(context, value, JS_UNDEFINED, JS_UNDEFINED);
+  JS_FreeValue(context, value);
+  if (JS_IsException(json)) return fail();
+  if (JS_IsUndefined(json)) json = JS_NewString(context, "null");
+  return finish(json, STATUS_OK);
+}
+
+// Freezes the global object and the built-in ones, so that one expression cannot change what a later one sees.
+EXPORT("seal") enum status seal(void) {
+  JSValue sealed = JS_Call(context, prelude_seal, JS_UNDEFINED, 0, NULL);
+  if (JS_IsException(sealed)) return fail();
+  JS_FreeValue(context, sealed);
+  return STATUS_OK;
+}
+
+// The last result: its address in the upper half, its length in bytes in the lower.
+EXPORT("result") uint64_t packed_result(void) { return (uint64_t)(uintptr_t)result << 32 | result_length; }

@@ -1,0 +1,92 @@
+//! Keeps the compiled guest between processes: compiling takes a second, loading a few milliseconds.
+
+use std::{
+    fs,
+    hash::{Hash, Hasher},
+    io,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use wasmtime::{Engine, Module};
+
+use super::{EngineError, snapshot};
+
+/// The guest, before its boot.
+const GUEST: &[u8] = include_bytes!(env!("CITADEL_JAVASCRIPT_GUEST"));
+/// Bytes of the checksum at the start of a cached file.
+const CHECKSUM_BYTES: usize = 32;
+
+/// The booted guest, compiled for this engine.
+pub(super) fn load_or_compile(engine: &Engine, directory: &Path) -> Result<Module, EngineError> {
+    make_private(directory)?;
+    let path = directory.join(format!("javascript-{}.cwasm", key(engine)));
+    if let Some(module) = load(engine, &path) {
+        return Ok(module);
+    }
+    let booted = snapshot::boot(GUEST).map_err(EngineError::web_assembly("boot the JavaScript guest"))?;
+    let module = Module::new(engine, booted).map_err(EngineError::web_assembly("compile the JavaScript guest"))?;
+    let compiled = module.serialize().map_err(EngineError::web_assembly("serialize the compiled guest"))?;
+    save(&path, &compiled).map_err(|source| EngineError::CacheDirectory { path, source })?;
+    Ok(module)
+}
+
+/// Names what the compiled code depends on: the guest, wasmtime's version and settings, and the features of this CPU.
+fn key(engine: &Engine) -> String {
+    struct Sha256Hasher(Sha256);
+    impl Hasher for Sha256Hasher {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            unreachable!("only the digest is used")
+        }
+    }
+    let mut hasher = Sha256Hasher(Sha256::new_with_prefix(GUEST));
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The module of an earlier process; `None` if there is none, or it is damaged.
+fn load(engine: &Engine, path: &Path) -> Option<Module> {
+    let file = fs::read(path).ok()?;
+    let (checksum, compiled) = file.split_at_checked(CHECKSUM_BYTES)?;
+    if Sha256::digest(compiled)[..] != *checksum {
+        return None;
+    }
+    // SAFETY: `deserialize` trusts the bytes to be what `Module::serialize` returned. They are: only this user can write to the
+    // directory (`make_private`), the name holds a hash of everything that the code depends on, wasmtime compares its version and
+    // settings itself, and the checksum rules out a torn or rotten file.
+    #[expect(unsafe_code, reason = "the only way to load compiled code; see SAFETY")]
+    let module = unsafe { Module::deserialize(engine, compiled) };
+    module.ok()
+}
+
+/// Writes beside and renames, so that another process never sees half a file.
+fn save(path: &Path, compiled: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = Vec::with_capacity(CHECKSUM_BYTES + compiled.len());
+    file.extend_from_slice(&Sha256::digest(compiled));
+    file.extend_from_slice(compiled);
+    fs::write(&unfinished, file)?;
+    fs::rename(&unfinished, path)
+}
+
+/// Makes the directory, and refuses one that others may write to.
+fn make_private(directory: &Path) -> Result<(), EngineError> {
+    let failed = |source| EngineError::CacheDirectory { path: directory.to_owned(), source };
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(directory).map_err(failed)?.permissions().mode();
+        if mode & 0o022 != 0 {
+            return Err(EngineError::CacheNotPrivate { path: PathBuf::from(directory) });
+        }
+    }
+    Ok(())
+}
