@@ -3,7 +3,6 @@
 //! The only SQL of the product besides the SQL node type is in this room.
 
 pub mod blobs;
-pub mod journal;
 pub mod memory;
 pub mod open;
 pub mod payload;
@@ -15,6 +14,11 @@ use async_trait::async_trait;
 pub use self::rows::*;
 use crate::model::ids::{ExecutionId, InboxId, NodeInstanceId, TokenId, UserId, WorkflowId, WorkspaceId};
 
+mod columns;
+mod delegate;
+mod execution_query;
+mod journal;
+mod migrations;
 mod rows;
 
 /// Why a store operation failed, by what the caller can do about it.

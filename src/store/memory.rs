@@ -1,1 +1,266 @@
-//! STUB
+//! The reference: what each method of [`Store`] means, in plain maps under one lock. The SQL backends must agree with it, which
+//! `tests/store` checks. Serves tests and `sqlite::memory:`; nothing in it outlives the process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard},
+};
+
+use async_trait::async_trait;
+
+use self::{executions::StoredExecution, journal::StoredKey, shards::Shard};
+use super::{
+    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, HookRow, IdempotencyKey,
+    InboxRow, JournalRow, KeyedOutcome, NewHook, NewVersion, NewWorkflow, PageRequest, PutInbox, Result, ShardLease, Store,
+    TokenKind, TokenRow, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+};
+use crate::{
+    clock,
+    model::ids::{ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, TokenId, UserId, WorkflowId, WorkspaceId},
+};
+
+mod accounts;
+mod executions;
+mod inbox;
+mod journal;
+mod shards;
+mod workflows;
+
+/// A store that lives in memory.
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+/// Everything that the store holds. Each method of the trait is one method of this, so it is atomic by the lock.
+struct State {
+    workspaces: BTreeSet<WorkspaceId>,
+    shards: Vec<Shard>,
+    executions: BTreeMap<ExecutionId, StoredExecution>,
+    journal: BTreeMap<(ExecutionId, u32), JournalRow>,
+    inbox: BTreeMap<(ExecutionId, InboxId), InboxRow>,
+    /// By workspace, scope and key.
+    keys: BTreeMap<(WorkspaceId, String, String), StoredKey>,
+    workflows: BTreeMap<WorkflowId, WorkflowRow>,
+    versions: BTreeMap<(WorkflowId, u32), VersionRow>,
+    /// By path and method.
+    hooks: BTreeMap<(String, String), HookRow>,
+    users: BTreeMap<UserId, UserRow>,
+    tokens: BTreeMap<TokenId, TokenRow>,
+}
+
+impl MemoryStore {
+    /// An empty store with the default workspace.
+    pub fn new() -> Self {
+        let state = State {
+            workspaces: BTreeSet::from([WorkspaceId::DEFAULT]),
+            shards: vec![Shard::default(); usize::from(SHARD_COUNT)],
+            executions: BTreeMap::new(),
+            journal: BTreeMap::new(),
+            inbox: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            workflows: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            users: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+        };
+        Self { state: Mutex::new(state) }
+    }
+
+    /// A panic under the lock leaves a half-written state, so nobody may go on after one.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no operation of the store panics")
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
+
+    async fn append_batch(&self, batch: &[Append]) -> Result<Vec<AppendOutcome>> {
+        self.state().append_batch(batch)
+    }
+
+    async fn create_keyed(&self, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome> {
+        self.state().create_keyed(append, key)
+    }
+
+    async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>> {
+        Ok(self.state().load_journal(execution, from_seq, limit))
+    }
+
+    async fn find_journal_epoch(&self, execution: ExecutionId, seq: u32) -> Result<Option<i64>> {
+        Ok(self.state().find_journal_epoch(execution, seq))
+    }
+
+    async fn find_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<Option<ExecutionRow>> {
+        Ok(self.state().find_execution(workspace, id))
+    }
+
+    async fn get_execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>> {
+        Ok(self.state().get_execution(id))
+    }
+
+    async fn list_executions(
+        &self,
+        workspace: WorkspaceId,
+        filter: &ExecutionFilter,
+        page: &PageRequest<ExecutionCursor>,
+    ) -> Result<Vec<ExecutionRow>> {
+        Ok(self.state().list_executions(workspace, filter, page))
+    }
+
+    async fn list_live(&self, shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Result<Vec<ExecutionId>> {
+        Ok(self.state().list_live(shards, after, limit))
+    }
+
+    async fn list_due(&self, shards: &[u16], until_ms: u64, limit: u32) -> Result<Vec<DueExecution>> {
+        Ok(self.state().list_due(shards, until_ms, limit))
+    }
+
+    async fn record_activation(&self, id: ExecutionId, seq: u32) -> Result<u32> {
+        Ok(self.state().record_activation(id, seq))
+    }
+
+    async fn delete_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<bool> {
+        Ok(self.state().delete_execution(workspace, id))
+    }
+
+    async fn prune(&self, now_ms: u64, limit: u32) -> Result<u64> {
+        Ok(self.state().prune(now_ms, limit))
+    }
+
+    async fn put_inbox(&self, row: &InboxRow) -> Result<PutInbox> {
+        Ok(self.state().put_inbox(row))
+    }
+
+    async fn list_inbox(&self, execution: ExecutionId, limit: u32) -> Result<Vec<InboxRow>> {
+        Ok(self.state().list_inbox(execution, limit))
+    }
+
+    async fn list_inbox_owners(&self, shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Result<Vec<ExecutionId>> {
+        Ok(self.state().list_inbox_owners(shards, after, limit))
+    }
+
+    async fn delete_inbox(&self, execution: ExecutionId, id: InboxId) -> Result<bool> {
+        Ok(self.state().delete_inbox(execution, id))
+    }
+
+    async fn take_shards(&self, owner: NodeInstanceId, shards: &[u16], lease_ms: u64) -> Result<Vec<ShardLease>> {
+        Ok(self.state().take_shards(owner, shards, lease_ms, clock::now_ms()))
+    }
+
+    async fn renew_shards(&self, owner: NodeInstanceId, lease_ms: u64) -> Result<Vec<ShardLease>> {
+        Ok(self.state().renew_shards(owner, lease_ms, clock::now_ms()))
+    }
+
+    async fn release_shards(&self, owner: NodeInstanceId) -> Result<u64> {
+        Ok(self.state().release_shards(owner))
+    }
+
+    async fn insert_workflow(&self, workflow: &NewWorkflow) -> Result<WorkflowRow> {
+        self.state().insert_workflow(workflow)
+    }
+
+    async fn update_workflow(
+        &self,
+        workspace: WorkspaceId,
+        id: WorkflowId,
+        expected_version: u32,
+        version: &NewVersion,
+    ) -> Result<UpdateWorkflow> {
+        Ok(self.state().update_workflow(workspace, id, expected_version, version))
+    }
+
+    async fn find_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<Option<WorkflowRow>> {
+        Ok(self.state().find_workflow(workspace, id))
+    }
+
+    async fn list_workflows(&self, workspace: WorkspaceId, page: &PageRequest<WorkflowCursor>) -> Result<Vec<WorkflowRow>> {
+        Ok(self.state().list_workflows(workspace, page))
+    }
+
+    async fn delete_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<bool> {
+        Ok(self.state().delete_workflow(workspace, id))
+    }
+
+    async fn find_workflow_version(&self, workspace: WorkspaceId, id: WorkflowId, version: u32) -> Result<Option<VersionRow>> {
+        Ok(self.state().find_workflow_version(workspace, id, version))
+    }
+
+    async fn list_workflow_versions(
+        &self,
+        workspace: WorkspaceId,
+        id: WorkflowId,
+        below: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<VersionSummary>> {
+        Ok(self.state().list_workflow_versions(workspace, id, below, limit))
+    }
+
+    async fn activate_workflow(
+        &self,
+        workspace: WorkspaceId,
+        id: WorkflowId,
+        version: u32,
+        hooks: &[NewHook],
+        now_ms: u64,
+    ) -> Result<Activation> {
+        self.state().activate_workflow(workspace, id, version, hooks, now_ms)
+    }
+
+    async fn deactivate_workflow(&self, workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> Result<bool> {
+        Ok(self.state().deactivate_workflow(workspace, id, now_ms))
+    }
+
+    async fn list_hooks(&self, limit: u32) -> Result<Vec<HookRow>> {
+        Ok(self.state().list_hooks(limit))
+    }
+
+    async fn insert_first_user(&self, user: &UserRow) -> Result<bool> {
+        self.state().insert_first_user(user)
+    }
+
+    async fn find_user_by_email(&self, email: &str) -> Result<Option<UserRow>> {
+        Ok(self.state().find_user_by_email(email))
+    }
+
+    async fn find_user(&self, id: UserId) -> Result<Option<UserRow>> {
+        Ok(self.state().find_user(id))
+    }
+
+    async fn insert_token(&self, token: &TokenRow) -> Result<()> {
+        self.state().insert_token(token)
+    }
+
+    async fn find_token(&self, hash: &[u8; 32]) -> Result<Option<TokenRow>> {
+        Ok(self.state().find_token(hash))
+    }
+
+    async fn has_token(&self, kind: TokenKind) -> Result<bool> {
+        Ok(self.state().has_token(kind))
+    }
+
+    async fn delete_token(&self, id: TokenId) -> Result<bool> {
+        Ok(self.state().delete_token(id))
+    }
+}
+
+/// A limit as a number of elements.
+fn take(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}

