@@ -2,4 +2,7 @@
 //! are the only way in.
 
 pub mod accounts;
+pub mod ask;
 pub mod credentials;
+pub mod metering;
+pub mod observatory;
