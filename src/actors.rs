@@ -6,3 +6,4 @@ pub mod ask;
 pub mod credentials;
 pub mod metering;
 pub mod observatory;
+pub mod supervisor;
