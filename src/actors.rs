@@ -6,4 +6,5 @@ pub mod ask;
 pub mod credentials;
 pub mod metering;
 pub mod observatory;
+pub mod pool;
 pub mod supervisor;
