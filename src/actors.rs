@@ -7,4 +7,5 @@ pub mod credentials;
 pub mod metering;
 pub mod observatory;
 pub mod pool;
+pub mod shard_keeper;
 pub mod supervisor;
