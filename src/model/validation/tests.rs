@@ -179,9 +179,9 @@ fn refuses_two_webhooks_for_the_same_requests() {
         json!({ "name": "w", "nodes": nodes })
     };
     let duplicate: &[&str] = &["/nodes/1/params/path duplicate_webhook"];
-    check_document(workflow(json!({ "path": "orders" }), json!({ "path": "/orders/", "method": "post" })), duplicate);
+    check_document(workflow(json!({ "path": "orders" }), json!({ "path": "/orders", "method": "POST" })), duplicate);
     check_document(workflow(json!({ "path": "o", "method": "GET" }), json!({ "path": "o", "method": "ANY" })), duplicate);
-    check_document(workflow(json!({ "path": "o/:id" }), json!({ "path": "o/:order" })), duplicate);
+    check_document(workflow(json!({ "path": "o/{id}" }), json!({ "path": "o/{order}" })), duplicate);
     check_document(workflow(json!({ "path": "o", "method": "GET" }), json!({ "path": "o" })), &[]);
     check_document(workflow(json!({ "path": "o" }), json!({ "path": "O" })), &[]);
     check_document(workflow(json!({}), json!({})), &[]);

@@ -31,11 +31,11 @@ pub(super) fn check(subject: &Subject<'_>, problems: &mut Problems) {
 }
 
 fn overlap(left: &str, right: &str) -> bool {
-    left == METHOD_ANY || right == METHOD_ANY || left.eq_ignore_ascii_case(right)
+    left == METHOD_ANY || right == METHOD_ANY || left == right
 }
 
-/// The path without outer slashes and without the names of its parameters: `/orders/:id` and `orders/:order` are one.
+/// The path without a leading slash and without the names of its parameters: `/orders/{id}` and `orders/{order}` are one.
 fn normalise(path: &str) -> String {
-    let segments = path.trim_matches('/').split('/');
-    segments.map(|segment| if segment.starts_with(':') { ":" } else { segment }).collect::<Vec<_>>().join("/")
+    let segments = path.trim_start_matches('/').split('/');
+    segments.map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect::<Vec<_>>().join("/")
 }
