@@ -213,6 +213,21 @@ fn the_clock_is_read_in_one_place() {
 }
 
 #[test]
+fn every_method_of_the_store_has_a_conformance_case() {
+    let declaration = fs::read_to_string(root().join("src/store.rs")).unwrap();
+    let body = declaration.split_once("pub trait Store").unwrap().1.split_once("\n}").unwrap().0;
+    let methods: Vec<&str> = body.split("fn ").skip(1).map(leading_name).collect();
+    assert!(methods.len() > 20, "{methods:?}");
+    let suite: String =
+        rust_sources().into_iter().filter(|text| text.path.contains("conformance")).map(|text| text.content).collect();
+    let untried = methods.iter().filter(|method| !suite.contains(&format!(".{method}(")));
+    assert_none(
+        "each method of `Store` is called by the conformance suite",
+        &untried.map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+    );
+}
+
+#[test]
 fn migrations_come_in_pairs() {
     let names = |dialect: &str| -> BTreeSet<String> {
         let directory = root().join("migrations").join(dialect);
