@@ -1,6 +1,8 @@
 //! Rows as both databases give them, and what they mean. `sqlx`'s `FromRow` knows one database at a time, so each row type is
 //! declared once here and read by both.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use sqlx::{FromRow, Row as _, postgres::PgRow, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -41,9 +43,21 @@ pub(super) fn number(value: u32) -> Result<i32> {
     i32::try_from(value).map_err(|_| StoreError::Conflict { constraint: "number_range".to_owned() })
 }
 
-/// Shards as the databases keep them, without those that do not exist.
+/// Shards as the databases keep them: each once, in order, without those that do not exist.
 pub(super) fn shards(shards: &[u16]) -> Vec<i16> {
-    shards.iter().filter(|shard| **shard < SHARD_COUNT).filter_map(|shard| i16::try_from(*shard).ok()).collect()
+    let existing: BTreeSet<u16> = shards.iter().copied().filter(|shard| *shard < SHARD_COUNT).collect();
+    existing.into_iter().filter_map(|shard| i16::try_from(shard).ok()).collect()
+}
+
+/// The id that a page begins above: the nil one, which is no execution's, at the beginning.
+pub(super) fn after(id: Option<ExecutionId>) -> Uuid {
+    id.map_or(Uuid::nil(), ExecutionId::uuid)
+}
+
+/// A lease's length as the databases add it to their clocks. At most ten years, so that the sum is a time.
+pub(super) fn lease(ms: u64) -> i64 {
+    const LEASE_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
+    millis(ms.min(LEASE_MS_MAX))
 }
 
 /// The shard of an execution as the databases keep it.
@@ -53,6 +67,11 @@ pub(super) fn shard_of(execution: ExecutionId) -> i16 {
 
 fn unknown(what: &'static str, column: &'static str, value: impl Into<i64>) -> StoreError {
     StoreError::Corrupt { what, source: Box::new(UnknownValue { column, value: value.into() }) }
+}
+
+/// What a stored status means.
+pub(super) fn status(code: i16) -> Result<ExecutionStatus> {
+    ExecutionStatus::from_code(code).ok_or_else(|| unknown("execution", "status", code))
 }
 
 fn time(what: &'static str, column: &'static str, value: i64) -> Result<u64> {
@@ -80,7 +99,7 @@ fn payload(what: &'static str, encoding: i16, body: Vec<u8>) -> Result<Payload> 
 macro_rules! rows {
     ($($(#[$doc:meta])* $name:ident { $($column:ident: $type:ty),* $(,)? })*) => {$(
         $(#[$doc])*
-        pub(super) struct $name { $($column: $type),* }
+        pub(super) struct $name { $(pub(super) $column: $type),* }
 
         impl FromRow<'_, PgRow> for $name {
             fn from_row(row: &PgRow) -> sqlx::Result<Self> {
@@ -107,8 +126,8 @@ rows! {
     InboxColumns {
         id: Uuid, execution_id: Uuid, at: i64, kind: i16, encoding: i16, name: String, dedupe_key: Option<String>, body: Vec<u8>,
     }
-    /// What `put_inbox` has to know of its target.
-    TargetColumns { status: i16, waiting: i64 }
+    /// What became of a message: its target's status, how many wait there, whether it is one of them, whether it was stored.
+    PutColumns { status: i16, waiting: i64, duplicate: bool, stored: bool }
     KeyColumns { execution_id: Uuid, request_hash: Vec<u8> }
     LeaseColumns { shard: i16, epoch: i64 }
     WorkflowColumns {
@@ -152,7 +171,6 @@ impl TryFrom<ExecutionColumns> for ExecutionRow {
 
     fn try_from(columns: ExecutionColumns) -> Result<Self> {
         let what = "execution";
-        let status = ExecutionStatus::from_code(columns.status).ok_or_else(|| unknown(what, "status", columns.status))?;
         let trigger =
             TriggerKind::from_code(columns.trigger_kind).ok_or_else(|| unknown(what, "trigger_kind", columns.trigger_kind))?;
         Ok(Self {
@@ -167,7 +185,7 @@ impl TryFrom<ExecutionColumns> for ExecutionRow {
                 business_key: columns.business_key,
             },
             state: StateChange {
-                status,
+                status: status(columns.status)?,
                 wake_at: optional_time(what, "wake_at", columns.wake_at)?,
                 finished_at: optional_time(what, "finished_at", columns.finished_at)?,
                 error_code: columns.error_code,
@@ -200,14 +218,6 @@ impl TryFrom<InboxColumns> for InboxRow {
             body: payload(what, columns.encoding, columns.body)?,
             at: time(what, "at", columns.at)?,
         })
-    }
-}
-
-impl TargetColumns {
-    /// The target's status, and how many rows wait in its inbox.
-    pub(super) fn read(&self) -> Result<(ExecutionStatus, i64)> {
-        let status = ExecutionStatus::from_code(self.status).ok_or_else(|| unknown("execution", "status", self.status))?;
-        Ok((status, self.waiting))
     }
 }
 

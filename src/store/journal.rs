@@ -27,20 +27,18 @@ pub(super) mod constraints {
 }
 
 /// The day of an execution's creation, in days since 1970-01-01: names the partition of its journal.
-/// Saturates after 5.8 million years.
+/// Saturates after 5.8 million years, one day early, so that the day has an end.
 pub(super) fn day_of(created_at: u64) -> i32 {
-    i32::try_from(created_at / MS_PER_DAY).unwrap_or(i32::MAX)
+    i32::try_from(created_at / MS_PER_DAY).unwrap_or(i32::MAX).min(i32::MAX - 1)
 }
 
+/// The state of an execution that is created without one.
+static QUEUED: StateChange =
+    StateChange { status: ExecutionStatus::Queued, wake_at: None, finished_at: None, error_code: None, expires_at: None };
+
 /// The state that a creation gives its row.
-pub(super) fn first_state(append: &Append) -> StateChange {
-    append.state.clone().unwrap_or(StateChange {
-        status: ExecutionStatus::Queued,
-        wake_at: None,
-        finished_at: None,
-        error_code: None,
-        expires_at: None,
-    })
+pub(super) fn first_state(append: &Append) -> &StateChange {
+    append.state.as_ref().unwrap_or(&QUEUED)
 }
 
 /// Refuses a batch that no backend could write in one statement.

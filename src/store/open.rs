@@ -2,11 +2,14 @@
 
 use std::{
     path::{Path, PathBuf},
+    str::FromStr as _,
     sync::Arc,
 };
 
+use sqlx::postgres::PgConnectOptions;
+
 pub use super::migrations::MigrationStatus;
-use super::{Result, Store, StoreError, memory::MemoryStore, migrations, sqlite::SqliteStore};
+use super::{Result, Store, StoreError, memory::MemoryStore, migrations, postgres::PostgresStore, sqlite::SqliteStore};
 
 /// Connections to PostgreSQL where the configuration names no number.
 pub const CONNECTIONS_DEFAULT: u32 = 10;
@@ -46,6 +49,7 @@ pub async fn open(options: &OpenOptions) -> Result<Arc<dyn Store>> {
     match Target::parse(&options.url)? {
         Target::Memory => Ok(Arc::new(MemoryStore::new())),
         Target::Sqlite(path) => Ok(Arc::new(SqliteStore::open(&path, options.migrate).await?)),
+        Target::Postgres(connect) => Ok(Arc::new(PostgresStore::open(*connect, options.connections_max, options.migrate).await?)),
     }
 }
 
@@ -56,6 +60,7 @@ pub async fn migration_status(url: &str) -> Result<Vec<MigrationStatus>> {
     let applied = match Target::parse(url)? {
         Target::Memory => return migrations::status(&[]),
         Target::Sqlite(path) => SqliteStore::applied_migrations(&path).await?,
+        Target::Postgres(connect) => PostgresStore::applied_migrations(*connect).await?,
     };
     migrations::status(&applied)
 }
@@ -75,6 +80,7 @@ pub async fn migrate(url: &str) -> Result<Vec<MigrationStatus>> {
 enum Target {
     Memory,
     Sqlite(PathBuf),
+    Postgres(Box<PgConnectOptions>),
 }
 
 impl Target {
@@ -88,6 +94,9 @@ impl Target {
                 return Err(invalid());
             }
             return Ok(Self::Sqlite(Path::new(path).to_owned()));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return PgConnectOptions::from_str(url).map(|options| Self::Postgres(Box::new(options))).map_err(|_| invalid());
         }
         Err(invalid())
     }
@@ -111,6 +120,7 @@ mod tests {
         let shown = match Target::parse(url) {
             Ok(Target::Memory) => "memory".to_owned(),
             Ok(Target::Sqlite(path)) => format!("sqlite {}", path.display()),
+            Ok(Target::Postgres(options)) => format!("postgres {}:{}", options.get_host(), options.get_port()),
             Err(error) => error.to_string(),
         };
         assert_eq!(shown, expected);
@@ -121,6 +131,7 @@ mod tests {
         check("sqlite::memory:", "memory");
         check("sqlite:///var/lib/citadel/citadel.db", "sqlite /var/lib/citadel/citadel.db");
         check("sqlite://data/citadel.db", "sqlite data/citadel.db");
+        check("postgres://user:secret@db.example:6432/citadel", "postgres db.example:6432");
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl State {
     fn write(&mut self, append: &Append) {
         let id = append.execution;
         if let Some(new) = &append.create {
-            let row = ExecutionRow { id, new: new.clone(), state: first_state(append), created_at: append.created_at };
+            let row = ExecutionRow { id, new: new.clone(), state: first_state(append).clone(), created_at: append.created_at };
             self.executions.insert(id, StoredExecution { row, activations: 0, activation_seq: 0 });
         } else if let (Some(state), Some(stored)) = (&append.state, self.executions.get_mut(&id)) {
             stored.row.state = state.clone();

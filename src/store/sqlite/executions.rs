@@ -44,11 +44,11 @@ pub(super) async fn list_live(
     limit: u32,
 ) -> Result<Vec<ExecutionId>> {
     const SQL: &str = "SELECT id FROM executions
-        WHERE status < 2 AND shard IN (SELECT value FROM json_each(?1)) AND (?2 IS NULL OR id > ?2)
+        WHERE status < 2 AND shard IN (SELECT value FROM json_each(?1)) AND id > ?2
         ORDER BY id LIMIT ?3";
     let ids: Vec<Uuid> = sqlx::query_scalar(SQL)
         .bind(shard_list(shards))
-        .bind(after.map(ExecutionId::uuid))
+        .bind(columns::after(after))
         .bind(i64::from(limit))
         .fetch_all(&store.readers)
         .await

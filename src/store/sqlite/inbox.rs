@@ -2,12 +2,12 @@
 
 use uuid::Uuid;
 
-use super::{SqliteStore, chunks::Binding, error::failed, journal::bind_note, shards::shard_list};
+use super::{SqliteStore, error::failed, journal::bind_note, shards::shard_list};
 use crate::{
     model::ids::{ExecutionId, InboxId},
     store::{
         INBOX_ROWS_MAX, InboxRow, PutInbox, Result,
-        columns::{self, InboxColumns, TargetColumns, shard_of},
+        columns::{self, InboxColumns, shard_of},
     },
 };
 
@@ -15,31 +15,27 @@ const PUTTING: &str = "putting a message in an inbox";
 const READING: &str = "reading an inbox";
 
 pub(super) async fn put_inbox(store: &SqliteStore, row: &InboxRow) -> Result<PutInbox> {
-    const TARGET: &str = "SELECT status, (SELECT count(*) FROM inbox WHERE shard = ?2 AND execution_id = ?1) AS waiting
-        FROM executions WHERE id = ?1 LIMIT 1";
+    const STATUS: &str = "SELECT status FROM executions WHERE id = ?1 LIMIT 1";
     const INSERT: &str = "INSERT INTO inbox (id, shard, execution_id, at, kind, encoding, name, dedupe_key, body)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    const WAITING: &str = "SELECT count(*) FROM inbox WHERE shard = ?1 AND execution_id = ?2 LIMIT 1";
+    let id = row.execution.uuid();
     let mut tx = store.begin(PUTTING).await?;
-    let target: Option<TargetColumns> = sqlx::query_as(TARGET)
-        .bind(row.execution.uuid())
-        .bind(shard_of(row.execution))
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(PUTTING))?;
-    let Some(target) = target else {
+    let status: Option<i16> = sqlx::query_scalar(STATUS).bind(id).fetch_optional(&mut *tx).await.map_err(failed(PUTTING))?;
+    let Some(status) = status else {
         return Ok(PutInbox::NoExecution);
     };
-    let (status, waiting) = target.read()?;
-    if status.is_terminal() {
+    if columns::status(status)?.is_terminal() {
         return Ok(PutInbox::Finished);
     }
-    let insert: Binding = bind_note(sqlx::query(INSERT), row);
-    let inserted = insert.execute(&mut *tx).await.map_err(failed(PUTTING))?;
+    let inserted = bind_note(sqlx::query(INSERT), row).execute(&mut *tx).await.map_err(failed(PUTTING))?;
     if inserted.rows_affected() == 0 {
-        return Ok(PutInbox::Duplicate);
+        return Ok(PutInbox::Duplicate); // Before the question of room: a duplicate is one in a full inbox, too.
     }
-    if waiting >= i64::from(INBOX_ROWS_MAX) {
-        return Ok(PutInbox::Full); // The transaction rolls back. A duplicate is one even in a full inbox.
+    let waiting = sqlx::query_scalar(WAITING).bind(shard_of(row.execution)).bind(id);
+    let waiting: i64 = waiting.fetch_one(&mut *tx).await.map_err(failed(PUTTING))?;
+    if waiting > i64::from(INBOX_ROWS_MAX) {
+        return Ok(PutInbox::Full); // The transaction rolls back.
     }
     tx.commit().await.map_err(failed(PUTTING))?;
     Ok(PutInbox::Stored)
@@ -65,11 +61,11 @@ pub(super) async fn list_inbox_owners(
     limit: u32,
 ) -> Result<Vec<ExecutionId>> {
     const SQL: &str = "SELECT DISTINCT execution_id FROM inbox
-        WHERE shard IN (SELECT value FROM json_each(?1)) AND (?2 IS NULL OR execution_id > ?2)
+        WHERE shard IN (SELECT value FROM json_each(?1)) AND execution_id > ?2
         ORDER BY execution_id LIMIT ?3";
     let ids: Vec<Uuid> = sqlx::query_scalar(SQL)
         .bind(shard_list(shards))
-        .bind(after.map(ExecutionId::uuid))
+        .bind(columns::after(after))
         .bind(i64::from(limit))
         .fetch_all(&store.readers)
         .await

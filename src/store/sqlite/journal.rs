@@ -168,7 +168,7 @@ async fn read_epochs(connection: &mut SqliteConnection) -> Result<Epochs> {
 struct Rows<'a> {
     consumed: Vec<(ExecutionId, InboxId)>,
     notes: Vec<&'a InboxRow>,
-    executions: Vec<(&'a Append, &'a NewExecution, i32, StateChange)>,
+    executions: Vec<(&'a Append, &'a NewExecution, i32)>,
     first_entries: Vec<Entry<'a>>,
     later_entries: Vec<Entry<'a>>,
     states: Vec<(ExecutionId, &'a StateChange)>,
@@ -187,7 +187,7 @@ impl<'a> Rows<'a> {
         for append in admitted {
             let entry = Entry { append, seq: number(append.entry.seq)?, event_count: number(append.entry.count)? };
             if let Some(new) = &append.create {
-                rows.executions.push((append, new, number(new.version)?, first_state(append)));
+                rows.executions.push((append, new, number(new.version)?));
                 rows.first_entries.push(entry);
             } else {
                 rows.later_entries.push(entry);
@@ -244,7 +244,7 @@ fn bind_entry(query: Binding, entry: &Entry<'_>) -> Binding {
         .bind(row.body.bytes.to_vec())
 }
 
-fn bind_execution(query: Binding, (append, new, version, state): &(&Append, &NewExecution, i32, StateChange)) -> Binding {
+fn bind_execution(query: Binding, (append, new, version): &(&Append, &NewExecution, i32)) -> Binding {
     let query = query
         .bind(append.execution.uuid())
         .bind(shard_of(append.execution))
@@ -256,7 +256,7 @@ fn bind_execution(query: Binding, (append, new, version, state): &(&Append, &New
         .bind(new.parent.map(ExecutionId::uuid))
         .bind(new.retry_of.map(ExecutionId::uuid))
         .bind(new.business_key.clone());
-    bind_state_columns(query, state)
+    bind_state_columns(query, first_state(append))
 }
 
 fn bind_state(query: Binding, (execution, state): &(ExecutionId, &StateChange)) -> Binding {

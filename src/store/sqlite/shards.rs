@@ -7,7 +7,7 @@ use crate::{
     model::ids::NodeInstanceId,
     store::{
         Result, ShardLease,
-        columns::{self, LeaseColumns, millis},
+        columns::{self, LeaseColumns, lease},
     },
 };
 
@@ -26,7 +26,7 @@ pub(super) async fn take_shards(
         RETURNING shard, epoch";
     let rows: Vec<LeaseColumns> = sqlx::query_as(SQL)
         .bind(owner.uuid())
-        .bind(millis(lease_ms))
+        .bind(lease(lease_ms))
         .bind(shard_list(shards))
         .fetch_all(&store.writer)
         .await
@@ -38,7 +38,7 @@ pub(super) async fn renew_shards(store: &SqliteStore, owner: NodeInstanceId, lea
     const SQL: &str = "UPDATE shards SET lease_until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2
         WHERE owner = ?1 RETURNING shard, epoch";
     let rows: Vec<LeaseColumns> =
-        sqlx::query_as(SQL).bind(owner.uuid()).bind(millis(lease_ms)).fetch_all(&store.writer).await.map_err(failed(LEASING))?;
+        sqlx::query_as(SQL).bind(owner.uuid()).bind(lease(lease_ms)).fetch_all(&store.writer).await.map_err(failed(LEASING))?;
     in_order(rows)
 }
 

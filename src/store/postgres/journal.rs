@@ -1,0 +1,193 @@
+//! The journal: one statement per batch, fenced by the rows of its shards. See `queries/journal/append.sql`.
+
+use std::sync::LazyLock;
+
+use sqlx::PgConnection;
+
+use super::{
+    Fence, PostgresStore,
+    error::{failed, is_missing_partition},
+    rows::Rows,
+};
+use crate::{
+    model::ids::ExecutionId,
+    store::{
+        Append, AppendOutcome, IdempotencyKey, JournalRow, KeyedOutcome, Result, StoreError,
+        columns::{self, JournalColumns, KeyColumns, millis},
+        journal::{Epochs, check_batch, conflict, constraints},
+    },
+};
+
+const APPENDING: &str = "appending to the journal";
+const READING: &str = "reading a journal";
+
+const APPEND: &str = include_str!("queries/journal/append.sql");
+static APPEND_WITHOUT_LOCK: LazyLock<String> = LazyLock::new(|| APPEND.replace("FOR SHARE", ""));
+
+/// The append statement with or without its lock.
+pub(super) fn append_sql(fence: Fence) -> &'static str {
+    match fence {
+        Fence::RowLock => APPEND,
+        Fence::WithoutRowLock => &APPEND_WITHOUT_LOCK,
+    }
+}
+
+/// How one try to append ended, other than well.
+enum Failure {
+    /// The partition of a day is gone: another process dropped it.
+    NoPartition,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NoPartition => Self::Unavailable { doing: APPENDING, source: "a partition is missing".into() },
+            Failure::Store(error) => error,
+        }
+    }
+}
+
+pub(super) async fn append_batch(store: &PostgresStore, batch: &[Append]) -> Result<Vec<AppendOutcome>> {
+    check_batch(batch)?;
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = Rows::collect(batch)?;
+    let epochs = match unless_partition_missing(store, append_once(store, &rows).await)? {
+        Some(epochs) => epochs,
+        None => append_once(store, &rows).await?,
+    };
+    Ok(epochs.outcomes(batch))
+}
+
+pub(super) async fn create_keyed(store: &PostgresStore, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome> {
+    let batch = std::slice::from_ref(append);
+    check_batch(batch)?;
+    let rows = Rows::collect(batch)?;
+    match unless_partition_missing(store, create_once(store, append, &rows, key).await)? {
+        Some(outcome) => Ok(outcome),
+        None => Ok(create_once(store, append, &rows, key).await?),
+    }
+}
+
+pub(super) async fn load_journal(
+    store: &PostgresStore,
+    execution: ExecutionId,
+    from_seq: u32,
+    limit: u32,
+) -> Result<Vec<JournalRow>> {
+    // The day comes from the execution's row and leads to one partition.
+    const SQL: &str = "SELECT seq, event_count, epoch, at, encoding, body FROM journal
+        WHERE day = (SELECT LEAST(created_at / 86400000, 2147483646)::integer FROM executions WHERE id = $1)
+        AND execution_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+    let rows: Vec<JournalColumns> = sqlx::query_as(SQL)
+        .bind(execution.uuid())
+        .bind(i64::from(from_seq))
+        .bind(i64::from(limit))
+        .fetch_all(&store.pool)
+        .await
+        .map_err(failed(READING))?;
+    columns::all(rows)
+}
+
+pub(super) async fn find_journal_epoch(store: &PostgresStore, execution: ExecutionId, seq: u32) -> Result<Option<i64>> {
+    const SQL: &str = "SELECT epoch FROM journal
+        WHERE day = (SELECT LEAST(created_at / 86400000, 2147483646)::integer FROM executions WHERE id = $1)
+        AND execution_id = $1 AND seq = $2 LIMIT 1";
+    sqlx::query_scalar(SQL).bind(execution.uuid()).bind(i64::from(seq)).fetch_optional(&store.pool).await.map_err(failed(READING))
+}
+
+/// The outcome of a first try; `None` if a partition was missing that this process believed to be there, and now no more does.
+fn unless_partition_missing<T>(store: &PostgresStore, outcome: std::result::Result<T, Failure>) -> Result<Option<T>> {
+    match outcome {
+        Ok(done) => Ok(Some(done)),
+        Err(Failure::Store(error)) => Err(error),
+        Err(Failure::NoPartition) => {
+            store.partitions.forget();
+            Ok(None)
+        }
+    }
+}
+
+async fn append_once(store: &PostgresStore, rows: &Rows<'_>) -> std::result::Result<Epochs, Failure> {
+    store.partitions.ensure(&store.pool, &rows.days()).await?;
+    let mut connection = store.pool.acquire().await.map_err(failed(APPENDING))?;
+    append_within(&mut connection, store.append_sql, rows).await
+}
+
+/// Runs the statement. Answers the epochs of the shards that the batch owns; everything of theirs is written.
+async fn append_within(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    rows: &Rows<'_>,
+) -> std::result::Result<Epochs, Failure> {
+    let (written, epochs) = rows.bind(sqlx::query_as(sql)).fetch_one(connection).await.map_err(|error| {
+        if is_missing_partition(&error) { Failure::NoPartition } else { Failure::Store(failed(APPENDING)(error)) }
+    })?;
+    if !written {
+        return Err(Failure::Store(conflict(constraints::EXECUTIONS_LIVE)));
+    }
+    let epochs = Epochs::new(epochs);
+    Ok(epochs.ok_or_else(|| StoreError::Corrupt { what: "table of shards", source: "it does not have 256 rows".into() })?)
+}
+
+async fn create_once(
+    store: &PostgresStore,
+    append: &Append,
+    rows: &Rows<'_>,
+    key: &IdempotencyKey,
+) -> std::result::Result<KeyedOutcome, Failure> {
+    store.partitions.ensure(&store.pool, &rows.days()).await?;
+    let mut tx = store.begin(APPENDING).await?;
+    if !claim(&mut tx, append.execution, key).await? {
+        return Ok(find_holder(&mut tx, key).await?);
+    }
+    let epochs = append_within(&mut tx, store.append_sql, rows).await?;
+    if !epochs.admits(append) {
+        return Ok(KeyedOutcome::Fenced); // The transaction rolls back, and the key with it.
+    }
+    tx.commit().await.map_err(failed(APPENDING))?;
+    Ok(KeyedOutcome::Created)
+}
+
+/// Takes the key, unless it is live. Waits for another process that is about to take it.
+async fn claim(connection: &mut PgConnection, execution: ExecutionId, key: &IdempotencyKey) -> Result<bool> {
+    const SQL: &str = "INSERT INTO idempotency (workspace_id, scope, key, request_hash, execution_id, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (workspace_id, scope, key) DO UPDATE
+        SET request_hash = excluded.request_hash, execution_id = excluded.execution_id, expires_at = excluded.expires_at
+        WHERE idempotency.expires_at <= $7";
+    let claimed = sqlx::query(SQL)
+        .bind(key.workspace.uuid())
+        .bind(&key.scope)
+        .bind(&key.key)
+        .bind(&key.request_hash[..])
+        .bind(execution.uuid())
+        .bind(millis(key.expires_at))
+        .bind(millis(key.now_ms))
+        .execute(connection)
+        .await
+        .map_err(failed(APPENDING))?;
+    Ok(claimed.rows_affected() > 0)
+}
+
+async fn find_holder(connection: &mut PgConnection, key: &IdempotencyKey) -> Result<KeyedOutcome> {
+    const SQL: &str = "SELECT execution_id, request_hash FROM idempotency
+        WHERE workspace_id = $1 AND scope = $2 AND key = $3 LIMIT 1";
+    let holder: KeyColumns = sqlx::query_as(SQL)
+        .bind(key.workspace.uuid())
+        .bind(&key.scope)
+        .bind(&key.key)
+        .fetch_one(connection)
+        .await
+        .map_err(failed(APPENDING))?;
+    let (execution, request_hash) = holder.read()?;
+    Ok(KeyedOutcome::Exists { execution, request_hash })
+}
