@@ -16,7 +16,7 @@ use self::places::Places;
 pub use self::places::{Grant, Slot};
 use super::{
     ask::{AskError, ask},
-    metering::{Refused, try_cast},
+    metering::{Refused, metered, try_cast},
     supervisor::{ChildSpec, ServiceRef},
 };
 
@@ -73,7 +73,7 @@ pub enum PoolMsg {
     Snapshot { reply: RpcReplyPort<PoolView> },
 }
 
-crate::metered!(PoolMsg);
+metered!(PoolMsg);
 
 /// The requests that wait, by priority.
 pub struct PoolState {

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use self::ownership::Changes;
 pub use self::ownership::{Ownership, OwnershipView};
-use super::observatory;
+use super::{metering::metered, observatory};
 use crate::{
     model::ids::{NodeInstanceId, SHARD_COUNT},
     store::{ShardLease, Store, StoreError},
@@ -80,7 +80,7 @@ pub enum ShardKeeperMsg {
     Answered { sent: Instant, answer: Answer },
 }
 
-crate::metered!(ShardKeeperMsg);
+metered!(ShardKeeperMsg);
 
 /// What the store said.
 pub enum Answer {

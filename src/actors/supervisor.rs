@@ -123,7 +123,7 @@ pub enum SupervisorMsg {
     Snapshot { reply: RpcReplyPort<Vec<ChildView>> },
 }
 
-crate::metered!(SupervisorMsg);
+metered!(SupervisorMsg);
 
 /// The supervisor's shell.
 pub struct Supervisor;
