@@ -1,10 +1,26 @@
 //! Node types: one file each. A node type is a name, a JSON Schema of its parameters, ports, an effect class, and a function
 //! over items. Called by the execution actors; never touches the store or another actor except through [`services`].
 
+mod builtin;
+pub mod conditions;
 pub mod context;
+pub mod filter;
+pub mod headers;
+pub mod if_node;
+pub mod manual;
+pub mod no_op;
+pub mod params;
+pub mod paths;
 pub mod plan;
 pub mod registry;
 pub mod services;
+pub mod set;
+pub mod switch;
+#[cfg(test)]
+pub mod testing;
+pub mod times;
+pub mod values;
+pub mod webhook;
 
 use async_trait::async_trait;
 use serde_json::Value;

@@ -32,9 +32,9 @@ pub struct NodeContext<'a> {
     pub guest: &'a mut GuestSession,
 }
 
-impl NodeContext<'_> {
+impl<'a> NodeContext<'a> {
     /// The items of the first input.
-    pub fn items(&self) -> &[Item] {
+    pub fn items(&self) -> &'a [Item] {
         self.inputs.first().map_or(&[], |input| &input.items)
     }
 
@@ -57,14 +57,35 @@ impl NodeContext<'_> {
 
     /// An item made from the one at `index` of the first input.
     pub fn derive(&self, index: usize, json: Value) -> Item {
-        let source = self.inputs.first().and_then(|input| input.source_of(index));
+        self.derive_from(0, index, json)
+    }
+
+    /// An item made from the one at `index` of the input number `input`.
+    pub fn derive_from(&self, input: usize, index: usize, json: Value) -> Item {
+        let source = self.inputs.get(input).and_then(|input| input.source_of(index));
         Item { source, ..Item::from_value(json) }
+    }
+
+    /// The item at `index` of the first input with other JSON: its binary data stays.
+    pub fn edit(&self, index: usize, json: Value) -> Item {
+        let binary = self.items().get(index).and_then(|item| item.binary.clone());
+        Item { binary, ..self.derive(index, json) }
     }
 
     /// The item at `index` of the first input, passed on as it is, with itself as the source.
     pub fn pass(&self, index: usize) -> Item {
-        let item = &self.items()[index];
-        Item { json: item.json.clone(), binary: item.binary.clone(), source: self.inputs[0].source_of(index) }
+        self.pass_from(0, index)
+    }
+
+    /// The item at `index` of the input number `input`, passed on as it is, with itself as the source.
+    pub fn pass_from(&self, input: usize, index: usize) -> Item {
+        let item = &self.inputs[input].items[index];
+        Item { json: item.json.clone(), binary: item.binary.clone(), source: self.inputs[input].source_of(index) }
+    }
+
+    /// Every item of the first input, passed on.
+    pub fn pass_all(&self) -> Vec<Item> {
+        (0..self.items().len()).map(|index| self.pass(index)).collect()
     }
 }
 
