@@ -59,6 +59,8 @@ pub struct Machine {
     queue: VecDeque<(usize, u32)>,
     in_flight: usize,
     end: End,
+    /// Why the execution ended as it did.
+    failure: Option<ExecutionError>,
 }
 
 /// A node run that has not ended.
@@ -121,7 +123,10 @@ enum End {
     New,
     Live,
     /// `Effect::Finish` is out, its record is not in yet.
-    Ending,
+    Ending {
+        status: ExecutionStatus,
+        error: Option<ExecutionError>,
+    },
     Ended(ExecutionStatus),
 }
 
@@ -146,6 +151,7 @@ impl Machine {
             queue: VecDeque::new(),
             in_flight: 0,
             end: End::New,
+            failure: None,
         }
     }
 
@@ -169,13 +175,15 @@ impl Machine {
                 self.nesting = *nesting;
                 self.begin(start_node, items, &mut effects);
             }
-            (_, Event::Finished { status, .. }) => {
+            (End::Ended(_), Event::Finished { .. }) => {}
+            (_, Event::Finished { status, error }) => {
                 self.end = End::Ended(*status);
+                self.failure.clone_from(error);
                 self.runs.clear();
             }
             (End::Live, event) => self.apply_live(event, now_ms, &mut effects),
             // Before its creation or after its end nothing can happen to an execution: such an event is late.
-            (End::New | End::Ending | End::Ended(_), _) => {}
+            (End::New | End::Ending { .. } | End::Ended(_), _) => {}
         }
         self.settle(&mut effects);
         effects
@@ -211,8 +219,10 @@ impl Machine {
 
     /// After a replay: everything that is still to do, as if it had just been decided.
     pub fn outstanding(&self) -> Vec<Effect> {
-        if self.end != End::Live {
-            return Vec::new();
+        match &self.end {
+            End::Live => {}
+            End::Ending { status, error } => return vec![Effect::Finish { status: *status, error: error.clone() }],
+            End::New | End::Ended(_) => return Vec::new(),
         }
         let mut effects = Vec::new();
         for (&(node, run_index), run) in &self.runs {
@@ -291,6 +301,17 @@ impl Machine {
         self.runs.get(&(node, attempt.run)).filter(|run| run.attempt == attempt.attempt)
     }
 
+    /// The current attempt of a run that has not ended.
+    pub fn current_attempt(&self, node: &str, run: u32) -> Option<Attempt> {
+        let position = self.graph.position(node)?;
+        self.runs.get(&(position, run)).map(|found| self.attempt_of(position, run, found.attempt))
+    }
+
+    /// Why the execution failed or was cancelled, once `Finished` is applied.
+    pub fn failure(&self) -> Option<&ExecutionError> {
+        self.failure.as_ref()
+    }
+
     /// The latest outputs of every node.
     pub fn outputs(&self) -> &Outputs {
         &self.outputs
@@ -310,7 +331,7 @@ impl Machine {
     pub fn ended(&self) -> Option<ExecutionStatus> {
         match self.end {
             End::Ended(status) => Some(status),
-            End::New | End::Live | End::Ending => None,
+            End::New | End::Live | End::Ending { .. } => None,
         }
     }
 

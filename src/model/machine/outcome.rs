@@ -119,7 +119,7 @@ impl Machine {
         }
         self.queue.clear();
         self.in_flight = 0;
-        self.end = End::Ending;
+        self.end = End::Ending { status, error: error.clone() };
         effects.push(Effect::Finish { status, error });
     }
 

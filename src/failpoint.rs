@@ -1,0 +1,5 @@
+//! tmp
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {};
+}
