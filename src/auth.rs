@@ -2,5 +2,4 @@
 
 pub mod egress;
 pub mod password;
-pub mod private_file;
 pub mod token;

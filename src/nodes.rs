@@ -2,10 +2,16 @@
 //! over items. Called by the execution actors; never touches the store or another actor except through [`services`].
 
 mod builtin;
+pub mod code;
 pub mod conditions;
 pub mod context;
+#[cfg(test)]
+pub(crate) mod effect_testing;
+pub mod file;
+pub mod files_root;
 pub mod filter;
 pub mod headers;
+pub mod http_request;
 pub mod if_node;
 pub mod manual;
 pub mod no_op;
@@ -15,12 +21,14 @@ pub mod plan;
 pub mod registry;
 pub mod services;
 pub mod set;
+pub mod sql;
 pub mod switch;
 #[cfg(test)]
 pub mod testing;
 pub mod times;
 pub mod values;
 pub mod webhook;
+pub mod workflow;
 
 use async_trait::async_trait;
 use serde_json::Value;

@@ -57,6 +57,8 @@ pub mod codes {
     pub const EGRESS_DENIED: &str = "egress_denied";
     pub const CONNECTION_FAILED: &str = "connection_failed";
     pub const HTTP_STATUS: &str = "http_status";
+    pub const TOO_MANY_REDIRECTS: &str = "too_many_redirects";
+    pub const INVALID_RESPONSE: &str = "invalid_response";
     pub const RATE_LIMITED: &str = "rate_limited";
     pub const SANDBOX_MEMORY: &str = "sandbox_memory";
     pub const SANDBOX_TIMEOUT: &str = "sandbox_timeout";

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::sql::SqlPools;
 use crate::{
     auth::egress::EgressClient,
     model::{
@@ -16,13 +17,16 @@ use crate::{
     runtimes::javascript::JavaScript,
 };
 
-/// Everything that an effect node can reach.
+/// Everything that an effect node can reach. Cheap to clone.
+#[derive(Clone)]
 pub struct Services {
     /// The only way to make an HTTP request.
     pub egress: EgressClient,
     pub blobs: Arc<dyn Blobs>,
     /// The directory that file nodes may use; `None` switches them off.
     pub files_root: Option<PathBuf>,
+    /// Open connections of SQL nodes.
+    pub sql: Arc<SqlPools>,
     pub javascript: Arc<JavaScript>,
     pub credentials: Arc<dyn Credentials>,
     pub children: Arc<dyn Children>,

@@ -1,0 +1,142 @@
+//! PostgreSQL: values are encoded by the type that the server infers for each placeholder, so that a text fits a `uuid` and a number an
+//! `int4` without casts.
+
+mod decode;
+mod encode;
+mod numeric;
+mod times;
+mod types;
+
+use std::{net::SocketAddr, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use serde_json::{Map, Value};
+use sqlx::{
+    Arguments, Column, ConnectOptions, Either, Executor, PgPool, Postgres, Row, Statement, ValueRef,
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow, PgSslMode, PgStatement},
+};
+
+use super::{
+    ACQUIRE_MS_MAX, CONNECTIONS_MAX, IDLE_MS_MAX,
+    bindings::{Bound, check_count},
+    budget::Budget,
+    failure::of_database,
+    session::{Handle, Session, insert_column, text},
+    target::{Encryption, Server},
+};
+use crate::model::error::{NodeError, codes};
+
+/// Prepared statements that a connection keeps.
+const STATEMENTS_MAX: usize = 50;
+
+/// A pool for a server, at an address that the egress policy has checked.
+pub(super) fn pool(server: &Server, address: SocketAddr) -> PgPool {
+    let mode = match server.encryption {
+        Encryption::Disable => PgSslMode::Disable,
+        Encryption::Prefer => PgSslMode::Prefer,
+        Encryption::Require => PgSslMode::Require,
+        Encryption::VerifyFull => PgSslMode::VerifyFull,
+    };
+    // The driver checks the certificate against the host that it connects to, so full verification needs the name. A name that
+    // meanwhile leads to another address gains nothing by it: whoever answers there has to prove that name.
+    let host = if server.encryption == Encryption::VerifyFull { server.host.clone() } else { address.ip().to_string() };
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&host)
+        .port(address.port())
+        .username(&server.user)
+        .password(&server.password)
+        .database(&server.database)
+        .ssl_mode(mode)
+        .application_name("citadel")
+        .statement_cache_capacity(STATEMENTS_MAX)
+        .disable_statement_logging();
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(Duration::from_millis(ACQUIRE_MS_MAX))
+        .idle_timeout(Duration::from_millis(IDLE_MS_MAX))
+        .connect_lazy_with(options)
+}
+
+/// A connection to a server.
+pub(super) struct PostgresSession(Handle<Postgres>);
+
+impl PostgresSession {
+    /// Takes a connection on which a statement may take `timeout`.
+    ///
+    /// Errors: `connection_failed`, `sql_failed` if the server refuses, `overloaded`.
+    pub(super) async fn open(pool: &PgPool, timeout: Duration, transaction: bool, readonly: bool) -> Result<Self, NodeError> {
+        let begin = match (transaction, readonly) {
+            (_, true) => Some("BEGIN READ ONLY"),
+            (true, false) => Some("BEGIN"),
+            (false, false) => None,
+        };
+        let mut handle = Handle::open(pool, begin).await.map_err(|error| of_database(&error))?;
+        // For the session, not for the transaction: the next run sets its own.
+        sqlx::query("SELECT set_config('statement_timeout', $1, false)")
+            .bind(timeout.as_millis().to_string())
+            .execute(handle.connection())
+            .await
+            .map_err(|error| of_database(&error))?;
+        Ok(Self(handle))
+    }
+
+    async fn prepare(&mut self, bound: &Bound) -> Result<(PgStatement, PgArguments), NodeError> {
+        let statement = self.0.connection().prepare(text(bound)).await.map_err(|error| of_database(&error))?;
+        let Some(Either::Left(types)) = statement.parameters() else {
+            return Err(NodeError::permanent(codes::SQL, "the server did not say which types the placeholders have"));
+        };
+        check_count(types.len(), bound.values.len())?;
+        let mut arguments = PgArguments::default();
+        for (index, (type_info, value)) in types.iter().zip(&bound.values).enumerate() {
+            let encoded = encode::encode(type_info, value);
+            let argument = encoded.map_err(|error| invalid_value(index, &error.to_string()))?;
+            arguments.add(argument).map_err(|error| invalid_value(index, &error.to_string()))?;
+        }
+        Ok((statement, arguments))
+    }
+}
+
+#[async_trait]
+impl Session for PostgresSession {
+    async fn query(&mut self, bound: &Bound, budget: &mut Budget) -> Result<Vec<Map<String, Value>>, NodeError> {
+        let (statement, arguments) = self.prepare(bound).await?;
+        let mut stream = statement.query_with(arguments).fetch(self.0.connection());
+        let mut rows = Vec::new();
+        while let Some(row) = stream.try_next().await.map_err(|error| of_database(&error))? {
+            let row = decode_row(&row)?;
+            budget.take(&row)?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    async fn execute(&mut self, bound: &Bound) -> Result<u64, NodeError> {
+        let (statement, arguments) = self.prepare(bound).await?;
+        let result = statement.query_with(arguments).execute(self.0.connection()).await.map_err(|error| of_database(&error))?;
+        Ok(result.rows_affected())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
+        self.0.commit().await.map_err(|error| of_database(&error))
+    }
+}
+
+fn decode_row(row: &PgRow) -> Result<Map<String, Value>, NodeError> {
+    let mut fields = Map::new();
+    for (index, column) in row.columns().iter().enumerate() {
+        let raw = row.try_get_raw(index).map_err(|error| of_database(&error))?;
+        let value = if raw.is_null() {
+            Value::Null
+        } else {
+            decode::decode(&raw)
+                .map_err(|error| NodeError::permanent(codes::SQL, format!("column `{}`: {error}", column.name())))?
+        };
+        insert_column(&mut fields, column.name(), value)?;
+    }
+    Ok(fields)
+}
+
+fn invalid_value(index: usize, why: &str) -> NodeError {
+    NodeError::permanent(codes::INVALID_PARAMETER, format!("value {} of `params`: {why}", index + 1))
+}
