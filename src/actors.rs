@@ -3,9 +3,19 @@
 
 pub mod accounts;
 pub mod ask;
+pub mod blob_access;
+pub mod children;
 pub mod credentials;
+pub mod engine;
+pub mod execution;
+pub mod execution_supervisor;
+pub mod executions;
+pub mod journal_lane;
 pub mod metering;
+pub mod node_run;
 pub mod observatory;
 pub mod pool;
 pub mod shard_keeper;
 pub mod supervisor;
+pub mod timekeeper;
+pub mod workflows;

@@ -2,4 +2,5 @@
 
 pub mod egress;
 pub mod password;
+pub mod private_file;
 pub mod token;

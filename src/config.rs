@@ -12,6 +12,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "failpoints")]
+pub use self::layers::failpoints;
 pub use self::{
     layers::{ConfigError, Flags, Sources, UnknownSetting, load, load_from},
     secret::Secret,

@@ -2,9 +2,12 @@
 //! `ARCHITECTURE.md` is the map.
 
 pub mod actors;
+pub mod app;
 pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod failpoint;
+pub mod http;
 pub mod model;
 pub mod nodes;
 pub mod runtimes;

@@ -15,6 +15,7 @@ const LINES_MAX: usize = 500;
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &[]),
+    ("failpoint", &[]),
     ("config", &["model"]),
     ("telemetry", &["model", "config"]),
     ("store", &["model", "clock"]),
@@ -22,8 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ai", &["model", "clock"]),
     ("auth", &["model", "clock"]),
     ("nodes", &["model", "clock", "runtimes", "ai", "auth"]),
-    // `metered` is a macro of its own; macros that are exported live at the root.
-    ("actors", &["model", "clock", "config", "store", "nodes", "runtimes", "ai", "auth", "metered"]),
+    ("actors", &["model", "clock", "failpoint", "config", "store", "nodes", "runtimes", "ai", "auth"]),
     ("http", &["model", "clock", "config", "store", "nodes", "auth", "actors"]),
     ("cli", &["model", "config", "app"]),
 ];

@@ -25,11 +25,11 @@ macro_rules! metered_message {
             fn box_message(
                 self,
                 to: &::ractor::ActorId,
-            ) -> Result<::ractor::message::BoxedMessage, ::ractor::message::BoxedDowncastErr> {
+            ) -> ::std::result::Result<::ractor::message::BoxedMessage, ::ractor::message::BoxedDowncastErr> {
                 $crate::actors::metering::seal(self, to)
             }
 
-            fn from_boxed(boxed: ::ractor::message::BoxedMessage) -> Result<Self, ::ractor::message::BoxedDowncastErr> {
+            fn from_boxed(boxed: ::ractor::message::BoxedMessage) -> ::std::result::Result<Self, ::ractor::message::BoxedDowncastErr> {
                 $crate::actors::metering::open(boxed)
             }
         }

@@ -16,6 +16,9 @@ use super::{
 const SYSTEM_FILE: &str = "/etc/citadel/citadel.toml";
 /// What the names of environment variables start with.
 const PREFIX: &str = "CITADEL__";
+/// The variable that arms fail points.
+#[cfg(feature = "failpoints")]
+const FAILPOINTS: &str = "CITADEL__FAILPOINTS";
 /// What the name of a variable ends with that holds the path of a secret.
 const FILE_SUFFIX: &str = "_FILE";
 /// Bytes of a file that holds one secret.
@@ -87,6 +90,12 @@ pub fn load(files: &[PathBuf], flags: Flags) -> Result<Config, ConfigError> {
     load_from(Sources { files: all, environment: std::env::vars_os().collect(), flags })
 }
 
+/// What the environment says about fail points. Not a setting: builds without the feature refuse the variable.
+#[cfg(feature = "failpoints")]
+pub fn failpoints() -> Option<String> {
+    std::env::vars().find_map(|(name, value)| (name == FAILPOINTS).then_some(value))
+}
+
 /// Loads settings from what is given, and from nothing else.
 ///
 /// Errors: see [`ConfigError`].
@@ -150,6 +159,10 @@ fn environment_layer(
     let mut table = Map::new();
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        #[cfg(feature = "failpoints")]
+        if name == FAILPOINTS {
+            continue;
+        }
         let Some(value) = value.to_str() else {
             return Err(ConfigError::Variable { name: name.to_owned(), reason: "is not UTF-8" });
         };

@@ -40,9 +40,10 @@ pub enum Event {
         trigger: TriggerKind,
         start_node: Arc<str>,
         items: Items,
+        /// Sub-workflows above this execution.
         nesting: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        parent: Option<ExecutionId>,
+        parent: Option<Parent>,
     },
     /// An attempt of an effect is about to begin.
     NodeStarted {
@@ -105,6 +106,15 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<ExecutionError>,
     },
+}
+
+/// The execution that started this one as a sub-workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    pub execution: ExecutionId,
+    /// The signal that the end of this execution sends to it; `None` if it does not wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
 }
 
 /// An answer to an HTTP caller.

@@ -81,6 +81,16 @@ impl NodeSet {
     }
 }
 
+impl FromIterator<usize> for NodeSet {
+    fn from_iter<I: IntoIterator<Item = usize>>(nodes: I) -> Self {
+        let mut set = Self::default();
+        for node in nodes {
+            set.insert(node);
+        }
+        set
+    }
+}
+
 impl Graph {
     /// Builds the graph of a definition that has passed validation; `shapes` are in the order of its nodes.
     ///
@@ -127,48 +137,37 @@ impl Graph {
         self.nodes[position].ports.iter().all(|(_, targets)| targets.is_empty())
     }
 
-    /// A loop's body: what its `loop` port reaches without passing the loop itself, less what only follows its `done` port.
     fn find_bodies(&mut self) {
-        for position in 0..self.nodes.len() {
-            if !matches!(self.nodes[position].shape.role, Role::Loop { .. }) {
-                continue;
-            }
-            let inside = self.reach(position, "loop");
-            let after = self.reach(position, "done");
-            let back = self.sources_of(position);
-            let mut body = NodeSet::default();
-            for node in (0..self.nodes.len()).filter(|node| inside.contains(*node)) {
-                if back.contains(node) || !after.contains(node) {
-                    body.insert(node);
-                }
-            }
-            self.nodes[position].body = body;
+        let loops: Vec<usize> = (0..self.nodes.len()).filter(|node| self.is_loop(*node)).collect();
+        let reached: Vec<NodeSet> = loops.iter().map(|node| self.reached_without(*node)).collect();
+        for node in &loops {
+            let is_bound = |(_, reached): &(&usize, &NodeSet)| !reached.contains(*node);
+            let bounds = loops.iter().zip(&reached).filter(is_bound).map(|(bound, _)| *bound).collect();
+            self.nodes[*node].body = self.body_of(*node, &bounds);
         }
     }
 
-    /// What one port of a node reaches without passing the node.
-    fn reach(&self, from: usize, port: &str) -> NodeSet {
-        let mut seen = NodeSet::default();
-        let mut open: Vec<usize> =
-            self.nodes[from].ports.iter().filter(|(name, _)| name == port).flat_map(|(_, t)| t.iter().map(|t| t.node)).collect();
-        while let Some(node) = open.pop() {
-            if node != from && seen.insert(node) {
-                open.extend(self.nodes[node].ports.iter().flat_map(|(_, targets)| targets.iter().map(|target| target.node)));
-            }
-        }
-        seen
+    fn is_loop(&self, node: usize) -> bool {
+        matches!(self.nodes[node].shape.role, Role::Loop { .. })
     }
 
-    /// The nodes from which `to` can be reached.
-    fn sources_of(&self, to: usize) -> NodeSet {
-        let mut seen = NodeSet::default();
-        let mut open: Vec<usize> = self.nodes[to].incoming.iter().map(|edge| edge.source).collect();
-        while let Some(node) = open.pop() {
-            if node != to && seen.insert(node) {
-                open.extend(self.nodes[node].incoming.iter().map(|edge| edge.source));
-            }
-        }
-        seen
+    /// What the triggers reach without passing `node`.
+    fn reached_without(&self, node: usize) -> NodeSet {
+        let triggers = (0..self.nodes.len()).filter(|position| self.nodes[*position].shape.role == Role::Trigger).collect();
+        reach(triggers, &NodeSet::from_iter([node]), |position| self.nodes[position].targets())
+    }
+
+    /// A loop's body: what its `loop` port reaches, less what only follows its `done` port. `bounds` are the loops that every way
+    /// from a trigger to this one passes, itself among them: those around it, whose bodies go on outside of its own.
+    fn body_of(&self, node: usize, bounds: &NodeSet) -> NodeSet {
+        let after_port = |port: &str| {
+            let targets = self.nodes[node].ports.iter().filter(|(name, _)| name == port).flat_map(|(_, targets)| targets);
+            reach(targets.map(|target| target.node).collect(), bounds, |position| self.nodes[position].targets())
+        };
+        let (inside, after) = (after_port("loop"), after_port("done"));
+        let back = reach(self.nodes[node].sources().collect(), bounds, |position| self.nodes[position].sources());
+        let is_body = |position: &usize| inside.contains(*position) && (back.contains(*position) || !after.contains(*position));
+        (0..self.nodes.len()).filter(is_body).collect()
     }
 
     /// For each edge into a merge: its source and what is above it. A loop around the merge is no feeder: it goes on only when
@@ -178,18 +177,38 @@ impl Graph {
             if self.nodes[merge].shape.role != Role::Merge {
                 continue;
             }
+            let is_bound = |position: &usize| *position == merge || self.nodes[*position].body.contains(merge);
+            let bounds: NodeSet = (0..self.nodes.len()).filter(is_bound).collect();
             for edge in 0..self.nodes[merge].incoming.len() {
-                let mut feeders = NodeSet::default();
-                let mut open = vec![self.nodes[merge].incoming[edge].source];
-                while let Some(node) = open.pop() {
-                    if node != merge && !self.nodes[node].body.contains(merge) && feeders.insert(node) {
-                        open.extend(self.nodes[node].incoming.iter().map(|incoming| incoming.source));
-                    }
-                }
+                let source = self.nodes[merge].incoming[edge].source;
+                let feeders = reach(vec![source], &bounds, |position| self.nodes[position].sources());
                 self.nodes[merge].incoming[edge].feeders = feeders;
             }
         }
     }
+}
+
+impl GraphNode {
+    /// The nodes that edges lead to.
+    fn targets(&self) -> impl Iterator<Item = usize> {
+        self.ports.iter().flat_map(|(_, targets)| targets.iter().map(|target| target.node))
+    }
+
+    /// The nodes that edges come from.
+    fn sources(&self) -> impl Iterator<Item = usize> {
+        self.incoming.iter().map(|edge| edge.source)
+    }
+}
+
+/// The nodes `open` and what follows them, without what is bound.
+fn reach<I: Iterator<Item = usize>>(mut open: Vec<usize>, bounds: &NodeSet, next: impl Fn(usize) -> I) -> NodeSet {
+    let mut seen = NodeSet::default();
+    while let Some(node) = open.pop() {
+        if !bounds.contains(node) && seen.insert(node) {
+            open.extend(next(node));
+        }
+    }
+    seen
 }
 
 fn bare_node(node: &NodeDefinition, shape: &Arc<NodeShape>) -> GraphNode {

@@ -150,6 +150,15 @@ impl Input {
         None
     }
 
+    /// What [`Input::source_of`] says of every item in turn, in one pass: an input can have as many origins as items.
+    pub fn sources(&self) -> impl Iterator<Item = Option<ItemSource>> {
+        let outputs = |origin: &Origin| {
+            let (node, run, first) = (Arc::clone(&origin.node), origin.run, origin.first);
+            (0..origin.count).map(move |offset| Some(ItemSource { node: Arc::clone(&node), run, item: first + offset }))
+        };
+        self.origins.iter().flat_map(outputs).chain(std::iter::repeat(None))
+    }
+
     /// Adds another token's items behind these.
     pub fn append(&mut self, other: Self) {
         if self.items.is_empty() {
@@ -185,5 +194,7 @@ mod tests {
         assert_eq!(input.source_of(1), Some(ItemSource { node: "a".into(), run: 1, item: 5 }));
         assert_eq!(input.source_of(2), Some(ItemSource { node: "b".into(), run: 1, item: 0 }));
         assert_eq!(input.source_of(3), None);
+        let one_by_one: Vec<_> = (0..4).map(|index| input.source_of(index)).collect();
+        assert_eq!(input.sources().take(4).collect::<Vec<_>>(), one_by_one);
     }
 }

@@ -40,3 +40,27 @@ pub const WAIT_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
 pub const EXECUTION_MS_DEFAULT: u64 = 30 * 24 * 3_600_000;
 /// Wall time of one attempt of an effect node where the node sets none, in milliseconds.
 pub const NODE_MS_DEFAULT: u64 = 5 * 60_000;
+
+/// Bytes of a value as compact JSON, without writing it; `None` if it nests deeper than [`JSON_DEPTH_MAX`].
+/// Escapes are not counted, so a text of control characters may be up to six times as long.
+pub fn json_bytes(value: &serde_json::Value) -> Option<usize> {
+    bytes_at_depth(value, 0)
+}
+
+fn bytes_at_depth(value: &serde_json::Value, depth: usize) -> Option<usize> {
+    use serde_json::Value;
+    if depth > JSON_DEPTH_MAX {
+        return None;
+    }
+    Some(match value {
+        Value::Null | Value::Bool(_) => 4,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(values) => {
+            values.iter().try_fold(2, |sum: usize, value| Some(sum + bytes_at_depth(value, depth + 1)? + 1))?
+        }
+        Value::Object(fields) => {
+            fields.iter().try_fold(2, |sum: usize, (key, value)| Some(sum + key.len() + 4 + bytes_at_depth(value, depth + 1)?))?
+        }
+    })
+}

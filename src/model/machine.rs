@@ -5,6 +5,7 @@
 
 mod flow;
 mod outcome;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -19,12 +20,14 @@ use super::{
     catalog::EffectClass,
     definition::AfterCrash,
     error::{NodeError, codes},
-    event::{Attempt, Event, ExecutionError, Wait},
+    event::{Attempt, Event, ExecutionError},
     execution::ExecutionStatus,
     graph::Graph,
     item::{Input, Item, Outputs, RunOutput},
     limits,
 };
+pub use run::Run;
+use run::{Phase, Work};
 
 /// What the shell has to do, after everything before it is committed where it leaves the process.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,38 +62,8 @@ pub struct Machine {
     queue: VecDeque<(usize, u32)>,
     in_flight: usize,
     end: End,
-}
-
-/// A node run that has not ended.
-#[derive(Debug)]
-pub struct Run {
-    pub attempt: u32,
-    pub inputs: Vec<Input>,
-    /// Items that are done already, by the index of the input item.
-    pub done: BTreeMap<u32, Item>,
-    phase: Phase,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Queued,
-    /// Handed out; `recorded` once a start record is in the journal.
-    Running {
-        recorded: bool,
-    },
-    /// Waits for its next attempt.
-    Retrying {
-        due_at: u64,
-    },
-    Waiting {
-        wait: Wait,
-        received: Vec<(String, Value)>,
-    },
-    Resuming {
-        wait_state: Value,
-        received: Vec<(String, Value)>,
-        timed_out: bool,
-    },
+    /// Why the execution ended as it did.
+    failure: Option<ExecutionError>,
 }
 
 #[derive(Debug, Default)]
@@ -121,7 +94,10 @@ enum End {
     New,
     Live,
     /// `Effect::Finish` is out, its record is not in yet.
-    Ending,
+    Ending {
+        status: ExecutionStatus,
+        error: Option<ExecutionError>,
+    },
     Ended(ExecutionStatus),
 }
 
@@ -146,6 +122,7 @@ impl Machine {
             queue: VecDeque::new(),
             in_flight: 0,
             end: End::New,
+            failure: None,
         }
     }
 
@@ -169,13 +146,14 @@ impl Machine {
                 self.nesting = *nesting;
                 self.begin(start_node, items, &mut effects);
             }
-            (_, Event::Finished { status, .. }) => {
+            (End::New | End::Live | End::Ending { .. }, Event::Finished { status, error }) => {
+                self.abort_runs(&mut effects);
                 self.end = End::Ended(*status);
-                self.runs.clear();
+                self.failure.clone_from(error);
             }
             (End::Live, event) => self.apply_live(event, now_ms, &mut effects),
             // Before its creation or after its end nothing can happen to an execution: such an event is late.
-            (End::New | End::Ending | End::Ended(_), _) => {}
+            (End::New | End::Ending { .. } | End::Ended(_), _) => {}
         }
         self.settle(&mut effects);
         effects
@@ -186,7 +164,7 @@ impl Machine {
             Event::Created { .. } | Event::Finished { .. } => {}
             Event::NodeStarted { attempt } => self.started(attempt),
             Event::NodeProgressed { attempt, done } => {
-                if let Some(run) = self.current_mut(attempt) {
+                if let Some(run) = self.in_flight_mut(attempt) {
                     run.done.extend(done.iter().cloned());
                 }
             }
@@ -194,8 +172,8 @@ impl Machine {
             Event::NodeFailed { attempt, error, chance, .. } => self.failed(attempt, error, *chance, now_ms, effects),
             Event::RetryDue { attempt } => self.retry_due(attempt),
             Event::WaitStarted { attempt, wait, .. } => self.wait_started(attempt, wait),
-            Event::WaitElapsed { attempt } => self.wait_elapsed(attempt, effects),
-            Event::SignalReceived { name, payload } => self.signal_received(name, payload, effects),
+            Event::WaitElapsed { attempt } => self.wait_elapsed(attempt),
+            Event::SignalReceived { name, payload } => self.signal_received(name, payload),
             Event::CancelRequested { reason } => {
                 let message = reason.clone().unwrap_or_else(|| "the execution was cancelled".to_owned());
                 let error = ExecutionError { code: codes::CANCELLED.to_owned(), message, node_id: None, details: None };
@@ -211,29 +189,19 @@ impl Machine {
 
     /// After a replay: everything that is still to do, as if it had just been decided.
     pub fn outstanding(&self) -> Vec<Effect> {
-        if self.end != End::Live {
-            return Vec::new();
+        if let End::Ending { status, error } = &self.end {
+            return vec![Effect::Finish { status: *status, error: error.clone() }];
         }
-        let mut effects = Vec::new();
-        for (&(node, run_index), run) in &self.runs {
-            let attempt = self.attempt_of(node, run_index, run.attempt);
-            match &run.phase {
-                Phase::Running { .. } => effects.push(Effect::Run(attempt)),
-                Phase::Resuming { wait_state, received, timed_out } => effects.push(Effect::Resume {
-                    attempt,
-                    wait_state: wait_state.clone(),
-                    signals: received.clone(),
-                    timed_out: *timed_out,
-                }),
-                Phase::Queued | Phase::Retrying { .. } | Phase::Waiting { .. } => {}
-            }
-        }
-        effects
+        let effect_of = |(&(node, run_index), run): (&(usize, u32), &Run)| match &run.phase {
+            Phase::Running { work, .. } => Some(work.effect(self.attempt_of(node, run_index, run.attempt))),
+            Phase::Queued(_) | Phase::Retrying { .. } | Phase::Waiting { .. } => None,
+        };
+        self.runs.iter().filter_map(effect_of).collect()
     }
 
     /// Whether a crash cut this attempt off and its policy says that it must not be repeated.
     pub fn is_interrupted(&self, attempt: &Attempt) -> bool {
-        let recorded = self.current(attempt).is_some_and(|run| matches!(run.phase, Phase::Running { recorded: true }));
+        let recorded = self.current(attempt).is_some_and(|run| matches!(run.phase, Phase::Running { recorded: true, .. }));
         recorded && self.graph.node(&attempt.node).is_some_and(|node| node.retry.after_crash == AfterCrash::Fail)
     }
 
@@ -253,20 +221,18 @@ impl Machine {
         if self.deadline() <= now_ms {
             return vec![Event::TimedOut];
         }
-        let is_due = |run: &Run| run.due_at().is_some_and(|at| at <= now_ms);
-        self.runs
-            .iter()
-            .filter(|(_, run)| is_due(run))
-            .map(|(&(node, run_index), run)| {
-                let attempt = self.attempt_of(node, run_index, run.attempt);
-                match run.phase {
-                    Phase::Waiting { .. } => Event::WaitElapsed { attempt },
-                    Phase::Queued | Phase::Running { .. } | Phase::Retrying { .. } | Phase::Resuming { .. } => {
-                        Event::RetryDue { attempt }
-                    }
-                }
-            })
-            .collect()
+        let event_of = |(&(node, run_index), run): (&(usize, u32), &Run)| {
+            let at = run.due_at().filter(|at| *at <= now_ms)?;
+            let attempt = self.attempt_of(node, run_index, run.attempt);
+            match run.phase {
+                Phase::Waiting { .. } => Some((at, Event::WaitElapsed { attempt })),
+                Phase::Retrying { .. } => Some((at, Event::RetryDue { attempt })),
+                Phase::Queued(_) | Phase::Running { .. } => None,
+            }
+        };
+        let mut due: Vec<(u64, Event)> = self.runs.iter().filter_map(event_of).collect();
+        due.sort_by_key(|(at, _)| *at);
+        due.into_iter().map(|(_, event)| event).collect()
     }
 
     /// Whether somebody waits for a signal of this name.
@@ -281,14 +247,24 @@ impl Machine {
 
     /// Whether nothing runs: only time or a signal can move the execution.
     pub fn is_waiting(&self) -> bool {
-        let at_rest = |run: &Run| matches!(run.phase, Phase::Waiting { .. } | Phase::Retrying { .. });
-        self.end == End::Live && !self.runs.is_empty() && self.runs.values().all(at_rest)
+        self.end == End::Live && !self.runs.is_empty() && self.runs.values().all(Run::is_at_rest)
     }
 
     /// The run of this attempt, if it is the current one.
     pub fn current(&self, attempt: &Attempt) -> Option<&Run> {
         let node = self.graph.position(&attempt.node)?;
         self.runs.get(&(node, attempt.run)).filter(|run| run.attempt == attempt.attempt)
+    }
+
+    /// The current attempt of a run that has not ended.
+    pub fn current_attempt(&self, node: &str, run: u32) -> Option<Attempt> {
+        let position = self.graph.position(node)?;
+        self.runs.get(&(position, run)).map(|found| self.attempt_of(position, run, found.attempt))
+    }
+
+    /// Why the execution failed or was cancelled, once `Finished` is applied.
+    pub fn failure(&self) -> Option<&ExecutionError> {
+        self.failure.as_ref()
     }
 
     /// The latest outputs of every node.
@@ -310,7 +286,7 @@ impl Machine {
     pub fn ended(&self) -> Option<ExecutionStatus> {
         match self.end {
             End::Ended(status) => Some(status),
-            End::New | End::Live | End::Ending => None,
+            End::New | End::Live | End::Ending { .. } => None,
         }
     }
 
@@ -333,35 +309,10 @@ impl Machine {
         Attempt { node: Arc::clone(&self.graph.nodes[node].id), run, attempt }
     }
 
-    fn current_mut(&mut self, attempt: &Attempt) -> Option<&mut Run> {
+    /// The run of this attempt, if it is handed out: no other can report anything.
+    fn in_flight_mut(&mut self, attempt: &Attempt) -> Option<&mut Run> {
         let node = self.graph.position(&attempt.node)?;
-        self.runs.get_mut(&(node, attempt.run)).filter(|run| run.attempt == attempt.attempt)
-    }
-}
-
-impl Run {
-    fn due_at(&self) -> Option<u64> {
-        match &self.phase {
-            Phase::Retrying { due_at } => Some(*due_at),
-            Phase::Waiting { wait, .. } => wait.until,
-            Phase::Queued | Phase::Running { .. } | Phase::Resuming { .. } => None,
-        }
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        match &self.phase {
-            Phase::Waiting { wait, received } => {
-                wait.signals.iter().any(|wanted| wanted == name) && !received.iter().any(|(got, _)| got == name)
-            }
-            Phase::Queued | Phase::Running { .. } | Phase::Retrying { .. } | Phase::Resuming { .. } => false,
-        }
-    }
-}
-
-impl Phase {
-    /// Whether the run takes one of the places of [`limits::EFFECTS_IN_FLIGHT_MAX`].
-    fn is_in_flight(&self) -> bool {
-        matches!(self, Self::Running { .. })
+        self.runs.get_mut(&(node, attempt.run)).filter(|run| run.attempt == attempt.attempt && run.is_in_flight())
     }
 }
 

@@ -24,6 +24,18 @@ impl BlobHash {
         Self(Sha256::digest(content).into())
     }
 
+    /// Reads 64 hex digits.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if name.len() != 64 || !name.is_ascii() {
+            return None;
+        }
+        for (byte, digits) in bytes.iter_mut().zip(name.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// Where it lies: two levels of directories keep each one small.
     fn path(self) -> BlobPath {
         let name = self.to_string();

@@ -10,6 +10,7 @@ mod size;
 use serde_json::Value;
 
 use self::object::ObjectReader;
+pub use self::size::nesting_of_text;
 use super::WorkflowDefinition;
 use crate::model::{
     limits::{DEFINITION_BYTES_MAX, EDGES_MAX, JSON_DEPTH_MAX, NODES_MAX, TAGS_MAX},

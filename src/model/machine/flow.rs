@@ -1,6 +1,6 @@
 //! How items move: from ports to inputs, through merges and loops, until nothing is left to do.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{Effect, End, LoopSession, Machine, Phase, Run};
 use crate::model::{
@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 impl Machine {
-    /// Puts the start items out on a trigger, or hands them to any other start node.
+    /// Puts the start items out on a trigger, or hands them to any other start node as its first input.
     pub(super) fn begin(&mut self, start_node: &str, items: &Items, effects: &mut Vec<Effect>) {
         let Some(node) = self.graph.position(start_node) else {
             let message = format!("the start node `{start_node}` is not in this version of the workflow");
@@ -21,14 +21,19 @@ impl Machine {
             self.finish(ExecutionStatus::Failed, Some(error), effects);
             return;
         };
-        if self.graph.nodes[node].shape.role == Role::Trigger {
-            self.nodes[node].runs_begun = 1;
-            let ports = vec![PortItems { port: MAIN, items: Arc::clone(items) }];
-            self.publish(node, RunOutput { run: 0, ports }, effects);
-        } else {
-            let inputs = self.graph.nodes[node].shape.inputs.max(1);
-            let first = Input { items: Arc::clone(items), origins: Vec::new() };
-            self.start_run(node, std::iter::once(first).chain((1..inputs).map(|_| Input::default())).collect(), effects);
+        let shape = Arc::clone(&self.graph.nodes[node].shape);
+        let first = Input { items: Arc::clone(items), origins: Vec::new() };
+        match shape.role {
+            Role::Trigger => {
+                self.nodes[node].runs_begun = 1;
+                let ports = vec![PortItems { port: MAIN, items: Arc::clone(items) }];
+                self.publish(node, RunOutput { run: 0, ports }, effects);
+            }
+            Role::Step | Role::Merge => {
+                let others = (1..shape.inputs).map(|_| Input::default());
+                self.start_run(node, std::iter::once(first).chain(others).collect(), effects);
+            }
+            Role::Loop { .. } => self.arrive_at_loop(node, None, first, effects),
         }
     }
 
@@ -53,34 +58,41 @@ impl Machine {
         }
         Arc::make_mut(&mut self.outputs).insert(Arc::clone(&graph.nodes[node].id), output);
         for (target, input) in tokens {
+            if self.end != End::Live {
+                return;
+            }
             match graph.nodes[target.node].shape.role {
                 Role::Trigger | Role::Step => self.start_run(target.node, vec![input], effects),
                 Role::Merge => self.nodes[target.node].tokens[target.edge].push_back(input),
-                Role::Loop { .. } => self.arrive_at_loop(target.node, node, input),
+                Role::Loop { .. } => self.arrive_at_loop(target.node, Some(node), input, effects),
             }
         }
     }
 
     fn start_run(&mut self, node: usize, mut inputs: Vec<Input>, effects: &mut Vec<Effect>) {
-        if self.end != End::Live {
-            return;
-        }
-        if self.steps >= limits::STEPS_MAX {
-            let message = format!("the execution took more than {} node runs: split it into sub-workflows", limits::STEPS_MAX);
-            self.fail_limit(codes::STEP_LIMIT, node, message, effects);
-            return;
-        }
-        self.steps += 1;
-        let run_index = self.nodes[node].runs_begun;
-        self.nodes[node].runs_begun += 1;
-        if self.graph.nodes[node].execute_once {
+        let Some(run_index) = self.take_step(node, effects) else { return };
+        // A disabled node does not run, so it does not run for one item only.
+        if self.graph.nodes[node].execute_once && !self.graph.nodes[node].disabled {
             for input in inputs.iter_mut().filter(|input| input.items.len() > 1) {
                 input.items = Arc::new(input.items[..1].to_vec());
             }
         }
         self.nodes[node].active += 1;
-        self.runs.insert((node, run_index), Run { attempt: 1, inputs, done: BTreeMap::new(), phase: Phase::Queued });
+        self.runs.insert((node, run_index), Run::new(inputs));
         self.queue.push_back((node, run_index));
+    }
+
+    /// Counts one run of a node and gives its index. `None` if the execution has used up its steps, and so has failed.
+    fn take_step(&mut self, node: usize, effects: &mut Vec<Effect>) -> Option<u32> {
+        if self.steps >= limits::STEPS_MAX {
+            let message = format!("the execution took more than {} node runs: split it into sub-workflows", limits::STEPS_MAX);
+            self.fail_limit(codes::STEP_LIMIT, node, message, effects);
+            return None;
+        }
+        self.steps += 1;
+        let run_index = self.nodes[node].runs_begun;
+        self.nodes[node].runs_begun += 1;
+        Some(run_index)
     }
 
     /// Hands out what has a place, fires merges and loops that need not wait longer, and ends the execution when nothing is left.
@@ -103,23 +115,27 @@ impl Machine {
     fn hand_out(&mut self, effects: &mut Vec<Effect>) {
         while self.in_flight < limits::EFFECTS_IN_FLIGHT_MAX {
             let Some((node, run_index)) = self.queue.pop_front() else { return };
-            let Some(attempt) = self.runs.get(&(node, run_index)).map(|run| run.attempt) else { continue };
             if self.graph.nodes[node].disabled {
                 self.pass_through(node, run_index, effects);
                 continue;
             }
-            self.enter(node, run_index, Phase::Running { recorded: false });
-            effects.push(Effect::Run(self.attempt_of(node, run_index, attempt)));
+            let Some(Run { phase: Phase::Queued(work), attempt, .. }) = self.runs.get(&(node, run_index)) else { continue };
+            let work = work.clone();
+            effects.push(work.effect(self.attempt_of(node, run_index, *attempt)));
+            self.enter(node, run_index, Phase::Running { work, recorded: false });
         }
     }
 
-    /// Ends the run of a disabled node: its items go out on its first port.
+    /// Ends the run of a disabled node: its items go out on its first port, or past the body of a loop.
     fn pass_through(&mut self, node: usize, run_index: u32, effects: &mut Vec<Effect>) {
         let run = self.runs.remove(&(node, run_index)).expect("the run was just found");
         self.nodes[node].active -= 1;
         let input = run.inputs.into_iter().next().unwrap_or_default();
-        let port = self.graph.nodes[node].shape.ports.first().cloned().unwrap_or(MAIN);
-        let ports = vec![PortItems::new(port, sourced(&input, 0, input.items.len()))];
+        let port = match self.graph.nodes[node].shape.role {
+            Role::Loop { .. } => "done".into(),
+            Role::Trigger | Role::Step | Role::Merge => self.first_port(node),
+        };
+        let ports = vec![PortItems::new(port, sourced(&input).collect())];
         self.publish(node, RunOutput { run: run_index, ports }, effects);
     }
 
@@ -173,13 +189,23 @@ impl Machine {
         true
     }
 
-    fn arrive_at_loop(&mut self, node: usize, source: usize, input: Input) {
-        let comes_back = self.graph.nodes[node].body.contains(source);
+    /// Hands items to a loop; `source` is the node that put them out, if one did.
+    fn arrive_at_loop(&mut self, node: usize, source: Option<usize>, input: Input, effects: &mut Vec<Effect>) {
+        if self.graph.nodes[node].disabled {
+            self.start_run(node, vec![input], effects);
+            return;
+        }
+        let comes_back = source.is_some_and(|source| self.leads_back(node, source));
         let state = &mut self.nodes[node];
         match &mut state.session {
             Some(session) if comes_back => session.collected.append(input),
             Some(_) => state.backlog.push_back(input),
             None => state.session = Some(LoopSession::over(input)),
+        }
+        let collected = state.session.as_ref().map_or(0, |session| session.collected.items.len());
+        if collected > limits::ITEMS_MAX {
+            let message = format!("the loop collected {collected} items, the limit is {}: split the work", limits::ITEMS_MAX);
+            self.fail_limit(codes::ITEM_LIMIT, node, message, effects);
         }
     }
 
@@ -210,27 +236,28 @@ impl Machine {
             self.fail_limit(codes::LOOP_LIMIT, node, message, effects);
             return true;
         }
-        let run = self.nodes[node].runs_begun;
-        self.nodes[node].runs_begun += 1;
-        let ports = if rest == 0 {
+        let Some(run) = self.take_step(node, effects) else { return true };
+        if rest == 0 {
             self.nodes[node].session = self.nodes[node].backlog.pop_front().map(LoopSession::over);
             let finished = if self.has_way_back(node) { session.collected } else { session.input };
-            vec![PortItems::new("done".into(), sourced(&finished, 0, finished.items.len()))]
+            self.complete(node, run, vec![PortItems::new("done".into(), sourced(&finished).collect())], effects);
         } else {
             let count = rest.min(usize::try_from(batch_size).expect("a u32 fits").max(1));
-            let batch = sourced(&session.input, session.position, count);
-            session.position += count;
-            session.iterations += 1;
+            let batch = session.next_batch(count);
             self.nodes[node].session = Some(session);
-            vec![PortItems::new("loop".into(), batch)]
-        };
-        self.publish(node, RunOutput { run, ports }, effects);
+            self.publish(node, RunOutput { run, ports: vec![PortItems::new("loop".into(), batch)] }, effects);
+        }
         true
     }
 
     /// Whether a loop's body leads back to it.
     fn has_way_back(&self, node: usize) -> bool {
-        self.graph.nodes[node].incoming.iter().any(|edge| self.graph.nodes[node].body.contains(edge.source))
+        self.graph.nodes[node].incoming.iter().any(|edge| self.leads_back(node, edge.source))
+    }
+
+    /// Whether what `source` sends to a loop is a result of its iteration: it comes from the body or straight from the loop.
+    fn leads_back(&self, node: usize, source: usize) -> bool {
+        source == node || self.graph.nodes[node].body.contains(source)
     }
 }
 
@@ -239,10 +266,18 @@ impl LoopSession {
     fn over(input: Input) -> Self {
         Self { input, position: 0, iterations: 0, collected: Input::default() }
     }
+
+    /// Takes the next items, each with the input's item as its source.
+    fn next_batch(&mut self, count: usize) -> Vec<Item> {
+        let first = self.position;
+        self.position += count;
+        self.iterations += 1;
+        let copy = |index: usize| Item { source: self.input.source_of(index), ..self.input.items[index].clone() };
+        (first..self.position).map(copy).collect()
+    }
 }
 
-/// Copies items of an input, each with the input's item as its source.
-fn sourced(input: &Input, first: usize, count: usize) -> Vec<Item> {
-    let copy = |index: usize| Item { source: input.source_of(index), ..input.items[index].clone() };
-    (first..first + count).map(copy).collect()
+/// Copies the items of an input, each with the input's item as its source.
+pub(super) fn sourced(input: &Input) -> impl Iterator<Item = Item> {
+    input.items.iter().zip(input.sources()).map(|(item, source)| Item { source, ..item.clone() })
 }

@@ -5,7 +5,7 @@ use std::io;
 use serde_json::Value;
 
 /// The nesting of arrays and objects in JSON text. Exact for valid text; for other text the parser speaks next.
-pub(super) fn nesting_of_text(text: &[u8]) -> usize {
+pub fn nesting_of_text(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
     for byte in text {

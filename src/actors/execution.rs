@@ -1,0 +1,368 @@
+//! One actor per live execution: it folds the journal into the machine, runs pure nodes itself, and starts a node actor per
+//! effect. Parent: `ExecutionSupervisor` (restart from the journal). Children: `NodeActor`.
+//!
+//! Journal first, act after: what leaves the process waits until everything decided before it is committed. One append is in
+//! flight at most. An execution that only waits stops its actor; the store keeps when it is due.
+//! Bounds: effects in flight by the machine, events per append by [`journal::EVENTS_PENDING_MAX`].
+
+mod decide;
+mod inbox;
+mod journal;
+mod perform;
+mod recover;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use self::journal::Journal;
+pub use self::{decide::panicked, journal::Origin, recover::read_events};
+use super::{
+    engine::{DirectoryEntry, Engine},
+    journal_lane::Verdict,
+    node_run::{NodeEnded, NodeMsg},
+};
+use crate::{
+    clock,
+    model::{
+        error::NodeError,
+        event::{Attempt, Event, Recorded, Response},
+        execution::ExecutionStatus,
+        ids::ExecutionId,
+        item::Item,
+        machine::{Effect, Machine},
+    },
+    nodes::plan::CompiledWorkflow,
+    runtimes::{javascript::GuestSession, scope::RunData},
+    store::InboxRow,
+};
+
+/// An execution that waits longer than this leaves memory, in milliseconds.
+const PASSIVATE_AFTER_MS: u64 = 5_000;
+/// Timers further away than this are left to the timekeeper's sweep, in milliseconds.
+pub const TIMER_HORIZON_MS: u64 = 60_000;
+
+/// Messages of an execution.
+pub enum ExecutionMsg {
+    /// Lane -> execution: the append in flight has its verdict.
+    Committed(Verdict),
+    /// Node actor -> execution. Carries its attempt, so a late one is ignored.
+    NodeEnded(Box<NodeEnded>),
+    /// Node actor -> execution: these items of an attempt are done.
+    NodeProgressed { attempt: Attempt, done: Vec<(u32, Item)> },
+    /// Timer or timekeeper -> execution: look at the time.
+    Wake,
+    /// Anybody -> execution: there is something in the inbox.
+    Nudge,
+    /// The reading task -> execution.
+    InboxRead(Vec<InboxRow>),
+    /// Handle -> execution: answer as soon as the creation is durable.
+    EnsureDurable { reply: oneshot::Sender<()> },
+}
+
+super::metering::metered!(ExecutionMsg);
+
+/// What an execution actor begins with.
+pub enum ExecutionArgs {
+    /// A new execution.
+    Fresh(Box<Fresh>),
+    /// One that is in the store.
+    Recover { id: ExecutionId, engine: Arc<Engine>, permit: OwnedSemaphorePermit, last_cause: Option<String> },
+}
+
+/// A new execution.
+pub struct Fresh {
+    pub id: ExecutionId,
+    pub engine: Arc<Engine>,
+    pub plan: Arc<CompiledWorkflow>,
+    pub permit: OwnedSemaphorePermit,
+    pub origin: Origin,
+    /// The `Created` event.
+    pub created: Recorded,
+    /// Whether the creation is in the store already (a keyed start).
+    pub is_stored: bool,
+    pub waiter: Option<Waiter>,
+}
+
+/// Somebody who waits for a start.
+pub struct Waiter {
+    pub until: Milestone,
+    pub reply: oneshot::Sender<Reached>,
+}
+
+/// What a waiter waits for; always told after the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Milestone {
+    Durable,
+    Responded,
+    Finished,
+}
+
+/// What a waiter is told.
+#[derive(Debug)]
+pub enum Reached {
+    Durable,
+    Responded(Response),
+    Finished {
+        status: ExecutionStatus,
+        error: Option<crate::model::event::ExecutionError>,
+        result: Vec<Item>,
+    },
+    /// The creation was refused: the id is taken, or the shard has another owner.
+    Refused(Verdict),
+}
+
+/// An actor's memory; `live` is empty until a recovery has read the journal.
+pub struct ExecutionState {
+    engine: Arc<Engine>,
+    id: ExecutionId,
+    live: Option<Live>,
+    _permit: OwnedSemaphorePermit,
+    _entry: DirectoryEntry,
+}
+
+/// An execution in memory.
+struct Live {
+    id: ExecutionId,
+    engine: Arc<Engine>,
+    plan: Arc<CompiledWorkflow>,
+    machine: Machine,
+    data: Arc<RunData>,
+    journal: Journal,
+    /// Decided, not looked at yet.
+    worklist: VecDeque<Effect>,
+    /// To be done after the next commit.
+    after_commit: Vec<Effect>,
+    /// To be done after the commit in flight.
+    committing: Vec<Effect>,
+    nodes: HashMap<(Arc<str>, u32), ActorRef<NodeMsg>>,
+    guest: Option<GuestSession>,
+    waiter: Option<Waiter>,
+    durable_waiters: Vec<oneshot::Sender<()>>,
+    inbox: inbox::Inbox,
+    is_recovered: bool,
+}
+
+/// The actor.
+pub struct ExecutionActor;
+
+impl Actor for ExecutionActor {
+    type Msg = ExecutionMsg;
+    type State = ExecutionState;
+    type Arguments = ExecutionArgs;
+
+    async fn pre_start(&self, myself: ActorRef<ExecutionMsg>, args: ExecutionArgs) -> Result<ExecutionState, ActorProcessingErr> {
+        let (engine, id) = match &args {
+            ExecutionArgs::Fresh(fresh) => (Arc::clone(&fresh.engine), fresh.id),
+            ExecutionArgs::Recover { engine, id, .. } => (Arc::clone(engine), *id),
+        };
+        let entry = engine.directory.enter(id, &myself).ok_or("the execution is in memory already")?;
+        let (live, permit) = match args {
+            ExecutionArgs::Fresh(fresh) => {
+                let (live, permit) = Live::fresh(*fresh);
+                (Some(live), permit)
+            }
+            ExecutionArgs::Recover { permit, last_cause, .. } => (recover::load(&engine, id, last_cause).await?, permit),
+        };
+        Ok(ExecutionState { engine, id, live, _permit: permit, _entry: entry })
+    }
+
+    async fn post_start(&self, myself: ActorRef<ExecutionMsg>, state: &mut ExecutionState) -> Result<(), ActorProcessingErr> {
+        match &mut state.live {
+            Some(live) => {
+                if live.is_recovered {
+                    live.look_at_the_time();
+                    live.read_inbox(&myself);
+                }
+                live.go_on(&myself).await
+            }
+            None => {
+                // Nothing to run: it ended in between, or its shard went elsewhere.
+                tracing::debug!(execution.id = %state.id, "nothing to resume");
+                myself.stop(None);
+                Ok(())
+            }
+        }
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<ExecutionMsg>,
+        msg: ExecutionMsg,
+        state: &mut ExecutionState,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(live) = &mut state.live else { return Ok(()) };
+        match msg {
+            ExecutionMsg::Committed(verdict) => {
+                if !live.committed(verdict, &myself).await? {
+                    return Ok(());
+                }
+            }
+            ExecutionMsg::NodeEnded(ended) => live.node_ended(*ended),
+            ExecutionMsg::NodeProgressed { attempt, done } => live.happened(Event::NodeProgressed { attempt, done }),
+            ExecutionMsg::Wake => live.look_at_the_time(),
+            ExecutionMsg::Nudge => live.read_inbox(&myself),
+            ExecutionMsg::InboxRead(rows) => {
+                live.inbox_read(rows).await?;
+                if live.take_read_again() {
+                    live.read_inbox(&myself);
+                }
+            }
+            ExecutionMsg::EnsureDurable { reply } => live.ensure_durable(reply),
+        }
+        live.go_on(&myself).await
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<ExecutionMsg>,
+        event: SupervisionEvent,
+        state: &mut ExecutionState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(child, cause) => {
+                let Some(live) = &mut state.live else { return Ok(()) };
+                let dead = live.nodes.iter().find(|(_, actor)| actor.get_id() == child.get_id()).map(|(key, _)| key.clone());
+                if let Some(key) = dead {
+                    live.node_died(&key, &cause.to_string());
+                    live.go_on(&myself).await?;
+                }
+                Ok(())
+            }
+            SupervisionEvent::ActorTerminated(..)
+            | SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_)
+            | SupervisionEvent::PidLifecycleEvent(_) => Ok(()),
+        }
+    }
+}
+
+impl Live {
+    fn fresh(fresh: Fresh) -> (Self, OwnedSemaphorePermit) {
+        let machine = Machine::new(Arc::clone(&fresh.plan.graph));
+        let journal = Journal::new(fresh.id, fresh.origin, fresh.created.at, u32::from(fresh.is_stored));
+        let data = run_data(&fresh.engine, &fresh.plan, fresh.id, &fresh.created.event);
+        let mut live = Self::with(fresh.id, fresh.engine, fresh.plan, machine, data, journal);
+        live.waiter = fresh.waiter;
+        if fresh.is_stored {
+            let effects = live.machine.apply(&fresh.created.event, fresh.created.at);
+            live.worklist.extend(effects);
+        } else {
+            live.happened_at(fresh.created.event, fresh.created.at);
+        }
+        (live, fresh.permit)
+    }
+
+    fn with(
+        id: ExecutionId,
+        engine: Arc<Engine>,
+        plan: Arc<CompiledWorkflow>,
+        machine: Machine,
+        data: RunData,
+        journal: Journal,
+    ) -> Self {
+        Self {
+            id,
+            engine,
+            plan,
+            machine,
+            data: Arc::new(data),
+            journal,
+            worklist: VecDeque::new(),
+            after_commit: Vec::new(),
+            committing: Vec::new(),
+            nodes: HashMap::new(),
+            guest: None,
+            waiter: None,
+            durable_waiters: Vec::new(),
+            inbox: inbox::Inbox::default(),
+            is_recovered: false,
+        }
+    }
+
+    /// Applies an event now; it is journaled with the next append.
+    fn happened(&mut self, event: Event) {
+        self.happened_at(event, clock::now_ms());
+    }
+
+    fn happened_at(&mut self, event: Event, at: u64) {
+        let effects = self.machine.apply(&event, at);
+        self.journal.flush_wanted |= self.wants_commit(&event);
+        self.journal.add(Recorded { at, event });
+        self.worklist.extend(effects);
+    }
+
+    fn node_ended(&mut self, ended: NodeEnded) {
+        self.nodes.remove(&(Arc::clone(&ended.attempt.node), ended.attempt.run));
+        if let Some(guest) = ended.guest {
+            self.guest = Some(guest);
+        }
+        if self.machine.current(&ended.attempt).is_some() {
+            let event = self.event_of(ended.attempt, ended.started_at, ended.result);
+            self.happened(event);
+        }
+    }
+
+    /// A node actor itself died: that is a failed attempt of its node.
+    fn node_died(&mut self, key: &(Arc<str>, u32), cause: &str) {
+        self.nodes.remove(key);
+        let Some(attempt) = self.machine.current_attempt(&key.0, key.1) else { return };
+        let error = NodeError::transient(crate::model::error::codes::PANICKED, format!("the node's actor died: {cause}"));
+        self.happened(Event::NodeFailed { attempt, started_at: clock::now_ms(), error, chance: clock::chance() });
+    }
+
+    fn look_at_the_time(&mut self) {
+        let now_ms = clock::now_ms();
+        for event in self.machine.due(now_ms) {
+            self.happened_at(event, now_ms);
+        }
+    }
+
+    fn ensure_durable(&mut self, reply: oneshot::Sender<()>) {
+        if self.journal.is_durable() {
+            // The caller may have gone: then nobody needs the answer.
+            let _ = reply.send(());
+        } else {
+            self.durable_waiters.push(reply);
+            self.journal.flush_wanted = true;
+        }
+    }
+
+    /// Whether the actor can stop: nothing is open, and what comes next is far away or somebody else's to bring.
+    fn can_leave(&self, now_ms: u64) -> bool {
+        let soon = self.machine.next_wake().is_some_and(|at| at <= now_ms.saturating_add(PASSIVATE_AFTER_MS));
+        let has_rest = (self.machine.is_waiting() && !soon) || self.engine.is_draining.load(Ordering::Relaxed);
+        has_rest && self.journal.is_idle() && self.nodes.is_empty() && !self.inbox.is_reading
+    }
+
+    /// Sets a timer for the next thing that time brings, if it is near.
+    fn arm_timer(&self, myself: &ActorRef<ExecutionMsg>, now_ms: u64) {
+        if let Some(at) = self.machine.next_wake()
+            && at <= now_ms.saturating_add(TIMER_HORIZON_MS)
+        {
+            // An early or doubled wake is harmless: the machine compares with the time.
+            drop(myself.send_after(Duration::from_millis(at.saturating_sub(now_ms).saturating_add(1)), || ExecutionMsg::Wake));
+        }
+    }
+}
+
+/// What expressions of this execution see of it.
+fn run_data(engine: &Engine, plan: &CompiledWorkflow, id: ExecutionId, created: &Event) -> RunData {
+    let (trigger, nesting) = match created {
+        Event::Created { trigger, nesting, .. } => (json!(trigger), *nesting),
+        _ => (json!(null), 0),
+    };
+    RunData {
+        execution: json!({ "id": id, "trigger": trigger, "nesting": nesting }),
+        workflow: plan.describe(),
+        vars: engine.settings.vars.clone(),
+        env: engine.settings.env.clone(),
+        timezone: plan.definition.settings.timezone.clone().unwrap_or_else(|| "UTC".to_owned()),
+    }
+}

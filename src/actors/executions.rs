@@ -1,0 +1,112 @@
+//! The way to executions: start, cancel, signal, look, wait. HTTP, the command line and sub-workflows hold this handle.
+//! A command is durable when its call returns; nudging the owner is a hint only.
+
+mod read;
+mod start;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub use self::{
+    read::{History, ReadError},
+    start::{Answer, FinishedExecution, Idempotency, StartError, StartRequest, Started, Wait, WaitUntil},
+};
+use super::{engine::Engine, execution_supervisor::nudge};
+use crate::{
+    clock,
+    model::ids::{ExecutionId, InboxId, WorkspaceId},
+    store::{InboxKind, InboxRow, PutInbox, StoreError},
+};
+
+/// A cheap clone per holder.
+#[derive(Clone)]
+pub struct ExecutionsHandle {
+    engine: Arc<Engine>,
+}
+
+/// Why a command was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("there is no such execution")]
+    NotFound,
+    #[error("the execution has finished")]
+    Finished,
+    #[error("too many messages wait for the execution")]
+    InboxFull,
+    #[error("the command could not be stored")]
+    Unavailable(#[source] StoreError),
+}
+
+/// A message to a waiting execution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    pub name: String,
+    pub payload: Value,
+    /// A second signal with the same name and key is dropped.
+    pub dedupe_key: Option<String>,
+}
+
+/// What became of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalOutcome {
+    Accepted,
+    Duplicate,
+}
+
+impl ExecutionsHandle {
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// Asks an execution to end as `cancelled`. Durable when it returns.
+    pub async fn cancel(&self, workspace: WorkspaceId, id: ExecutionId, reason: Option<String>) -> Result<(), CommandError> {
+        let payload = reason.map_or(Value::Null, Value::String);
+        self.put(workspace, id, InboxKind::Cancel, String::new(), &payload, Some("cancel".to_owned())).await.map(|_| ())
+    }
+
+    /// Sends a signal. It waits in the inbox until the execution asks for it. Durable when it returns.
+    pub async fn signal(&self, workspace: WorkspaceId, id: ExecutionId, signal: Signal) -> Result<SignalOutcome, CommandError> {
+        self.put(workspace, id, InboxKind::Signal, signal.name, &signal.payload, signal.dedupe_key).await
+    }
+
+    async fn put(
+        &self,
+        workspace: WorkspaceId,
+        id: ExecutionId,
+        kind: InboxKind,
+        name: String,
+        payload: &Value,
+        dedupe_key: Option<String>,
+    ) -> Result<SignalOutcome, CommandError> {
+        let store = &self.engine.store;
+        let found = store.find_execution(workspace, id).await.map_err(CommandError::Unavailable)?;
+        let row = found.ok_or(CommandError::NotFound)?;
+        if row.state.status.is_terminal() {
+            return Err(CommandError::Finished);
+        }
+        let json = serde_json::to_vec(payload).expect("a JSON value can be written");
+        let body = self.engine.codec.encode(json).await.map_err(CommandError::Unavailable)?;
+        let at = clock::now_ms();
+        let row = InboxRow { id: InboxId::from_uuid(clock::new_uuid()), execution: id, kind, name, dedupe_key, body, at };
+        let outcome = match store.put_inbox(&row).await.map_err(CommandError::Unavailable)? {
+            PutInbox::Stored => SignalOutcome::Accepted,
+            PutInbox::Duplicate => SignalOutcome::Duplicate,
+            PutInbox::NoExecution => return Err(CommandError::NotFound),
+            PutInbox::Finished => return Err(CommandError::Finished),
+            PutInbox::Full => return Err(CommandError::InboxFull),
+        };
+        nudge(&self.engine, id);
+        Ok(outcome)
+    }
+
+    /// Refuses new starts from now on, and lets running executions stop at their next node.
+    pub fn drain(&self) {
+        self.engine.is_draining.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Executions in memory.
+    pub fn live(&self) -> usize {
+        self.engine.directory.len()
+    }
+}

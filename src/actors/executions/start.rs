@@ -1,0 +1,322 @@
+//! Starting an execution: admission, the first event, and waiting for what the caller wants to know.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use ractor::{Actor, ActorRef};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::ExecutionsHandle;
+use crate::{
+    actors::{
+        execution::{ExecutionActor, ExecutionArgs, ExecutionMsg, Fresh, Milestone, Origin, Reached, Waiter},
+        journal_lane::Verdict,
+        metering::metered,
+    },
+    clock,
+    model::{
+        event::{Event, ExecutionError, Parent, Recorded, Response},
+        execution::{ExecutionStatus, TriggerKind},
+        ids::{ExecutionId, WorkspaceId},
+        item::Item,
+        limits,
+    },
+    nodes::plan::CompiledWorkflow,
+    store::{Append, IdempotencyKey, JournalRow, KeyedOutcome, NewExecution, StateChange, StoreError},
+};
+
+/// What a refused caller should wait, in milliseconds.
+const RETRY_AFTER_MS: u64 = 1_000;
+/// How long an idempotency key is remembered, in milliseconds (24 hours).
+const KEY_TTL_MS: u64 = 24 * 3_600_000;
+/// How long a start may take to become durable, in milliseconds.
+const DURABLE_MS_MAX: u64 = 40_000;
+
+/// An execution to start.
+pub struct StartRequest {
+    pub workspace: WorkspaceId,
+    pub workflow: Arc<CompiledWorkflow>,
+    pub trigger: TriggerKind,
+    /// The first trigger where none is named.
+    pub start_node: Option<String>,
+    pub items: Vec<Item>,
+    pub business_key: Option<String>,
+    pub idempotency: Option<Idempotency>,
+    pub wait: Option<Wait>,
+}
+
+/// Makes a repeated start answer with the first one's execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    pub scope: String,
+    pub key: String,
+    /// SHA-256 of the request.
+    pub request_hash: [u8; 32],
+}
+
+/// What a start waits for beyond being durable.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait {
+    pub until: WaitUntil,
+    pub timeout: Duration,
+}
+
+/// The moment that a caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitUntil {
+    Finished,
+    /// A `respond` node has answered, or the execution has finished without one.
+    Responded,
+}
+
+/// A durable execution.
+#[derive(Debug)]
+pub struct Started {
+    pub execution: ExecutionId,
+    /// Whether the idempotency key had made it before.
+    pub replayed: bool,
+    /// `None` if nothing was waited for, or the wait was over first.
+    pub answer: Option<Answer>,
+}
+
+/// What a caller waited for.
+#[derive(Debug)]
+pub enum Answer {
+    Finished(FinishedExecution),
+    Responded(Response),
+}
+
+/// How an execution ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinishedExecution {
+    pub status: ExecutionStatus,
+    pub error: Option<ExecutionError>,
+    pub result: Vec<Item>,
+}
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the server has too much to do")]
+    Overloaded { retry_after_ms: u64 },
+    #[error("the server is shutting down")]
+    Draining,
+    #[error("the workflow has no node `{node}` to start at")]
+    UnknownStartNode { node: String },
+    #[error("the workflow has no trigger")]
+    NoTrigger,
+    #[error("the idempotency key was used for another request")]
+    KeyMismatch,
+    #[error("the input has more than {limit_bytes} bytes of JSON or nests deeper than {depth} levels")]
+    InputTooLarge { limit_bytes: usize, depth: usize },
+    #[error("the execution could not be stored")]
+    Unavailable(#[source] StoreError),
+    #[error("the execution could not be stored in time: whether it was is unknown")]
+    Unknown,
+    #[error("an execution with this id exists already")]
+    Exists { execution: ExecutionId },
+}
+
+/// A start, prepared.
+struct Prepared {
+    id: ExecutionId,
+    origin: Origin,
+    created: Recorded,
+}
+
+impl ExecutionsHandle {
+    /// Starts an execution. It is durable when this returns.
+    ///
+    /// Errors: see [`StartError`]; with `Unknown` and `Unavailable` the execution may have been started.
+    pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
+        let id = self.engine.ownership.draw_execution_id().ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })?;
+        self.start_as(id, request, None, 0).await
+    }
+
+    /// Starts a sub-workflow whose id follows from its parent and its key.
+    ///
+    /// Errors: `Exists` if it was started before.
+    pub async fn start_child(
+        &self,
+        request: StartRequest,
+        parent: Parent,
+        nesting: u32,
+        key: &str,
+    ) -> Result<Started, StartError> {
+        let id = ExecutionId::from_uuid(Uuid::new_v5(&parent.execution.uuid(), key.as_bytes()));
+        self.start_as(id, request, Some(parent), nesting).await
+    }
+
+    async fn start_as(
+        &self,
+        id: ExecutionId,
+        request: StartRequest,
+        parent: Option<Parent>,
+        nesting: u32,
+    ) -> Result<Started, StartError> {
+        let engine = &self.engine;
+        if engine.is_draining.load(Ordering::Relaxed) {
+            return Err(StartError::Draining);
+        }
+        let overloaded = StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS };
+        if engine.lane.is_full() {
+            return Err(overloaded);
+        }
+        let Ok(permit) = Arc::clone(&engine.live).try_acquire_owned() else { return Err(overloaded) };
+        let StartRequest { workspace, workflow, trigger, start_node, items, business_key, idempotency, wait } = request;
+        check_input(&items)?;
+        let start_node = find_start_node(&workflow, start_node)?;
+        let new = NewExecution {
+            workspace,
+            workflow: workflow.workflow,
+            version: workflow.version,
+            trigger,
+            parent: parent.as_ref().map(|parent| parent.execution),
+            retry_of: None,
+            business_key,
+        };
+        let event = Event::Created { trigger, start_node, items: Arc::new(items), nesting, parent: parent.clone() };
+        let prepared = Prepared { id, origin: Origin { new, parent }, created: Recorded { at: clock::now_ms(), event } };
+        let is_stored = idempotency.is_some();
+        if let Some(key) = idempotency
+            && let Some(replayed) = self.create_keyed(&prepared, workspace, key).await?
+        {
+            return self.join(workspace, replayed, wait).await;
+        }
+        let (reply, reached) = oneshot::channel();
+        let until = wait.map_or(Milestone::Durable, |wait| match wait.until {
+            WaitUntil::Finished => Milestone::Finished,
+            WaitUntil::Responded => Milestone::Responded,
+        });
+        let fresh = Fresh {
+            id,
+            engine: Arc::clone(engine),
+            plan: workflow,
+            permit,
+            origin: prepared.origin,
+            created: prepared.created,
+            is_stored,
+            // A stored start is durable: there is nothing to tell but a later moment.
+            waiter: (!is_stored || wait.is_some()).then_some(Waiter { until, reply }),
+        };
+        let supervisor = engine.supervisor.get().ok_or(StartError::Draining)?;
+        let actor = metered(ExecutionActor, "execution");
+        let spawned = Actor::spawn_linked(None, actor, ExecutionArgs::Fresh(Box::new(fresh)), supervisor.get_cell()).await;
+        let (actor, _) = spawned.map_err(|_| StartError::Exists { execution: id })?;
+        if is_stored && wait.is_none() {
+            return Ok(Started { execution: id, replayed: false, answer: None });
+        }
+        self.follow(id, &actor, reached, wait).await
+    }
+
+    /// Waits for a fresh execution, until the caller's time is up; then at least until it is durable.
+    async fn follow(
+        &self,
+        id: ExecutionId,
+        actor: &ActorRef<ExecutionMsg>,
+        mut reached: oneshot::Receiver<Reached>,
+        wait: Option<Wait>,
+    ) -> Result<Started, StartError> {
+        let timeout = wait.map_or(Duration::from_millis(DURABLE_MS_MAX), |wait| wait.timeout);
+        let started = |answer| Ok(Started { execution: id, replayed: false, answer });
+        match tokio::time::timeout(timeout, &mut reached).await {
+            Ok(Ok(Reached::Durable)) => started(None),
+            Ok(Ok(Reached::Responded(response))) => started(Some(Answer::Responded(response))),
+            Ok(Ok(Reached::Finished { status, error, result })) => {
+                started(Some(Answer::Finished(FinishedExecution { status, error, result })))
+            }
+            Ok(Ok(Reached::Refused(Verdict::Conflict))) => Err(StartError::Exists { execution: id }),
+            Ok(Ok(Reached::Refused(_)) | Err(_)) => Err(StartError::Unknown),
+            Err(_) if wait.is_none() => Err(StartError::Unknown),
+            Err(_) => {
+                self.make_durable(actor).await?;
+                started(None)
+            }
+        }
+    }
+
+    async fn make_durable(&self, actor: &ActorRef<ExecutionMsg>) -> Result<(), StartError> {
+        let (reply, durable) = oneshot::channel();
+        // An actor that is gone has committed all it had, or its reply is dropped with the message.
+        let _ = actor.cast(ExecutionMsg::EnsureDurable { reply });
+        match tokio::time::timeout(Duration::from_millis(DURABLE_MS_MAX), durable).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(StartError::Unknown),
+        }
+    }
+
+    /// Stores the creation under its key. Answers with the earlier execution if the key is taken.
+    async fn create_keyed(
+        &self,
+        prepared: &Prepared,
+        workspace: WorkspaceId,
+        key: Idempotency,
+    ) -> Result<Option<ExecutionId>, StartError> {
+        let at = prepared.created.at;
+        let epoch = self.engine.ownership.epoch(prepared.id.shard()).ok_or(StartError::Unknown)?;
+        let json = serde_json::to_vec(&[&prepared.created]).expect("an event can be written");
+        let body = self.engine.codec.encode(json).await.map_err(StartError::Unavailable)?;
+        let state = StateChange {
+            status: ExecutionStatus::Running,
+            wake_at: None,
+            finished_at: None,
+            error_code: None,
+            expires_at: None,
+        };
+        let append = Append {
+            execution: prepared.id,
+            epoch,
+            created_at: at,
+            entry: JournalRow { seq: 0, count: 1, epoch, at, body },
+            create: Some(prepared.origin.new.clone()),
+            state: Some(state),
+            consumed: Vec::new(),
+            notify: None,
+        };
+        let row = IdempotencyKey {
+            workspace,
+            scope: key.scope,
+            key: key.key,
+            request_hash: key.request_hash,
+            now_ms: at,
+            expires_at: at.saturating_add(KEY_TTL_MS),
+        };
+        match self.engine.store.create_keyed(&append, &row).await.map_err(StartError::Unavailable)? {
+            KeyedOutcome::Created => Ok(None),
+            KeyedOutcome::Exists { request_hash, .. } if request_hash != row.request_hash => Err(StartError::KeyMismatch),
+            KeyedOutcome::Exists { execution, .. } => Ok(Some(execution)),
+            KeyedOutcome::Fenced => Err(StartError::Unknown),
+        }
+    }
+
+    /// Answers a repeated start with the first one's execution.
+    async fn join(&self, workspace: WorkspaceId, execution: ExecutionId, wait: Option<Wait>) -> Result<Started, StartError> {
+        let finished = match wait {
+            Some(wait) => self.wait(workspace, execution, wait.timeout).await.unwrap_or_default(),
+            None => None,
+        };
+        Ok(Started { execution, replayed: true, answer: finished.map(Answer::Finished) })
+    }
+}
+
+fn find_start_node(workflow: &CompiledWorkflow, wanted: Option<String>) -> Result<Arc<str>, StartError> {
+    match wanted {
+        Some(node) => match workflow.graph.node(&node) {
+            Some(found) => Ok(Arc::clone(&found.id)),
+            None => Err(StartError::UnknownStartNode { node }),
+        },
+        None => workflow.graph.default_trigger().map(|node| Arc::clone(&node.id)).ok_or(StartError::NoTrigger),
+    }
+}
+
+fn check_input(items: &[Item]) -> Result<(), StartError> {
+    let too_large = StartError::InputTooLarge { limit_bytes: limits::OUTPUT_BYTES_MAX, depth: limits::JSON_DEPTH_MAX };
+    let bytes = items.iter().try_fold(0_usize, |sum, item| limits::json_bytes(&item.json).map(|bytes| sum + bytes));
+    match bytes {
+        Some(bytes) if bytes <= limits::OUTPUT_BYTES_MAX && items.len() <= limits::ITEMS_MAX => Ok(()),
+        Some(_) | None => Err(too_large),
+    }
+}

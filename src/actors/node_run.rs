@@ -1,0 +1,244 @@
+//! One actor per attempt that leaves the process or needs a sandbox. Parent: the execution's actor. Children: none.
+//!
+//! It waits for a place in its pool, runs the node in a task under the node's time limit, tells the execution and stops.
+//! A panic or a time-out of the node is a failed attempt. Killing the actor aborts the task and gives the place back.
+
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::task::JoinHandle;
+
+use super::{
+    engine::Engine,
+    execution::{ExecutionMsg, panicked},
+    pool::{PoolRefused, Priority, Slot},
+};
+use crate::{
+    clock, failpoint,
+    model::{
+        error::{NodeError, codes},
+        event::Attempt,
+        ids::{ExecutionId, WorkspaceId},
+        item::{Input, Item, Outputs},
+    },
+    nodes::{
+        EffectNode, Outcome, Pool, PureNode, Runner,
+        context::{EffectContext, NodeContext, Progress},
+    },
+    runtimes::{javascript::GuestSession, scope::RunData},
+};
+
+/// Items that are done before the execution is told of them.
+const PROGRESS_ITEMS: usize = 100;
+
+/// Messages of a node actor.
+pub enum NodeMsg {
+    /// Pool -> node: there is a place, or there never will be.
+    Granted(Result<Slot, PoolRefused>),
+    /// The task -> node: everything is reported.
+    Done,
+}
+
+super::metering::metered!(NodeMsg);
+
+/// What a node actor begins with.
+pub struct NodeArgs {
+    pub engine: Arc<Engine>,
+    pub execution: ActorRef<ExecutionMsg>,
+    pub runner: Runner,
+    pub work: NodeWork,
+}
+
+/// Everything that one attempt works on.
+pub struct NodeWork {
+    pub execution: ExecutionId,
+    pub workspace: WorkspaceId,
+    pub attempt: Attempt,
+    pub nesting: u32,
+    pub inputs: Vec<Input>,
+    pub done: BTreeMap<u32, Item>,
+    pub outputs: Outputs,
+    pub data: Arc<RunData>,
+    pub now_ms: u64,
+    pub guest: GuestSession,
+    pub credential: Option<String>,
+    pub timeout_ms: u64,
+    /// Whether an earlier attempt or an earlier process began it.
+    pub is_repeated: bool,
+}
+
+/// The end of an attempt.
+pub struct NodeEnded {
+    pub attempt: Attempt,
+    /// Unix milliseconds.
+    pub started_at: u64,
+    pub result: Result<Outcome, NodeError>,
+    /// The sandbox of a pure run, for the next one.
+    pub guest: Option<GuestSession>,
+}
+
+/// A node actor's memory.
+pub struct NodeState {
+    /// Taken when the run begins.
+    args: Option<NodeArgs>,
+    task: Option<AbortOnDrop>,
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The actor.
+pub struct NodeActor;
+
+impl Actor for NodeActor {
+    type Msg = NodeMsg;
+    type State = NodeState;
+    type Arguments = NodeArgs;
+
+    async fn pre_start(&self, myself: ActorRef<NodeMsg>, args: NodeArgs) -> Result<NodeState, ActorProcessingErr> {
+        let pool = match &args.runner {
+            Runner::Effect(node) => node.pool(),
+            Runner::Pure(_) | Runner::Engine => Pool::Wasm,
+        };
+        let priority = if args.work.is_repeated { Priority::Resumed } else { Priority::New };
+        // A node actor that is gone drops the place, which then is free again.
+        args.engine.pool(pool).acquire(priority, move |place| drop(myself.cast(NodeMsg::Granted(place))));
+        Ok(NodeState { args: Some(args), task: None })
+    }
+
+    async fn handle(&self, myself: ActorRef<NodeMsg>, msg: NodeMsg, state: &mut NodeState) -> Result<(), ActorProcessingErr> {
+        match msg {
+            NodeMsg::Granted(place) => {
+                let Some(args) = state.args.take() else { return Ok(()) };
+                #[expect(clippy::disallowed_methods, reason = "the actor's state owns the task and aborts it")]
+                let task = tokio::spawn(async move {
+                    run(args, place).await;
+                    // An actor that was killed meanwhile has nothing left to stop.
+                    let _ = myself.cast(NodeMsg::Done);
+                });
+                state.task = Some(AbortOnDrop(task));
+            }
+            NodeMsg::Done => myself.stop(None),
+        }
+        Ok(())
+    }
+}
+
+/// Runs the attempt and tells the execution.
+async fn run(args: NodeArgs, place: Result<Slot, PoolRefused>) {
+    let NodeArgs { engine, execution, runner, work } = args;
+    let (attempt, started_at) = (work.attempt.clone(), clock::now_ms());
+    let (result, guest) = match (place, runner) {
+        (Ok(slot), Runner::Effect(node)) => (run_effect(&engine, &execution, &*node, work, slot).await, None),
+        (Ok(slot), Runner::Pure(node)) => run_pure(node, work, slot).await,
+        (Ok(_), Runner::Engine) => {
+            (Err(NodeError::permanent(codes::INVALID_DEFINITION, "this node cannot be run by itself")), None)
+        }
+        (Err(refused), _) => (Err(NodeError::transient(codes::OVERLOADED, refused.to_string())), None),
+    };
+    failpoint!("node.before_report");
+    // An execution that is gone reads the journal when it comes back, and runs the attempt again.
+    let _ = execution.cast(ExecutionMsg::NodeEnded(Box::new(NodeEnded { attempt, started_at, result, guest })));
+}
+
+async fn run_effect(
+    engine: &Arc<Engine>,
+    execution: &ActorRef<ExecutionMsg>,
+    node: &dyn EffectNode,
+    work: NodeWork,
+    _slot: Slot,
+) -> Result<Outcome, NodeError> {
+    let timeout_ms = work.timeout_ms;
+    let reporter = Arc::new(Reporter { execution: execution.clone(), attempt: work.attempt.clone(), done: Mutex::default() });
+    let progress = Arc::clone(&reporter);
+    let ctx = EffectContext {
+        execution: work.execution,
+        workspace: work.workspace,
+        attempt: work.attempt,
+        nesting: work.nesting,
+        inputs: work.inputs,
+        outputs: work.outputs,
+        data: work.data,
+        now_ms: work.now_ms,
+        guest: work.guest,
+        services: Arc::clone(&engine.services),
+        done: work.done,
+        progress: Progress::new(move |index, item| progress.add(index, item)),
+        credential: work.credential,
+    };
+    let run = AssertUnwindSafe(node.run(ctx)).catch_unwind();
+    let result = match tokio::time::timeout(Duration::from_millis(timeout_ms), run).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(panicked(&*panic)),
+        Err(_) => {
+            let message = format!("the attempt took longer than {timeout_ms} ms: raise the node's `timeout`");
+            Err(NodeError::transient(codes::TIMEOUT, message))
+        }
+    };
+    if result.is_err() {
+        reporter.send_rest();
+    }
+    result
+}
+
+/// Runs a pure node on a blocking thread, with its sandbox, which comes back afterwards.
+async fn run_pure(node: Arc<dyn PureNode>, mut work: NodeWork, slot: Slot) -> (Result<Outcome, NodeError>, Option<GuestSession>) {
+    let run = move || {
+        let _slot = slot;
+        let mut ctx = NodeContext {
+            inputs: &work.inputs,
+            run_index: work.attempt.run,
+            outputs: &work.outputs,
+            data: &work.data,
+            now_ms: work.now_ms,
+            guest: &mut work.guest,
+        };
+        let result = node.run(&mut ctx);
+        (result, work.guest)
+    };
+    match tokio::task::spawn_blocking(run).await {
+        Ok((result, guest)) => (result, Some(guest)),
+        Err(error) if error.is_panic() => (Err(panicked(&*error.into_panic())), None),
+        Err(_) => (Err(NodeError::transient(codes::CANCELLED, "the process is stopping")), None),
+    }
+}
+
+/// Collects finished items and tells the execution of them in batches.
+struct Reporter {
+    execution: ActorRef<ExecutionMsg>,
+    attempt: Attempt,
+    done: Mutex<Vec<(u32, Item)>>,
+}
+
+impl Reporter {
+    fn add(&self, index: u32, item: Item) {
+        let mut done = self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        done.push((index, item));
+        if done.len() >= PROGRESS_ITEMS {
+            self.send(std::mem::take(&mut *done));
+        }
+    }
+
+    fn send_rest(&self) {
+        let rest = std::mem::take(&mut *self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        if !rest.is_empty() {
+            self.send(rest);
+        }
+    }
+
+    fn send(&self, done: Vec<(u32, Item)>) {
+        // An execution that is gone repeats these items: they were not recorded.
+        let _ = self.execution.cast(ExecutionMsg::NodeProgressed { attempt: self.attempt.clone(), done });
+    }
+}

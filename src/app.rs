@@ -1,0 +1,229 @@
+//! Wiring: builds the store, the services and the actor tree from the settings, and takes them down in reverse order.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+
+use crate::{
+    actors::{
+        blob_access::BlobAccess,
+        children::ChildStarter,
+        credentials::OperatorCredentials,
+        engine::{Directory, Ends, Engine, EngineSettings, LiveEvents},
+        execution_supervisor::{ExecutionSupervisor, ExecutionSupervisorMsg},
+        executions::ExecutionsHandle,
+        journal_lane::{JournalLane, LaneArgs, LaneHandle},
+        pool::{PoolHandle, PoolLimits},
+        shard_keeper::{Ownership, ShardEvent, ShardKeeper, ShardKeeperArgs, all_shards},
+        supervisor::{ChildSpec, Meltdown, RootHandle, ServiceRef, SupervisorArgs, Tolerance},
+        timekeeper::Timekeeper,
+        workflows::{WorkflowsHandle, WorkflowsParts},
+    },
+    auth::egress::{EgressClient, EgressPolicy},
+    clock,
+    config::{Config, Migrate},
+    model::ids::NodeInstanceId,
+    nodes::{
+        Pool,
+        registry::Registry,
+        services::{Credential, Services},
+    },
+    runtimes::javascript::{JavaScript, JavaScriptConfig},
+    store::{
+        Store,
+        blobs::BlobStore,
+        open::{MigrateMode, OpenOptions, open},
+        payload::PayloadCodec,
+    },
+};
+
+/// Restarts of services within [`MELTDOWN_WINDOW`] before the process gives up.
+const ENDS_MAX: usize = 10;
+const MELTDOWN_WINDOW: Duration = Duration::from_secs(60);
+/// Attempts that may wait for a place of one pool: more than live executions can have in flight by default settings.
+const POOL_QUEUE_MAX: usize = 1_000_000;
+/// Sandboxes that may live at once, those of expressions among them.
+const SANDBOXES_MAX: u32 = 1_000;
+/// How long the tree may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Pause between two looks whether running executions have come to rest.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// A running system without its HTTP server.
+pub struct RunningApp {
+    pub store: Arc<dyn Store>,
+    pub registry: Arc<Registry>,
+    pub workflows: WorkflowsHandle,
+    pub executions: ExecutionsHandle,
+    pub engine: Arc<Engine>,
+    root: RootHandle,
+}
+
+/// Builds and starts everything below the HTTP layer. `on_meltdown` is told when the tree has given up.
+///
+/// Errors: whatever could not be opened or started, with what it was.
+pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 'static) -> anyhow::Result<RunningApp> {
+    use anyhow::Context;
+    tokio::fs::create_dir_all(&config.data_dir)
+        .await
+        .with_context(|| format!("cannot create the data directory {}", config.data_dir.display()))?;
+    let migrate = match config.store.migrate {
+        Migrate::Auto => MigrateMode::Auto,
+        Migrate::Check => MigrateMode::Check,
+        Migrate::Off => MigrateMode::Off,
+    };
+    let options = OpenOptions { migrate, ..OpenOptions::new(config.store_url()) };
+    let store = open(&options).await.context("cannot open the store")?;
+    let blobs = BlobStore::open(&config.data_dir.join("blobs")).await.context("cannot open the blob store")?;
+    let javascript = start_javascript(config).await?;
+    let registry = Arc::new(Registry::builtin());
+    let env = json!(config.env.visible);
+    let parts = WorkflowsParts {
+        store: Arc::clone(&store),
+        registry: Arc::clone(&registry),
+        javascript: Arc::clone(&javascript),
+        env: env.clone(),
+    };
+    let workflows = WorkflowsHandle::open(parts).await.context("cannot load the workflows")?;
+    let children = ChildStarter::new(workflows.clone());
+    let policy = EgressPolicy::new(&config.egress.allow, &config.egress.deny).context("the egress rules cannot be read")?;
+    let services = Arc::new(Services {
+        sql: Arc::default(),
+        egress: EgressClient::new(Arc::new(policy)).context("cannot make an HTTP client")?,
+        blobs: Arc::new(BlobAccess(blobs.clone())),
+        files_root: config.files.root.clone(),
+        javascript,
+        credentials: Arc::new(OperatorCredentials::new(credentials_of(config))),
+        children: Arc::clone(&children) as Arc<_>,
+    });
+    let (engine, specs) = plan_tree(config, Arc::clone(&store), PayloadCodec::new(blobs), services, workflows.clone(), env);
+    let args = SupervisorArgs {
+        children: specs,
+        tolerance: Tolerance::Limited { ends_max: ENDS_MAX, window: MELTDOWN_WINDOW },
+        stop_within: STOP_WITHIN,
+        on_meltdown: Some(Box::new(on_meltdown)),
+    };
+    let root = RootHandle::start(args).await.context("cannot start the actors")?;
+    let executions = ExecutionsHandle::new(Arc::clone(&engine));
+    children.connect(executions.clone());
+    Ok(RunningApp { store, registry, workflows, executions, engine, root })
+}
+
+/// Makes the shared engine and says how to start its actors, in the order of their start.
+fn plan_tree(
+    config: &Config,
+    store: Arc<dyn Store>,
+    codec: PayloadCodec,
+    services: Arc<Services>,
+    workflows: WorkflowsHandle,
+    env: Value,
+) -> (Arc<Engine>, Vec<ChildSpec>) {
+    let (lane, supervisor, timekeeper, keeper) = (ServiceRef::new(), ServiceRef::new(), ServiceRef::new(), ServiceRef::new());
+    let (ownership, node) = (Arc::new(Ownership::new()), NodeInstanceId::from_uuid(clock::new_uuid()));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let slots = |pool| match pool {
+        Pool::Io => config.limits.io_slots,
+        Pool::Wasm => config.limits.wasm_slots.unwrap_or(cores),
+    };
+    let mut specs = Vec::new();
+    let lane_store = Arc::clone(&store);
+    specs.push(lane.child("lane", "lane", move || (JournalLane, LaneArgs { store: Arc::clone(&lane_store) })));
+    let mut pools = BTreeMap::new();
+    for pool in Pool::ALL {
+        let handle = PoolHandle::new(pool.as_str(), PoolLimits { slots_max: slots(pool), queue_max: POOL_QUEUE_MAX });
+        specs.push(handle.child());
+        pools.insert(pool.as_str(), handle);
+    }
+    let engine = Arc::new(Engine {
+        store: Arc::clone(&store),
+        codec,
+        services,
+        workflows,
+        ownership: Arc::clone(&ownership),
+        lane: LaneHandle::new(lane, config.limits.lane_depth_max, config.limits.lane_bytes_max),
+        pools,
+        directory: Directory::default(),
+        live: Arc::new(Semaphore::new(config.limits.executions_live_max)),
+        ends: Ends::default(),
+        live_events: LiveEvents::default(),
+        supervisor: supervisor.clone(),
+        timekeeper: timekeeper.clone(),
+        settings: EngineSettings {
+            vars: Value::Object(Map::new()),
+            env,
+            keep_success: Duration::from_millis(config.retention.success.0),
+            keep_failure: Duration::from_millis(config.retention.failure.0),
+        },
+        is_draining: AtomicBool::new(false),
+    });
+    let listener = supervisor.clone();
+    specs.push(keeper.child("shard_keeper", "shard_keeper", move || {
+        let args = ShardKeeperArgs {
+            store: Arc::clone(&store),
+            owner: node,
+            ownership: Arc::clone(&ownership),
+            wanted: Arc::new(all_shards),
+            on_change: on_shards(listener.clone()),
+        };
+        (ShardKeeper, args)
+    }));
+    let shared = Arc::clone(&engine);
+    specs.push(supervisor.child("execution_supervisor", "executions", move || (ExecutionSupervisor, Arc::clone(&shared))));
+    let shared = Arc::clone(&engine);
+    specs.push(timekeeper.child("timekeeper", "timekeeper", move || (Timekeeper, Arc::clone(&shared))));
+    (engine, specs)
+}
+
+/// Tells the execution supervisor what was gained and lost.
+fn on_shards(supervisor: ServiceRef<ExecutionSupervisorMsg>) -> Arc<dyn Fn(ShardEvent) + Send + Sync> {
+    Arc::new(move |event| {
+        // Before its first start the supervisor asks for the owned shards by itself.
+        let Some(supervisor) = supervisor.get() else { return };
+        let message = match event {
+            ShardEvent::Gained(leases) => {
+                ExecutionSupervisorMsg::Recover { shards: leases.iter().map(|lease| lease.shard).collect() }
+            }
+            ShardEvent::Lost(shards) => ExecutionSupervisorMsg::Release { shards },
+        };
+        let _ = supervisor.cast(message);
+    })
+}
+
+/// Loads the sandbox on a thread that may block: the first start on a machine compiles it.
+async fn start_javascript(config: &Config) -> anyhow::Result<Arc<JavaScript>> {
+    let sandbox = JavaScriptConfig { cache_dir: config.data_dir.join("cache"), instances_max: SANDBOXES_MAX };
+    let javascript = tokio::task::spawn_blocking(move || JavaScript::new(&sandbox)).await??;
+    Ok(Arc::new(javascript))
+}
+
+fn credentials_of(config: &Config) -> BTreeMap<String, Credential> {
+    let credential = |found: &crate::config::CredentialConfig| Credential {
+        kind: found.kind.clone(),
+        fields: found.fields.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+    };
+    config.credentials.iter().map(|(name, found)| (name.clone(), credential(found))).collect()
+}
+
+impl RunningApp {
+    /// Refuses new work, lets what runs come to its next node within `timeout`, and stops the tree.
+    pub async fn stop(self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        self.executions.drain();
+        for (_, actor) in self.engine.directory.all() {
+            let _ = actor.cast(crate::actors::execution::ExecutionMsg::Wake);
+        }
+        while self.executions.live() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+        if self.executions.live() > 0 {
+            tracing::warn!(executions = self.executions.live(), "executions were still running at the end of the drain");
+        }
+        self.root.stop().await;
+        self.store.close().await;
+    }
+}

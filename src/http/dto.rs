@@ -1,0 +1,17 @@
+//! The JSON of the API. These are not store rows: a column can change without the API.
+
+mod execution;
+mod node_run;
+mod node_type;
+mod page;
+mod time;
+mod workflow;
+
+pub(super) use self::{
+    execution::{ExecutionBody, StartedBody},
+    node_type::NodeTypeBody,
+    page::{LIMIT_DEFAULT, LIMIT_MAX, Page, page_limit},
+    time::{Time, parse_time},
+    workflow::{VersionBody, WorkflowBody},
+};
+pub use self::{node_run::NodeRunBody, page::Items};

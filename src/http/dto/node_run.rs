@@ -1,0 +1,103 @@
+//! Runs of nodes.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Time, execution::ErrorBody};
+use crate::model::{
+    execution::NodeRunStatus,
+    history::NodeRunView,
+    item::{Items, Port, PortItems},
+};
+
+/// One run of one node. `items` of the outputs and the state of a wait are shown only where data was asked for.
+#[derive(Debug, Serialize)]
+pub struct NodeRunBody {
+    node_id: String,
+    node_name: Option<String>,
+    run_index: u32,
+    status: NodeRunStatus,
+    attempts: u32,
+    started_at: Option<Time>,
+    finished_at: Option<Time>,
+    duration_ms: Option<u64>,
+    error: Option<ErrorBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<WaitBody>,
+    outputs: Vec<OutputBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct OutputBody {
+    port: Port,
+    item_count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Items>,
+}
+
+#[derive(Debug, Serialize)]
+struct WaitBody {
+    until: Option<Time>,
+    signals: Vec<String>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    state: Value,
+}
+
+impl NodeRunBody {
+    /// Shows a run, with its data or without.
+    pub fn new(run: NodeRunView, with_data: bool) -> Self {
+        let wait = run.wait.map(|wait| WaitBody {
+            until: wait.until.map(Time),
+            signals: wait.signals,
+            state: if with_data { wait.state } else { Value::Null },
+        });
+        Self {
+            node_id: run.node_id.to_string(),
+            node_name: run.node_name,
+            run_index: run.run_index,
+            status: run.status,
+            attempts: run.attempts,
+            started_at: run.started_at.map(Time),
+            finished_at: run.finished_at.map(Time),
+            duration_ms: run.finished_at.zip(run.started_at).map(|(end, start)| end.saturating_sub(start)),
+            error: run.error.map(ErrorBody::from),
+            wait,
+            outputs: run.outputs.into_iter().map(|output| OutputBody::new(output, with_data)).collect(),
+        }
+    }
+}
+
+impl OutputBody {
+    fn new(output: PortItems, with_data: bool) -> Self {
+        Self { port: output.port, item_count: output.items.len(), items: with_data.then_some(output.items) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{error::NodeError, event::Wait, item::Item};
+
+    fn run() -> NodeRunView {
+        NodeRunView {
+            node_id: "a".into(),
+            node_name: Some("Ask".to_owned()),
+            run_index: 1,
+            status: NodeRunStatus::Waiting,
+            attempts: 2,
+            started_at: Some(1_700_000_000_000),
+            finished_at: Some(1_700_000_000_250),
+            error: Some(NodeError::transient("timeout", "took too long")),
+            outputs: PortItems::main(vec![Item::from_value(json!({ "secret": 1 }))]),
+            wait: Some(Wait { until: None, signals: vec!["go".to_owned()], state: json!({ "secret": 2 }) }),
+        }
+    }
+
+    #[test]
+    fn shows_data_only_when_asked() {
+        assert!(!serde_json::to_string(&NodeRunBody::new(run(), false)).unwrap().contains("secret"));
+        insta::assert_json_snapshot!(NodeRunBody::new(run(), true));
+    }
+}

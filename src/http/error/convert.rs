@@ -1,0 +1,122 @@
+//! Which problem each error of the rooms below becomes: one `match` per error.
+
+use axum::http::{HeaderValue, header};
+
+use super::ApiError;
+use crate::{
+    actors::{
+        accounts::LoginError,
+        executions::{CommandError, ReadError, StartError},
+        workflows::WorkflowError,
+    },
+    auth::password::PasswordError,
+    http::problem,
+    store::StoreError,
+};
+
+/// Advice for a server that has too much to do, in milliseconds.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable { .. } => Self::unavailable(error),
+            StoreError::Conflict { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::SchemaTooNew { .. }
+            | StoreError::SchemaTooOld { .. }
+            | StoreError::Locked { .. }
+            | StoreError::InvalidUrl { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<WorkflowError> for ApiError {
+    fn from(error: WorkflowError) -> Self {
+        match error {
+            WorkflowError::NotFound => Self::new(&problem::WORKFLOW_NOT_FOUND, "check the id, or list the workflows"),
+            WorkflowError::VersionNotFound { .. } => Self::new(&problem::VERSION_NOT_FOUND, error.to_string()),
+            WorkflowError::Invalid(problems) => {
+                let detail = format!("{} problems: see `errors`", problems.len());
+                Self::new(&problem::INVALID_DEFINITION, detail).with_errors(problems)
+            }
+            WorkflowError::Stale { latest_version } => {
+                let detail = format!("its latest version is {latest_version}: read it, and apply your change to it");
+                let tag = HeaderValue::try_from(format!("\"{latest_version}\"")).expect("digits and quotes are fit for a header");
+                Self::new(&problem::WORKFLOW_STALE, detail).with_header(header::ETAG, tag)
+            }
+            WorkflowError::KeyMismatch => Self::new(&problem::KEY_MISMATCH, "use a new key for a new request"),
+            WorkflowError::HookTaken { ref hook, workflow } => {
+                let detail =
+                    format!("{} /hooks/{} belongs to {workflow}: deactivate that, or use another path", hook.method, hook.path);
+                Self::new(&problem::HOOK_TAKEN, detail)
+            }
+            WorkflowError::Unusable { .. } => Self::new(&problem::INVALID_DEFINITION, error.to_string()),
+            WorkflowError::Secret(_) | WorkflowError::Interrupted(_) => Self::internal(error),
+            WorkflowError::Store(source) => source.into(),
+        }
+    }
+}
+
+impl From<StartError> for ApiError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Overloaded { retry_after_ms } => {
+                Self::new(&problem::OVERLOADED, "too many executions wait to start").with_retry_after_ms(retry_after_ms)
+            }
+            StartError::Draining => Self::new(&problem::DRAINING, "send the request again: another server takes it")
+                .with_retry_after_ms(RETRY_AFTER_MS),
+            StartError::UnknownStartNode { node } => {
+                Self::new(&problem::UNKNOWN_START_NODE, format!("`{node}` is no trigger of the workflow"))
+            }
+            StartError::NoTrigger => {
+                Self::new(&problem::UNKNOWN_START_NODE, "the workflow has no enabled trigger: name a `start_node`")
+            }
+            StartError::KeyMismatch => Self::new(&problem::KEY_MISMATCH, "use a new key for a new request"),
+            StartError::InputTooLarge { .. } => Self::new(&problem::TOO_LARGE, error.to_string()),
+            StartError::Unknown => {
+                Self::new(&problem::UNAVAILABLE, "the start may have happened: repeat it with the same Idempotency-Key")
+                    .with_retry_after_ms(RETRY_AFTER_MS)
+            }
+            StartError::Exists { .. } => Self::internal(error),
+            StartError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NotFound => Self::new(&problem::EXECUTION_NOT_FOUND, "check the id, or list the executions"),
+            CommandError::Finished => Self::new(&problem::EXECUTION_FINISHED, "nothing can be sent to it any more"),
+            CommandError::InboxFull => Self::new(&problem::INBOX_FULL, "wait until the execution has taken some messages")
+                .with_retry_after_ms(RETRY_AFTER_MS),
+            CommandError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(source) => source.into(),
+            ReadError::Journal { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Wrong => Self::new(&problem::LOGIN_FAILED, "check both"),
+            LoginError::TooMany { retry_after_ms } => {
+                Self::new(&problem::TOO_MANY_LOGINS, "wait before you try again").with_retry_after_ms(retry_after_ms)
+            }
+            LoginError::Password(PasswordError::Busy) => {
+                Self::new(&problem::OVERLOADED, "too many logins at once").with_retry_after_ms(RETRY_AFTER_MS)
+            }
+            LoginError::Password(PasswordError::Length | PasswordError::Hash(_)) => Self::internal(error),
+            LoginError::Store(source) => source.into(),
+        }
+    }
+}

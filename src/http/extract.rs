@@ -1,0 +1,17 @@
+//! What handlers take: the caller, ids of the path, queries, headers, bodies. Each refuses with a problem that says what to do.
+
+mod body;
+mod caller;
+mod definition;
+mod headers;
+mod path;
+mod query;
+
+pub(super) use self::{
+    body::{Body, Json, is_json, media_type, read_json},
+    caller::{Bearer, Caller, ClientAddress, refuse_token},
+    definition::{Definition, MaybeDefinition},
+    headers::{IdempotencyKey, IfMatch, OptionalIfMatch, PreferWait, REPLAYED, etag, read_key},
+    path::Path,
+    query::Query,
+};

@@ -1,0 +1,86 @@
+//! Whose request it is. Holding a [`Caller`] proves the right to act in its workspace.
+
+use std::net::IpAddr;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+};
+
+use crate::{
+    actors::accounts::{self, TokenError},
+    http::{AppState, error::ApiError, problem},
+    model::ids::WorkspaceId,
+};
+
+/// The header that names the workspace to act in.
+const WORKSPACE: &str = "citadel-workspace";
+
+/// An authenticated caller.
+pub(in crate::http) struct Caller(pub(in crate::http) accounts::Caller);
+
+/// The text of the token that the request carries, valid or not.
+pub(in crate::http) struct Bearer(pub(in crate::http) String);
+
+/// The address of the client's end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct ClientAddress(pub(in crate::http) IpAddr);
+
+impl Caller {
+    /// The workspace to act in.
+    pub(in crate::http) fn workspace(&self) -> WorkspaceId {
+        self.0.workspace
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let caller = app.accounts.authenticate(bearer(&parts.headers)?).await.map_err(refuse_token)?;
+        match parts.headers.get(WORKSPACE) {
+            Some(wanted) if wanted.as_bytes() != caller.workspace.to_string().as_bytes() => {
+                Err(ApiError::new(&problem::WORKSPACE_DENIED, "the token belongs to another workspace"))
+            }
+            Some(_) | None => Ok(Self(caller)),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Bearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        bearer(&parts.headers).map(|text| Self(text.to_owned()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Self>().copied().ok_or_else(ApiError::internal_without_source)
+    }
+}
+
+/// The problem of a token that is not good.
+pub(in crate::http) fn refuse_token(error: TokenError) -> ApiError {
+    match error {
+        TokenError::Invalid => unauthenticated("the token is unknown, expired or revoked"),
+        TokenError::Store(source) => ApiError::unavailable(source),
+    }
+}
+
+/// The token in `Authorization: Bearer`.
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let value = headers.get(header::AUTHORIZATION).ok_or_else(|| unauthenticated("send `Authorization: Bearer <token>`"))?;
+    let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(token.trim());
+    }
+    Err(unauthenticated("the header Authorization has to be `Bearer <token>`"))
+}
+
+fn unauthenticated(detail: &str) -> ApiError {
+    ApiError::new(&problem::UNAUTHENTICATED, detail).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}

@@ -1,0 +1,148 @@
+//! Headers that change what a request means: `Idempotency-Key`, `Prefer`, `If-Match`.
+
+use std::time::Duration;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+};
+
+use crate::http::{error::ApiError, problem};
+
+/// The header of an answer that an earlier request was given, too.
+pub(in crate::http) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Characters of an idempotency key.
+const KEY_CHARS_MAX: usize = 255;
+/// Longest wait that `Prefer: wait` gets; a longer wish is cut down to it.
+pub(in crate::http) const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// The key under which a repeated request does nothing more; `None` if there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) struct IdempotencyKey(pub(in crate::http) Option<String>);
+
+/// How long the client wants to wait for the result; `None`: not at all. Source: RFC 7240 section 4.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) struct PreferWait(pub(in crate::http) Option<Duration>);
+
+/// Which version the client means to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum IfMatch {
+    Any,
+    Version(u32),
+}
+
+/// As [`IfMatch`], but the header may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) struct OptionalIfMatch(pub(in crate::http) Option<IfMatch>);
+
+/// The entity tag of a version.
+pub(in crate::http) fn etag(version: u32) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotes are fit for a header")
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        read_key(&parts.headers).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PreferWait {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        Ok(Self(read_wait(&parts.headers)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OptionalIfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let stale = || ApiError::new(&problem::WORKFLOW_STALE, "If-Match is no ETag of this resource: read it again");
+        let text = value.to_str().map_err(|_| stale())?.trim();
+        if text == "*" {
+            return Ok(Self(Some(IfMatch::Any)));
+        }
+        // A proxy that compresses makes tags weak; the version in them is the same.
+        let tag = text.strip_prefix("W/").unwrap_or(text);
+        let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
+        version.map(|version| Self(Some(IfMatch::Version(version)))).ok_or_else(stale)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let OptionalIfMatch(given) = OptionalIfMatch::from_request_parts(parts, state).await?;
+        let detail = "send the ETag of the version that you changed, or `*`";
+        given.ok_or_else(|| ApiError::new(&problem::IF_MATCH_REQUIRED, detail))
+    }
+}
+
+/// Reads the idempotency key.
+///
+/// Errors: `invalid_header`.
+pub(in crate::http) fn read_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let is_fit = |key: &&str| !key.is_empty() && key.len() <= KEY_CHARS_MAX;
+    match value.to_str().ok().filter(is_fit) {
+        Some(key) => Ok(Some(key.to_owned())),
+        None => {
+            let detail = format!("Idempotency-Key has 1 to {KEY_CHARS_MAX} printable ASCII characters");
+            Err(ApiError::new(&problem::INVALID_HEADER, detail))
+        }
+    }
+}
+
+/// Reads `wait=N` from all `Prefer` headers. A preference that makes no sense is not followed, as the RFC asks.
+fn read_wait(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split([',', ';']));
+    let seconds =
+        preferences.find_map(|preference| preference.trim().strip_prefix("wait=")?.trim_matches('"').parse::<u64>().ok());
+    seconds.map(|seconds| Duration::from_secs(seconds).min(WAIT_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn parts(name: &str, value: &str) -> Parts {
+        Request::get("/").header(name, value).body(()).unwrap().into_parts().0
+    }
+
+    #[tokio::test]
+    async fn reads_if_match() {
+        for (value, expected) in [("\"3\"", IfMatch::Version(3)), ("W/\"3\"", IfMatch::Version(3)), ("*", IfMatch::Any)] {
+            assert_eq!(IfMatch::from_request_parts(&mut parts("if-match", value), &()).await.unwrap(), expected);
+        }
+        for (name, value, status) in [("if-match", "3", 412), ("if-match", "\"x\"", 412), ("x", "y", 428)] {
+            let error = IfMatch::from_request_parts(&mut parts(name, value), &()).await.unwrap_err();
+            assert_eq!(error.problem.status, status, "{value}");
+        }
+    }
+
+    #[test]
+    fn reads_prefer_wait() {
+        let wait = |value: &str| read_wait(&parts("prefer", value).headers).map(|wait| wait.as_secs());
+        assert_eq!(wait("wait=10"), Some(10));
+        assert_eq!(wait("respond-async, wait=10"), Some(10));
+        assert_eq!(wait("wait=100000"), Some(WAIT_MAX.as_secs()));
+        assert_eq!(wait("wait=soon"), None);
+        assert_eq!(wait("return=minimal"), None);
+    }
+
+    #[test]
+    fn key_length_obeyed_and_violated() {
+        let key = |length: usize| read_key(&parts("idempotency-key", &"k".repeat(length)).headers);
+        assert_eq!(key(KEY_CHARS_MAX).unwrap().unwrap().len(), KEY_CHARS_MAX);
+        assert!(key(KEY_CHARS_MAX + 1).is_err() && key(0).is_err());
+        assert_eq!(read_key(&HeaderMap::new()).unwrap(), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! Answers the caller of a webhook: at once, with the last node's items, or with what a `respond` node said.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    actors::executions::{Answer, FinishedExecution, Started, Wait, WaitUntil},
+    http::{envelope::AsItIs, error::ApiError, extract::REPLAYED, problem, routes::start::location},
+    model::{event, execution::ExecutionStatus, ids::ExecutionId, item::Item},
+    nodes::webhook::{RespondMode, WebhookParams},
+};
+
+/// What the caller gets where the workflow says nothing.
+#[derive(Debug, Serialize)]
+struct StateBody {
+    execution_id: ExecutionId,
+    status: ExecutionStatus,
+}
+
+/// What a request has to wait for.
+pub(in crate::http) fn wait_of(params: &WebhookParams) -> Option<Wait> {
+    let timeout = Duration::from_millis(params.timeout_ms);
+    match params.respond {
+        RespondMode::Immediate | RespondMode::Stream => None,
+        RespondMode::LastNode => Some(Wait { until: WaitUntil::Finished, timeout }),
+        RespondMode::RespondNode => Some(Wait { until: WaitUntil::Responded, timeout }),
+    }
+}
+
+/// Makes the answer.
+///
+/// Errors: `execution_failed` if the execution failed before there was an answer.
+pub(in crate::http) fn answer(params: &WebhookParams, started: Started) -> Result<Response, ApiError> {
+    let id = started.execution;
+    let mut response = match (wait_of(params), started.answer) {
+        (None, _) => state(params.status, id, ExecutionStatus::Queued),
+        (Some(_), None) => accepted(id)?,
+        (Some(_), Some(Answer::Responded(said))) => respond(said),
+        (Some(wait), Some(Answer::Finished(end))) => finish(params, wait.until, id, end)?,
+    };
+    // What a node said has its own headers; those of the webhook fill the gaps.
+    add_missing(response.headers_mut(), &params.headers);
+    if started.replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    // Pages that workflows make must not run scripts on the origin of the API, unless a workflow asks for it.
+    add_static(response.headers_mut(), header::CONTENT_SECURITY_POLICY, "sandbox");
+    add_static(response.headers_mut(), header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    response.extensions_mut().insert(AsItIs);
+    Ok(response)
+}
+
+/// The end of an execution that has not answered by itself.
+fn finish(params: &WebhookParams, until: WaitUntil, id: ExecutionId, end: FinishedExecution) -> Result<Response, ApiError> {
+    match (end.status, until) {
+        (ExecutionStatus::Succeeded, WaitUntil::Finished) => {
+            Ok((status_of(params.status), Json(items_body(end.result))).into_response())
+        }
+        (ExecutionStatus::Succeeded, WaitUntil::Responded) => Ok(state(params.status, id, end.status)),
+        (
+            ExecutionStatus::Failed
+            | ExecutionStatus::Cancelled
+            | ExecutionStatus::Queued
+            | ExecutionStatus::Running
+            | ExecutionStatus::Waiting,
+            _,
+        ) => Err(ApiError::new(&problem::EXECUTION_FAILED, "the execution says why").with_execution(id)),
+    }
+}
+
+/// One item is an object, several are an array.
+fn items_body(items: Vec<Item>) -> Value {
+    let mut values: Vec<Value> = items.into_iter().map(|item| item.json).collect();
+    if values.len() == 1 { values.remove(0) } else { Value::Array(values) }
+}
+
+/// What a `respond` node said. A text is sent as it is, null as nothing, anything else as JSON.
+fn respond(said: event::Response) -> Response {
+    let status = status_of(Some(said.status));
+    let mut headers = HeaderMap::new();
+    add_missing(&mut headers, &said.headers);
+    match said.body {
+        Value::Null => (status, headers).into_response(),
+        Value::String(text) => {
+            add_static(&mut headers, header::CONTENT_TYPE, "text/plain; charset=utf-8");
+            (status, headers, text.into_bytes()).into_response()
+        }
+        json => {
+            add_static(&mut headers, header::CONTENT_TYPE, "application/json");
+            (status, headers, json.to_string().into_bytes()).into_response()
+        }
+    }
+}
+
+/// The answer to a caller whose time was up first.
+fn accepted(id: ExecutionId) -> Result<Response, ApiError> {
+    let body = Json(StateBody { execution_id: id, status: ExecutionStatus::Running });
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location(id)?)], body).into_response())
+}
+
+fn state(status: Option<u16>, execution_id: ExecutionId, execution: ExecutionStatus) -> Response {
+    (status_of(status), Json(StateBody { execution_id, status: execution })).into_response()
+}
+
+/// A status that the definition's check has let pass; 200 where none is set.
+fn status_of(status: Option<u16>) -> StatusCode {
+    status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK)
+}
+
+/// Adds the headers that are not there yet. One that is not fit for HTTP is left out, with a line in the log.
+fn add_missing(headers: &mut HeaderMap, more: &BTreeMap<String, String>) {
+    for (name, value) in more {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(value)) => {
+                headers.entry(name).or_insert(value);
+            }
+            (Err(_), _) | (_, Err(_)) => tracing::warn!(header = %name, "a workflow's header cannot be sent"),
+        }
+    }
+}
+
+fn add_static(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.entry(name).or_insert(HeaderValue::from_static(value));
+}
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

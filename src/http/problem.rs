@@ -1,0 +1,101 @@
+//! Every kind of problem that the API answers with, and how one is written (RFC 9457). `GET /problems/{code}` explains them.
+
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use crate::model::problem::Problem;
+
+/// A kind of problem: the stable code, the status it comes with, and a title that never changes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ProblemType {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub title: &'static str,
+}
+
+macro_rules! problem_types {
+    ($($name:ident = $status:ident, $code:literal, $title:literal;)*) => {
+        $(#[doc = $title] pub const $name: ProblemType = ProblemType { status: StatusCode::$status, code: $code, title: $title };)*
+
+        /// All kinds, for the documentation.
+        pub const ALL: &[ProblemType] = &[$($name),*];
+    };
+}
+
+problem_types! {
+    INVALID_JSON = BAD_REQUEST, "invalid_json", "The body is not valid JSON";
+    INVALID_YAML = BAD_REQUEST, "invalid_yaml", "The body is not valid YAML";
+    INVALID_QUERY = BAD_REQUEST, "invalid_query", "A query parameter is not valid";
+    INVALID_CURSOR = BAD_REQUEST, "invalid_cursor", "The cursor is not one of this list";
+    INVALID_HEADER = BAD_REQUEST, "invalid_header", "A header is not valid";
+    UNAUTHENTICATED = UNAUTHORIZED, "unauthenticated", "A valid token is needed";
+    LOGIN_FAILED = UNAUTHORIZED, "login_failed", "The e-mail address or the password is wrong";
+    HOOK_UNVERIFIED = UNAUTHORIZED, "hook_unverified", "The request could not be verified";
+    WORKSPACE_DENIED = FORBIDDEN, "workspace_denied", "The token is not good for this workspace";
+    NOT_FOUND = NOT_FOUND, "not_found", "There is nothing at this path";
+    WORKFLOW_NOT_FOUND = NOT_FOUND, "workflow_not_found", "There is no such workflow";
+    VERSION_NOT_FOUND = NOT_FOUND, "version_not_found", "The workflow has no such version";
+    EXECUTION_NOT_FOUND = NOT_FOUND, "execution_not_found", "There is no such execution";
+    NODE_TYPE_NOT_FOUND = NOT_FOUND, "node_type_not_found", "There is no such node type";
+    HOOK_NOT_FOUND = NOT_FOUND, "hook_not_found", "No active workflow has a webhook at this path";
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not know this method";
+    BODY_TIMEOUT = REQUEST_TIMEOUT, "body_timeout", "The body did not arrive in time";
+    EXECUTION_FINISHED = CONFLICT, "execution_finished", "The execution has already finished";
+    EXECUTION_RUNNING = CONFLICT, "execution_running", "The execution has not finished yet";
+    HOOK_TAKEN = CONFLICT, "hook_taken", "Another workflow has published this webhook";
+    WORKFLOW_STALE = PRECONDITION_FAILED, "workflow_stale", "The workflow has changed since it was read";
+    TOO_LARGE = PAYLOAD_TOO_LARGE, "too_large", "The body is too large";
+    UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body has a media type that is not understood here";
+    INVALID_BODY = UNPROCESSABLE_ENTITY, "invalid_body", "The body does not have the expected form";
+    INVALID_DEFINITION = UNPROCESSABLE_ENTITY, "invalid_definition", "The workflow definition has problems";
+    UNKNOWN_START_NODE = UNPROCESSABLE_ENTITY, "unknown_start_node", "The workflow cannot start at this node";
+    KEY_MISMATCH = UNPROCESSABLE_ENTITY, "idempotency_key_mismatch", "The idempotency key was used with another request";
+    IF_MATCH_REQUIRED = PRECONDITION_REQUIRED, "if_match_required", "The header If-Match is needed";
+    TOO_MANY_LOGINS = TOO_MANY_REQUESTS, "too_many_logins", "Too many failed logins";
+    OVERLOADED = TOO_MANY_REQUESTS, "overloaded", "The server has too much to do";
+    INBOX_FULL = TOO_MANY_REQUESTS, "inbox_full", "Too many messages wait for the execution";
+    INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside the server";
+    EXECUTION_FAILED = INTERNAL_SERVER_ERROR, "execution_failed", "The execution failed";
+    UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this right now";
+    DRAINING = SERVICE_UNAVAILABLE, "draining", "The server is stopping";
+    REQUEST_TIMED_OUT = GATEWAY_TIMEOUT, "timeout", "The request took too long";
+}
+
+/// The kind with this code.
+pub fn find(code: &str) -> Option<&'static ProblemType> {
+    ALL.iter().find(|known| known.code == code)
+}
+
+/// A problem as it is sent. **Shape**: `{ type, title, status, detail, code, request_id, execution_id?, errors? }`.
+#[derive(Debug, Serialize)]
+pub(super) struct ProblemBody<'a> {
+    #[serde(rename = "type")]
+    pub(super) problem_type: String,
+    pub(super) title: &'a str,
+    pub(super) status: u16,
+    pub(super) detail: &'a str,
+    pub(super) code: &'a str,
+    pub(super) request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) execution_id: Option<crate::model::ids::ExecutionId>,
+    #[serde(skip_serializing_if = "<[Problem]>::is_empty")]
+    pub(super) errors: &'a [Problem],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn has_each_code_once() {
+        let codes: std::collections::BTreeSet<&str> = ALL.iter().map(|known| known.code).collect();
+        assert_eq!(codes.len(), ALL.len());
+        assert_eq!(find("hook_taken"), Some(&HOOK_TAKEN));
+        assert_eq!(find("no_such_code"), None);
+    }
+
+    #[test]
+    fn is_an_error_status_throughout() {
+        assert!(ALL.iter().all(|known| known.status.is_client_error() || known.status.is_server_error()));
+    }
+}

@@ -1,0 +1,102 @@
+//! Logins and what follows from them.
+
+use axum::{Json as Answer, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    actors::accounts::{ACCESS_MS, TokenPair},
+    http::{
+        AppState,
+        error::ApiError,
+        extract::{Bearer, Caller, ClientAddress, Json, refuse_token},
+    },
+    model::ids::{UserId, WorkspaceId},
+};
+
+/// The body of a login. Has no `Debug`: it holds a password.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct LoginBody {
+    email: String,
+    password: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct RefreshBody {
+    refresh_token: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct LogoutBody {
+    refresh_token: Option<String>,
+}
+
+/// What a login hands out.
+#[derive(Serialize)]
+pub(in crate::http) struct TokensBody {
+    access_token: String,
+    refresh_token: String,
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: u64,
+}
+
+/// Who the caller is; `user` is null for a key that belongs to nobody in particular.
+#[derive(Serialize)]
+pub(in crate::http) struct MeBody {
+    workspace_id: WorkspaceId,
+    role: &'static str,
+    user: Option<UserBody>,
+}
+
+#[derive(Serialize)]
+struct UserBody {
+    id: UserId,
+    email: String,
+}
+
+/// `POST /auth/login`: 200; 401 `login_failed`; 429 `too_many_logins`.
+pub(in crate::http) async fn login(
+    State(app): State<AppState>,
+    ClientAddress(address): ClientAddress,
+    Json(body): Json<LoginBody>,
+) -> Result<Answer<TokensBody>, ApiError> {
+    Ok(Answer(app.accounts.login(&body.email, &body.password, address).await?.into()))
+}
+
+/// `POST /auth/refresh`: 200 with new tokens, once per refresh token; 401 `unauthenticated`.
+pub(in crate::http) async fn refresh(
+    State(app): State<AppState>,
+    Json(body): Json<RefreshBody>,
+) -> Result<Answer<TokensBody>, ApiError> {
+    Ok(Answer(app.accounts.refresh(&body.refresh_token).await.map_err(refuse_token)?.into()))
+}
+
+/// `POST /auth/logout`: 204, also for a token that is not good any more.
+pub(in crate::http) async fn logout(
+    State(app): State<AppState>,
+    Bearer(access): Bearer,
+    Json(body): Json<LogoutBody>,
+) -> Result<StatusCode, ApiError> {
+    app.accounts.logout(&access, body.refresh_token.as_deref()).await.map_err(refuse_token)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /auth/me`: 200.
+pub(in crate::http) async fn me(State(app): State<AppState>, caller: Caller) -> Result<Answer<MeBody>, ApiError> {
+    let user = app.accounts.find_user(&caller.0).await?.map(|user| UserBody { id: user.id, email: user.email });
+    Ok(Answer(MeBody { workspace_id: caller.workspace(), role: "owner", user }))
+}
+
+impl From<TokenPair> for TokensBody {
+    fn from(pair: TokenPair) -> Self {
+        Self {
+            access_token: pair.access.expose().to_owned(),
+            refresh_token: pair.refresh.expose().to_owned(),
+            token_type: "Bearer",
+            expires_in: ACCESS_MS / 1_000,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Executions: what they did, and commands to them.
+
+use axum::{
+    Json as Answer,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    actors::executions::{CommandError, Signal, SignalOutcome},
+    http::{
+        AppState,
+        cursor::Place,
+        dto::{ExecutionBody, Items, NodeRunBody, Page, page_limit, parse_time},
+        error::ApiError,
+        extract::{Body, Caller, IdempotencyKey, Json, Path, Query, REPLAYED, read_json},
+        problem,
+    },
+    model::{
+        execution::{ExecutionStatus, TriggerKind},
+        history::node_runs,
+        ids::{ExecutionId, WorkflowId, WorkspaceId},
+    },
+    store::{ExecutionCursor, ExecutionFilter, ExecutionRow, PageRequest},
+};
+
+/// Characters of a signal's name.
+const SIGNAL_NAME_CHARS_MAX: usize = 128;
+/// Characters of the reason of a cancel.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// Which executions to list, and from where on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    limit: Option<u32>,
+    cursor: Option<String>,
+    status: Option<ExecutionStatus>,
+    workflow_id: Option<WorkflowId>,
+    trigger: Option<TriggerKind>,
+    started_after: Option<String>,
+    started_before: Option<String>,
+    error_code: Option<String>,
+    retry_of: Option<ExecutionId>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NodesQuery {
+    include: Option<Include>,
+}
+
+/// What to show besides the runs themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Include {
+    Data,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct CancelBody {
+    reason: Option<String>,
+}
+
+/// The answer to a command: it is durable and will be acted upon.
+#[derive(Debug, Serialize)]
+pub(in crate::http) struct AcceptedBody {
+    id: ExecutionId,
+    status: &'static str,
+}
+
+/// `GET /executions`: 200, newest first; 400 `invalid_query`, `invalid_cursor`.
+pub(in crate::http) async fn list_executions(
+    State(app): State<AppState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer<Page<ExecutionBody>>, ApiError> {
+    let limit = page_limit(query.limit)?;
+    let filter = filter_of(&query)?;
+    let list = format!("{}/executions?{filter:?}", caller.workspace());
+    let after = query.cursor.map(|cursor| app.cursors.read(&list, &cursor)).transpose()?;
+    let after = after.map(|place| ExecutionCursor { created_at: place.created_at, id: ExecutionId::from_uuid(place.id) });
+    let rows = app.store.list_executions(caller.workspace(), &filter, &PageRequest { after, limit: limit + 1 }).await?;
+    let cursor = |row: &ExecutionRow| app.cursors.write(&list, Place { created_at: row.created_at, id: row.id.uuid() });
+    Ok(Answer(Page::new(rows, limit, cursor, ExecutionBody::from)))
+}
+
+/// `GET /executions/{id}`: 200, with the result once it has ended; 404 `execution_not_found`.
+pub(in crate::http) async fn get_execution(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+) -> Result<Answer<ExecutionBody>, ApiError> {
+    let body = ExecutionBody::from(find_row(&app, caller.workspace(), id).await?);
+    Ok(Answer(match app.executions.finished(caller.workspace(), id).await? {
+        Some(end) => body.with_end(end),
+        None => body,
+    }))
+}
+
+/// `GET /executions/{id}/nodes`: 200; `?include=data` adds the items.
+pub(in crate::http) async fn list_node_runs(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+    Query(query): Query<NodesQuery>,
+) -> Result<Answer<Items<NodeRunBody>>, ApiError> {
+    let history = app.executions.history(caller.workspace(), id).await?.ok_or_else(not_found)?;
+    let new = &history.row.new;
+    let compiled = app.workflows.compiled(new.workspace, new.workflow, new.version).await?;
+    let runs = node_runs(&compiled.graph, &compiled.definition, &history.events);
+    let with_data = query.include == Some(Include::Data);
+    Ok(Answer(Items { items: runs.into_iter().map(|run| NodeRunBody::new(run, with_data)).collect() }))
+}
+
+/// `POST /executions/{id}/cancel`: 202 once the request is durable; 404; 409 `execution_finished`.
+pub(in crate::http) async fn cancel_execution(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+    Json(body): Json<CancelBody>,
+) -> Result<(StatusCode, Answer<AcceptedBody>), ApiError> {
+    let reason = body.reason.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect());
+    app.executions.cancel(caller.workspace(), id, reason).await?;
+    Ok((StatusCode::ACCEPTED, Answer(AcceptedBody { id, status: "accepted" })))
+}
+
+/// `POST /executions/{id}/signal/{name}`: 202 once the signal is durable; the body is its payload; 404; 409; 429 `inbox_full`.
+pub(in crate::http) async fn signal_execution(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path((id, name)): Path<(ExecutionId, String)>,
+    IdempotencyKey(dedupe_key): IdempotencyKey,
+    Body(body): Body,
+) -> Result<(StatusCode, HeaderMap, Answer<AcceptedBody>), ApiError> {
+    if name.chars().count() > SIGNAL_NAME_CHARS_MAX {
+        return Err(ApiError::new(
+            &problem::NOT_FOUND,
+            format!("a signal's name has {SIGNAL_NAME_CHARS_MAX} characters at most"),
+        ));
+    }
+    let payload: Value = if body.is_empty() { Value::Null } else { read_json(&body)? };
+    let headers = match app.executions.signal(caller.workspace(), id, Signal { name, payload, dedupe_key }).await? {
+        SignalOutcome::Accepted => HeaderMap::new(),
+        SignalOutcome::Duplicate => HeaderMap::from_iter([(REPLAYED, HeaderValue::from_static("true"))]),
+    };
+    Ok((StatusCode::ACCEPTED, headers, Answer(AcceptedBody { id, status: "accepted" })))
+}
+
+/// `DELETE /executions/{id}`: 204; 404; 409 `execution_running`.
+pub(in crate::http) async fn delete_execution(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+) -> Result<StatusCode, ApiError> {
+    if app.store.delete_execution(caller.workspace(), id).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    find_row(&app, caller.workspace(), id).await?;
+    Err(ApiError::new(&problem::EXECUTION_RUNNING, "cancel it first"))
+}
+
+async fn find_row(app: &AppState, workspace: WorkspaceId, id: ExecutionId) -> Result<ExecutionRow, ApiError> {
+    app.store.find_execution(workspace, id).await?.ok_or_else(not_found)
+}
+
+fn not_found() -> ApiError {
+    CommandError::NotFound.into()
+}
+
+/// The filter of a query.
+fn filter_of(query: &ListQuery) -> Result<ExecutionFilter, ApiError> {
+    let time = |name: &str, text: &Option<String>| {
+        let read = text.as_deref().map(|text| parse_time(text).ok_or_else(|| invalid_time(name)));
+        read.transpose()
+    };
+    Ok(ExecutionFilter {
+        workflow: query.workflow_id,
+        status: query.status,
+        trigger: query.trigger,
+        created_from: time("started_after", &query.started_after)?,
+        created_until: time("started_before", &query.started_before)?,
+        error_code: query.error_code.clone(),
+        retry_of: query.retry_of,
+    })
+}
+
+fn invalid_time(name: &str) -> ApiError {
+    ApiError::new(&problem::INVALID_QUERY, format!("`{name}` is a time such as 2026-01-31T12:00:00Z"))
+}

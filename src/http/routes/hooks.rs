@@ -1,0 +1,128 @@
+//! Published webhooks: whoever knows the path may call, unless the webhook verifies its callers.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, State},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+    response::Response,
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    actors::{
+        executions::{Idempotency, StartRequest},
+        workflows::{HookLookup, OpenHook, PublishedHook, WorkflowError},
+    },
+    clock,
+    http::{
+        AppState,
+        error::ApiError,
+        extract::{Body, read_key},
+        hook::{
+            answer::{answer, wait_of},
+            request::{item_of, segments_of},
+        },
+        problem,
+    },
+    model::{
+        execution::TriggerKind,
+        item::{BlobRef, Item},
+    },
+};
+
+/// `ANY /hooks/{path}`: as the webhook says; 401 `hook_unverified`; 404 `hook_not_found`; 405; 413; 500 `execution_failed`.
+pub(in crate::http) async fn receive_hook(State(app): State<AppState>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let (hook, segments) = find_hook(&app, &parts)?;
+    let (workflow, open) = app.workflows.open_hook(&hook).await.map_err(cannot_open)?;
+    let Body(body) = Body::from_request(Request::from_parts(parts.clone(), body), &app).await?;
+    let message_id = verify(&open, &parts.headers, &body)?;
+    let idempotency = idempotency_of(&hook, message_id, &parts, &body)?;
+    let raw = keep_raw(&app, &open, &body).await?;
+    let mut item = Item::from_value(item_of(&parts, &segments, &open.params.path, &body, json!(raw))?);
+    item.binary = raw.map(|raw| [("raw".to_owned(), raw)].into());
+    let request = StartRequest {
+        workspace: hook.row.workspace,
+        workflow,
+        trigger: TriggerKind::Webhook,
+        start_node: Some(hook.row.hook.node.clone()),
+        items: vec![item],
+        business_key: None,
+        idempotency,
+        wait: wait_of(&open.params),
+    };
+    answer(&open.params, app.executions.start(request).await?)
+}
+
+/// The webhook of a request, and the decoded segments of its path.
+fn find_hook(app: &AppState, parts: &Parts) -> Result<(Arc<PublishedHook>, Vec<String>), ApiError> {
+    let missing = || ApiError::new(&problem::HOOK_NOT_FOUND, "check the path, and that the workflow is active");
+    let segments = segments_of(&parts.uri).ok_or_else(missing)?;
+    match app.workflows.find_hook(parts.method.as_str(), &segments) {
+        HookLookup::Found(hook) => Ok((hook, segments)),
+        HookLookup::OtherMethods(methods) => {
+            let allow = HeaderValue::try_from(methods.join(", ")).map_err(ApiError::internal)?;
+            Err(ApiError::new(&problem::METHOD_NOT_ALLOWED, "the webhook takes another method").with_header(header::ALLOW, allow))
+        }
+        HookLookup::Nothing => Err(missing()),
+    }
+}
+
+/// Lets the request pass if the webhook has no verification, or if the request passes it. Answers the message's id, if it has one.
+fn verify(open: &OpenHook, headers: &HeaderMap, body: &[u8]) -> Result<Option<String>, ApiError> {
+    let Some(verifier) = &open.verifier else { return Ok(None) };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match verifier.verify(header, body, clock::now_ms()) {
+        Ok(verified) => Ok(verified.message_id),
+        Err(refused) => Err(ApiError::new(&problem::HOOK_UNVERIFIED, refused.to_string())),
+    }
+}
+
+/// The key under which a repeated delivery starts nothing: the message's id that was verified, or else the one that the caller
+/// chose. Durable, so that a replay is known after a restart and on another node, too.
+fn idempotency_of(
+    hook: &PublishedHook,
+    message_id: Option<String>,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Option<Idempotency>, ApiError> {
+    let (source, key) = match message_id {
+        Some(id) => ("message", Some(id)),
+        None => ("key", read_key(&parts.headers)?),
+    };
+    let hash = |text: &[u8]| <[u8; 32]>::from(Sha256::digest(text));
+    Ok(key.map(|key| Idempotency {
+        scope: format!("hook:{}:{}:{source}", hook.row.workflow, hook.row.hook.node),
+        // A vendor's id has any length; its hash has one.
+        key: hash(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+        request_hash: hash(body),
+    }))
+}
+
+/// Keeps the body's bytes, if the webhook wants them.
+async fn keep_raw(app: &AppState, open: &OpenHook, body: &Bytes) -> Result<Option<BlobRef>, ApiError> {
+    if !open.params.raw || body.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(app.blobs.put(body.clone()).await.map_err(ApiError::internal)?))
+}
+
+/// A published webhook that cannot be opened is the server's fault, unless it has just been taken down.
+fn cannot_open(error: WorkflowError) -> ApiError {
+    match error {
+        WorkflowError::NotFound | WorkflowError::VersionNotFound { .. } => {
+            ApiError::new(&problem::HOOK_NOT_FOUND, "the workflow is not active any more")
+        }
+        WorkflowError::Store(source) => source.into(),
+        WorkflowError::Invalid(_)
+        | WorkflowError::Stale { .. }
+        | WorkflowError::KeyMismatch
+        | WorkflowError::HookTaken { .. }
+        | WorkflowError::Unusable { .. }
+        | WorkflowError::Secret(_)
+        | WorkflowError::Interrupted(_) => ApiError::internal(error),
+    }
+}

@@ -1,0 +1,60 @@
+//! What the server can say about itself: node types, schemas, kinds of problems.
+
+use axum::{Json as Answer, extract::State, http::header, response::IntoResponse};
+use serde::Serialize;
+
+use crate::{
+    http::{
+        AppState,
+        dto::{Items, NodeTypeBody},
+        error::ApiError,
+        extract::{Caller, Path},
+        problem,
+    },
+    model::definition::parse::WORKFLOW_SCHEMA,
+};
+
+/// A kind of problem, as `type` of a problem refers to it.
+#[derive(Serialize)]
+pub(in crate::http) struct ProblemTypeBody {
+    code: &'static str,
+    status: u16,
+    title: &'static str,
+}
+
+/// `GET /node-types`: 200.
+pub(in crate::http) async fn list_node_types(State(app): State<AppState>, _caller: Caller) -> Answer<Items<NodeTypeBody>> {
+    Answer(Items { items: app.registry.types().map(NodeTypeBody::from).collect() })
+}
+
+/// `GET /node-types/{type}`: 200; 404 `node_type_not_found`.
+pub(in crate::http) async fn get_node_type(
+    State(app): State<AppState>,
+    _caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Answer<NodeTypeBody>, ApiError> {
+    let found = app.registry.types().find(|description| description.type_name == name);
+    let missing = || ApiError::new(&problem::NODE_TYPE_NOT_FOUND, "GET /api/v1/node-types lists them");
+    found.map(|description| Answer(description.into())).ok_or_else(missing)
+}
+
+/// `GET /schemas/workflow.json`: 200; the same for everybody, so it needs no token.
+pub(in crate::http) async fn get_workflow_schema() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/schema+json")], WORKFLOW_SCHEMA)
+}
+
+/// `GET /problems/{code}`: 200; 404 `not_found`.
+pub(in crate::http) async fn get_problem_type(Path(code): Path<String>) -> Result<Answer<ProblemTypeBody>, ApiError> {
+    let found = problem::find(&code).ok_or_else(|| ApiError::new(&problem::NOT_FOUND, "there is no such kind of problem"))?;
+    Ok(Answer(ProblemTypeBody { code: found.code, status: found.status.as_u16(), title: found.title }))
+}
+
+/// Any other path: 404.
+pub(in crate::http) async fn not_found() -> ApiError {
+    ApiError::new(&problem::NOT_FOUND, "check the path; the API is below /api/v1")
+}
+
+/// A known path with another method: 405, with `Allow`.
+pub(in crate::http) async fn method_not_allowed() -> ApiError {
+    ApiError::new(&problem::METHOD_NOT_ALLOWED, "the header Allow lists the methods of this path")
+}

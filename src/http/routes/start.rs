@@ -1,0 +1,128 @@
+//! Starting executions by the API.
+
+use axum::{
+    Json as Answer,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    actors::executions::{Answer as Ended, Idempotency, StartRequest, Started, Wait, WaitUntil},
+    http::{
+        AppState,
+        dto::{ExecutionBody, StartedBody},
+        error::ApiError,
+        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, is_json, media_type, read_json},
+        problem,
+    },
+    model::{
+        execution::{ExecutionStatus, TriggerKind},
+        ids::{ExecutionId, WorkflowId, WorkspaceId},
+        item::Item,
+    },
+};
+
+/// The body of a start.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartBody {
+    /// An object is one item, an array one item each.
+    #[serde(default)]
+    input: Value,
+    business_key: Option<String>,
+    /// The trigger to start at; the workflow's first one where none is given.
+    start_node: Option<String>,
+    /// The active version where none is given, or the latest if none is active.
+    version: Option<u32>,
+}
+
+/// Characters of a business key.
+const BUSINESS_KEY_CHARS_MAX: usize = 255;
+
+/// `POST /workflows/{id}/executions`: 202 with `Location`; with `Prefer: wait=N` 200 with the result if it ends in time;
+/// 404 `workflow_not_found`; 422 `unknown_start_node`, `idempotency_key_mismatch`; 429 `overloaded`.
+pub(in crate::http) async fn start_execution(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<WorkflowId>,
+    IdempotencyKey(key): IdempotencyKey,
+    PreferWait(wait): PreferWait,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let idempotency =
+        key.map(|key| Idempotency { scope: format!("start:{id}"), key, request_hash: Sha256::digest(&body).into() });
+    let wait = wait.map(|timeout| Wait { until: WaitUntil::Finished, timeout });
+    let request = read_start(&app, caller.workspace(), id, &headers, &body).await?;
+    let version = request.workflow.version;
+    let started = app.executions.start(StartRequest { idempotency, wait, ..request }).await?;
+    answer_start(&app, caller.workspace(), (id, version), started).await
+}
+
+/// Reads the body of a start and finds what it starts.
+async fn read_start(
+    app: &AppState,
+    workspace: WorkspaceId,
+    id: WorkflowId,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<StartRequest, ApiError> {
+    if !body.is_empty() && media_type(headers).is_some_and(|kind| !is_json(&kind)) {
+        return Err(ApiError::new(&problem::UNSUPPORTED_MEDIA_TYPE, "send `Content-Type: application/json`"));
+    }
+    let body: StartBody = if body.is_empty() { StartBody::default() } else { read_json(body)? };
+    if body.business_key.as_ref().is_some_and(|key| key.chars().count() > BUSINESS_KEY_CHARS_MAX) {
+        let detail = format!("`business_key` has {BUSINESS_KEY_CHARS_MAX} characters at most");
+        return Err(ApiError::new(&problem::INVALID_BODY, detail));
+    }
+    let workflow = match body.version {
+        Some(version) => app.workflows.compiled(workspace, id, version).await?,
+        None => app.workflows.to_start(workspace, id).await?,
+    };
+    Ok(StartRequest {
+        workspace,
+        workflow,
+        trigger: TriggerKind::Manual,
+        start_node: body.start_node,
+        items: Item::list_from_value(body.input),
+        business_key: body.business_key,
+        idempotency: None,
+        wait: None,
+    })
+}
+
+/// Answers a start: with the end if it was waited for and came in time, else with the way to it.
+async fn answer_start(
+    app: &AppState,
+    workspace: WorkspaceId,
+    (workflow_id, workflow_version): (WorkflowId, u32),
+    started: Started,
+) -> Result<Response, ApiError> {
+    let mut headers = HeaderMap::from_iter([(header::LOCATION, location(started.execution)?)]);
+    if started.replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    let row = match (&started.answer, started.replayed) {
+        (None, false) => None,
+        (Some(_), _) | (None, true) => app.store.find_execution(workspace, started.execution).await?,
+    };
+    match (row, started.answer) {
+        (Some(row), Some(Ended::Finished(end))) => {
+            Ok((StatusCode::OK, headers, Answer(ExecutionBody::from(row).with_end(end))).into_response())
+        }
+        (row, Some(Ended::Responded(_)) | None) | (row @ None, Some(Ended::Finished(_))) => {
+            let status = row.map_or(ExecutionStatus::Queued, |row| row.state.status);
+            let body = StartedBody { id: started.execution, workflow_id, workflow_version, status };
+            Ok((StatusCode::ACCEPTED, headers, Answer(body)).into_response())
+        }
+    }
+}
+
+/// Where an execution is.
+pub(in crate::http) fn location(id: ExecutionId) -> Result<HeaderValue, ApiError> {
+    HeaderValue::try_from(format!("/api/v1/executions/{id}")).map_err(ApiError::internal)
+}

@@ -1,0 +1,151 @@
+//! Accepts connections: a bounded number of them, headers in time, and an orderly end.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::Request};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::extract::ClientAddress;
+
+/// Time that the head of a request may take to arrive; an idle connection is closed after it, too.
+const HEAD_MAX: Duration = Duration::from_secs(75);
+/// Pause after a failed accept: the process is out of file descriptors, and one may become free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` is cancelled; then finishes the requests that run, and returns when the last connection is closed.
+/// Dropping the future cuts them off.
+pub async fn serve(listener: TcpListener, router: Router, connections_max: usize, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    let mut connections = JoinSet::new();
+    loop {
+        // Ended connections are taken out here, so that the set stays as small as the number of open ones.
+        while connections.try_join_next().is_some() {}
+        tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &slots) => match accepted {
+                Ok((stream, address, permit)) => {
+                    connections.spawn(serve_connection(stream, address, router.clone(), stop.clone(), permit));
+                }
+                Err(error) => pause_after(&error).await,
+            },
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Waits for a free slot and then for a connection.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, address) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, address, permit))
+}
+
+/// A connection that the client gave up while it was accepted is nothing; anything else is worth a line and a pause.
+async fn pause_after(error: &io::Error) {
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::InvalidInput) {
+        return;
+    }
+    tracing::warn!(cause = %error, "cannot accept a connection");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// Serves one connection to its end; after `stop` to the end of the request that runs.
+async fn serve_connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) {
+    let service = router.map_request(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ClientAddress(address.ip()));
+        request
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(cause = %error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    async fn start(connections_max: usize, delay: Duration) -> (SocketAddr, CancellationToken, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let handler = move |client: ClientAddress| async move {
+            tokio::time::sleep(delay).await;
+            client.0.to_string()
+        };
+        let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
+        server.spawn(serve(listener, Router::new().route("/", get(handler)), connections_max, stop.clone()));
+        (address, stop, server)
+    }
+
+    async fn ask(address: SocketAddr) -> (TcpStream, String) {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(REQUEST).await.unwrap();
+        let mut answer = vec![0; 1_000];
+        let size = stream.read(&mut answer).await.unwrap();
+        (stream, String::from_utf8_lossy(&answer[..size]).into_owned())
+    }
+
+    #[tokio::test]
+    async fn finishes_the_running_request_before_it_ends() {
+        let (address, stop, mut server) = start(10, Duration::from_millis(200)).await;
+        let asked = ask(address);
+        tokio::pin!(asked);
+        tokio::select! {
+            _ = &mut asked => panic!("the request takes longer"),
+            () = tokio::time::sleep(Duration::from_millis(50)) => stop.cancel(),
+        }
+        let (_, answer) = tokio::time::timeout(DEADLINE, asked).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("127.0.0.1"), "{answer}");
+        tokio::time::timeout(DEADLINE, server.join_next()).await.unwrap().unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn connections_limit_obeyed_and_violated() {
+        let (address, _stop, _server) = start(1, Duration::ZERO).await;
+        let (first, _) = tokio::time::timeout(DEADLINE, ask(address)).await.unwrap();
+        let second = ask(address);
+        tokio::pin!(second);
+        assert!(tokio::time::timeout(Duration::from_millis(100), &mut second).await.is_err(), "there is one slot only");
+        drop(first);
+        assert!(tokio::time::timeout(DEADLINE, second).await.unwrap().1.starts_with("HTTP/1.1 200 OK"));
+    }
+}
