@@ -16,7 +16,9 @@ use std::path::PathBuf;
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, PoolingAllocationConfig};
 
-pub use self::session::GuestSession;
+pub use self::session::{
+    EXPRESSION_CPU_MAX, EXPRESSION_MEMORY_BYTES_MAX, EXPRESSION_OUTPUT_BYTES_MAX, EXPRESSION_WALL_MAX, GuestSession,
+};
 use self::{host::HostState, ticker::Ticker};
 
 /// Largest memory that a guest instance may be allowed, in bytes.

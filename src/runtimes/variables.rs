@@ -54,11 +54,6 @@ impl Variable {
         NAMES.iter().find(|(_, variable)| *variable == self).map_or("", |(name, _)| name)
     }
 
-    /// The variable of that name in an expression.
-    pub(super) fn of_expression(name: &str) -> Option<Self> {
-        if name.starts_with('$') { Self::named(name) } else { None }
-    }
-
     fn named(name: &str) -> Option<Self> {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, variable)| *variable)
     }
@@ -74,7 +69,7 @@ pub(super) enum Extent {
 
 /// What a source uses of its scope. It may use less, never more.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Variables {
+pub(super) struct Variables {
     used: BTreeSet<Variable>,
     /// What `$input` is used for.
     input: Option<Extent>,

@@ -10,7 +10,7 @@ use crate::runtimes::{
 };
 
 /// Size of a source in bytes.
-pub const CODE_BYTES_MAX: usize = 256 * 1024;
+pub const CODE_BYTES_MAX: usize = 128 * 1024;
 
 /// A JavaScript function body that parses.
 #[derive(Debug, Clone)]

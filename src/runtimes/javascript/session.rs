@@ -49,6 +49,12 @@ impl GuestSession {
         self.live = None;
     }
 
+    /// Size of the instance's memory, if there is one.
+    #[cfg(test)]
+    pub(in crate::runtimes) fn memory_bytes(&self) -> Option<usize> {
+        self.live.as_ref().map(|live| live.guest.memory_bytes())
+    }
+
     /// Calls the function of a source over a scope.
     pub(in crate::runtimes) fn call(&mut self, source: &Arc<str>, scope: &impl Serialize) -> Result<Value, GuestError> {
         let mut live = match self.live.take().filter(|live| live.may_go_on(source)) {
