@@ -60,7 +60,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 wait_until_ready
-token=$(cat "$DATA/owner.token")
+[ -r "$DATA/owner-token" ] || fail "there is no $DATA/owner-token: the owner of this data logs in otherwise; set CITADEL__DATA_DIR to a new directory"
+token=$(cat "$DATA/owner-token")
 authorization="Authorization: Bearer $token"$'\r\n'
 run_example
 say "serving on http://$ADDRESS with the data in $DATA; the owner's token is $token"

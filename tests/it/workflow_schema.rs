@@ -118,6 +118,20 @@ fn agree_on_a_table_of_documents() {
 }
 
 #[test]
+fn agree_on_every_example() {
+    let validator = validator();
+    let mut seen = 0;
+    for folder in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
+        let path = folder.unwrap().path().join("workflow.yaml");
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            check(&validator, &serde_saphyr::from_str(&text).unwrap(), Some(true));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "{seen} examples");
+}
+
+#[test]
 fn agree_on_every_change_of_a_full_document() {
     let validator = validator();
     let replacements = [
