@@ -1,5 +1,12 @@
 //! Wiring: builds the store, the services and the actor tree from the settings, and takes them down in reverse order.
 
+pub mod database;
+pub mod definition_file;
+pub mod embedded;
+pub mod process;
+pub mod serve;
+pub mod signals;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::AtomicBool},

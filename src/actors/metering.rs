@@ -29,7 +29,9 @@ macro_rules! metered_message {
                 $crate::actors::metering::seal(self, to)
             }
 
-            fn from_boxed(boxed: ::ractor::message::BoxedMessage) -> ::std::result::Result<Self, ::ractor::message::BoxedDowncastErr> {
+            fn from_boxed(
+                boxed: ::ractor::message::BoxedMessage,
+            ) -> ::std::result::Result<Self, ::ractor::message::BoxedDowncastErr> {
                 $crate::actors::metering::open(boxed)
             }
         }

@@ -62,12 +62,20 @@ pub struct UnknownSetting {
 
 /// Settings from the command line, by dotted name: the last layer.
 #[derive(Debug, Clone, Default)]
-pub struct Flags(Vec<(&'static str, ValueKind)>);
+pub struct Flags {
+    overrides: Vec<(&'static str, ValueKind)>,
+    defaults: Vec<(&'static str, ValueKind)>,
+}
 
 impl Flags {
     /// Sets one value, if the flag was given.
     pub fn set(&mut self, key: &'static str, value: Option<impl Into<ValueKind>>) {
-        self.0.extend(value.map(|value| (key, value.into())));
+        self.overrides.extend(value.map(|value| (key, value.into())));
+    }
+
+    /// Changes a default for one command: every layer wins over it.
+    pub fn set_default(&mut self, key: &'static str, value: impl Into<ValueKind>) {
+        self.defaults.push((key, value.into()));
     }
 }
 
@@ -103,13 +111,16 @@ pub fn load_from(sources: Sources) -> Result<Config, ConfigError> {
     let known = KnownKeys::new();
     let mut unknown = Vec::new();
     let mut merged = ::config::Config::builder();
+    for (key, value) in sources.flags.defaults {
+        merged = merged.set_default(key, value)?;
+    }
     for path in &sources.files {
         let table = File::from(path.as_path()).format(FileFormat::Toml).required(true).collect()?;
         find_unknown(&known, &table, &path.display().to_string(), &mut unknown);
         merged = merged.add_source(Layer(table));
     }
     merged = merged.add_source(environment_layer(&known, &sources.environment, &mut unknown)?);
-    for (key, value) in sources.flags.0 {
+    for (key, value) in sources.flags.overrides {
         merged = merged.set_override(key, value)?;
     }
     if !unknown.is_empty() {

@@ -43,6 +43,8 @@ fn later_layers_win_over_earlier_ones() {
     let mut flags = Flags::default();
     flags.set("data_dir", Some("flagged"));
     flags.set("http.listen", None::<String>);
+    flags.set_default("log.filter", "weak");
+    flags.set_default("log.format", "json");
     let config = load_from(Sources {
         files: vec![first, second],
         environment: environment(&[("CITADEL__NODE__NAME", "env"), ("CITADEL__DATA_DIR", "env"), ("HOME", "/root")]),
@@ -50,6 +52,7 @@ fn later_layers_win_over_earlier_ones() {
     })
     .unwrap();
     assert_eq!((config.http.listen.as_str(), config.log.filter.as_str()), ("a:1", "b"));
+    assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!((config.node.name.as_str(), config.data_dir.as_path()), ("env", Path::new("flagged")));
 }
 

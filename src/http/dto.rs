@@ -10,7 +10,7 @@ mod workflow;
 pub(super) use self::{
     execution::{ExecutionBody, StartedBody},
     node_type::NodeTypeBody,
-    page::{LIMIT_DEFAULT, LIMIT_MAX, Page, page_limit},
+    page::{Page, page_limit},
     time::{Time, parse_time},
     workflow::{VersionBody, WorkflowBody},
 };

@@ -7,18 +7,18 @@ use crate::model::problem::Problem;
 
 /// A kind of problem: the stable code, the status it comes with, and a title that never changes.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ProblemType {
-    pub status: StatusCode,
-    pub code: &'static str,
-    pub title: &'static str,
+pub(super) struct ProblemType {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) title: &'static str,
 }
 
 macro_rules! problem_types {
     ($($name:ident = $status:ident, $code:literal, $title:literal;)*) => {
-        $(#[doc = $title] pub const $name: ProblemType = ProblemType { status: StatusCode::$status, code: $code, title: $title };)*
+        $(#[doc = $title] pub(super) const $name: ProblemType = ProblemType { status: StatusCode::$status, code: $code, title: $title };)*
 
         /// All kinds, for the documentation.
-        pub const ALL: &[ProblemType] = &[$($name),*];
+        pub(super) const ALL: &[ProblemType] = &[$($name),*];
     };
 }
 
@@ -62,7 +62,7 @@ problem_types! {
 }
 
 /// The kind with this code.
-pub fn find(code: &str) -> Option<&'static ProblemType> {
+pub(super) fn find(code: &str) -> Option<&'static ProblemType> {
     ALL.iter().find(|known| known.code == code)
 }
 

@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::http::{error::ApiError, problem};
 
 /// Items of a page where the query does not say.
-pub(in crate::http) const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_DEFAULT: u32 = 50;
 /// Items of a page at most.
-pub(in crate::http) const LIMIT_MAX: u32 = 200;
+const LIMIT_MAX: u32 = 200;
 
 /// A page of a list. **Shape**: `{ items, next_cursor }`; the cursor is null on the last page.
 #[derive(Debug, Serialize)]

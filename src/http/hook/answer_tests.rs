@@ -28,8 +28,8 @@ fn ended(status: ExecutionStatus, items: &[Value]) -> Option<Answer> {
     Some(Answer::Finished(FinishedExecution { status, error, result }))
 }
 
-async fn sent(fields: Value, answer: Option<Answer>) -> (u16, HeaderMap, String) {
-    let response = super::answer(&params(fields), started(answer)).unwrap();
+async fn sent(fields: Value, reached: Option<Answer>) -> (u16, HeaderMap, String) {
+    let response = answer(&params(fields), started(reached)).unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, 10_000).await.unwrap();
     (parts.status.as_u16(), parts.headers, String::from_utf8(body.to_vec()).unwrap())
@@ -83,7 +83,7 @@ async fn says_where_to_look_when_the_time_is_up() {
 #[test]
 fn tells_the_caller_of_a_failed_execution_its_id_only() {
     for status in [ExecutionStatus::Failed, ExecutionStatus::Cancelled] {
-        let error = super::answer(&params(json!({ "respond": "last_node" })), started(ended(status, &[]))).unwrap_err();
+        let error = answer(&params(json!({ "respond": "last_node" })), started(ended(status, &[]))).unwrap_err();
         assert_eq!((error.problem.status.as_u16(), error.problem.code), (500, "execution_failed"));
         assert_eq!(error.execution, Some(ExecutionId::from_uuid(Uuid::from_u128(1))));
         assert!(!error.detail.contains("hunter2"));

@@ -28,7 +28,7 @@ pub fn parse_json(text: &[u8]) -> Result<WorkflowDefinition, Vec<Problem>> {
         return Err(vec![too_large()]);
     }
     // Before serde_json sees the text: its own limit of 128 would come out as a syntax error.
-    if size::nesting_of_text(text) > JSON_DEPTH_MAX {
+    if nesting_of_text(text) > JSON_DEPTH_MAX {
         return Err(vec![too_deep()]);
     }
     let value = serde_json::from_slice(text)

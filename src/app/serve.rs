@@ -1,0 +1,156 @@
+//! The server: the running system behind an HTTP listener, its first owner, and its orderly end.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::Context;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{RunningApp, signals::StopSignals, start};
+use crate::{
+    actors::{accounts::AccountsService, supervisor::Meltdown},
+    auth::private_file::write_private_file,
+    config::Config,
+    http::{self, AppState, CursorKey, Readiness},
+};
+
+/// The owner token's file in the data directory.
+const OWNER_TOKEN_FILE: &str = "owner-token";
+
+/// A server that takes requests.
+pub struct Announcement {
+    pub address: SocketAddr,
+    /// The kind of the store: `sqlite`, `postgres`, `memory`.
+    pub store: &'static str,
+    pub owner: FirstOwner,
+}
+
+/// What this start did about the first owner.
+pub enum FirstOwner {
+    /// There is one already.
+    Exists,
+    /// Made from the settings.
+    User { email: String },
+    /// The token that opens everything: shown this once.
+    Token { text: String, file: std::path::PathBuf },
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything was put away.
+    Drained,
+    /// A second signal came before that.
+    Forced,
+}
+
+/// Serves until a signal asks to stop; `announce` is called once requests are taken.
+///
+/// Errors: what kept the server from starting, or what it died of.
+pub async fn serve(config: &Config, announce: impl FnOnce(&Announcement)) -> anyhow::Result<Ended> {
+    let mut signals = StopSignals::listen().context("cannot listen for signals")?;
+    let listen = &config.http.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (http.listen)"))?;
+    let address = listener.local_addr().context("cannot read the address of the listener")?;
+    warn_if_public(address);
+
+    let (told, meltdown) = oneshot::channel();
+    let app = start(config, move |cause| drop(told.send(cause))).await?;
+    app.engine.services.egress.policy().block_listener(address);
+    let state = state_of(&app, config)?;
+    let (accounts, ready) = (state.accounts.clone(), state.ready.clone());
+    let stop = CancellationToken::new();
+    let mut server = JoinSet::new();
+    server.spawn(http::serve(listener, http::router(state), config.limits.http_connections_max, stop.clone()));
+
+    let owner = first_owner(&accounts, config).await?;
+    ready.set_serving();
+    announce(&Announcement { address, store: app.store.kind(), owner });
+    tracing::info!(%address, store = app.store.kind(), "server started");
+
+    let running = Running { app, server, stop, ready, signals: &mut signals, config };
+    running.until_stopped(meltdown).await
+}
+
+/// A server that takes requests, and what ends it.
+struct Running<'a> {
+    app: RunningApp,
+    server: JoinSet<()>,
+    stop: CancellationToken,
+    ready: Readiness,
+    signals: &'a mut StopSignals,
+    config: &'a Config,
+}
+
+impl Running<'_> {
+    /// Waits for a reason to stop, then stops: not ready, grace, drain.
+    async fn until_stopped(mut self, meltdown: oneshot::Receiver<Meltdown>) -> anyhow::Result<Ended> {
+        tokio::select! {
+            signal = self.signals.next() => tracing::info!(signal, "server stopping"),
+            Ok(cause) = meltdown => anyhow::bail!("the service {} fails again and again: {}", cause.slot, cause.cause),
+            Some(ended) = self.server.join_next() => {
+                ended.context("the HTTP server died")?;
+                anyhow::bail!("the HTTP server ended by itself");
+            }
+        }
+        self.ready.set_draining();
+        let grace = Duration::from_millis(self.config.drain.readiness_grace.0);
+        let limit = Duration::from_millis(self.config.drain.timeout.0);
+        let Self { app, mut server, stop, signals, .. } = self;
+        let drained = async move {
+            tokio::time::sleep(grace).await;
+            stop.cancel();
+            let requests = async { while server.join_next().await.is_some() {} };
+            // Together: a request may wait for an execution, and an execution for its next node.
+            let both = async { tokio::join!(requests, app.stop(limit)) };
+            if tokio::time::timeout(limit, both).await.is_err() {
+                tracing::warn!("the drain took too long: what was left is cut off");
+            }
+        };
+        tokio::select! {
+            () = drained => {
+                tracing::info!("server stopped");
+                Ok(Ended::Drained)
+            }
+            signal = signals.next() => {
+                tracing::warn!(signal, "asked to stop a second time: leaving at once");
+                Ok(Ended::Forced)
+            }
+        }
+    }
+}
+
+/// What the HTTP layer works with.
+fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
+    Ok(AppState {
+        store: app.store.clone(),
+        executions: app.executions.clone(),
+        workflows: app.workflows.clone(),
+        registry: app.registry.clone(),
+        accounts: AccountsService::new(app.store.clone(), config.limits.enabled),
+        blobs: app.engine.services.blobs.clone(),
+        cursors: CursorKey::load_or_create(&config.data_dir).context("cannot keep the key of cursors")?,
+        ready: Readiness::default(),
+    })
+}
+
+/// Makes the first owner: from the settings if they name one, else a token that is shown once.
+async fn first_owner(accounts: &AccountsService, config: &Config) -> anyhow::Result<FirstOwner> {
+    if let (Some(email), Some(password)) = (&config.admin.email, &config.admin.password) {
+        let is_new = accounts.ensure_first_user(email, password.expose()).await.context("cannot make the first owner")?;
+        return Ok(if is_new { FirstOwner::User { email: email.clone() } } else { FirstOwner::Exists });
+    }
+    let file = config.data_dir.join(OWNER_TOKEN_FILE);
+    let keep = |text: &str| write_private_file(Path::new(&file), format!("{text}\n").as_bytes());
+    Ok(match accounts.ensure_owner_token(keep).await.context("cannot make the owner token")? {
+        Some(token) => FirstOwner::Token { text: token.expose().to_owned(), file },
+        None => FirstOwner::Exists,
+    })
+}
+
+/// Tokens travel in the clear over plain HTTP.
+fn warn_if_public(address: SocketAddr) {
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "listening on a public address without TLS: put a proxy with TLS in front");
+    }
+}

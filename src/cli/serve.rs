@@ -1,0 +1,80 @@
+//! `citadel serve`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{Failure, flag_value, output::print};
+use crate::{
+    app::serve::{self as server, Announcement, Ended, FirstOwner},
+    config::{Config, Flags, Migrate, Role},
+};
+
+/// The address of `--random-ports`.
+const RANDOM_PORT: &str = "127.0.0.1:0";
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// Listens on free ports of the loopback address and prints them as the first lines.
+    #[arg(long)]
+    random_ports: bool,
+    /// Where to keep files.
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "random_ports")]
+    listen: Option<String>,
+    /// What this process does; all by default.
+    #[arg(long = "role", value_name = "ROLE", value_delimiter = ',')]
+    roles: Vec<Role>,
+    /// The name of this process among its peers.
+    #[arg(long, value_name = "NAME")]
+    node_name: Option<String>,
+    /// What to do about an older schema.
+    #[arg(long, value_name = "MODE")]
+    migrate: Option<Migrate>,
+}
+
+impl ServeArguments {
+    /// The settings that the flags set.
+    pub(super) fn add_flags(&self, flags: &mut Flags) {
+        let listen = if self.random_ports { Some(RANDOM_PORT.to_owned()) } else { self.listen.clone() };
+        flags.set("http.listen", listen);
+        flags.set("data_dir", self.data_dir.as_ref().map(|path| path.display().to_string()));
+        let roles: Vec<String> = self.roles.iter().copied().map(flag_value).collect();
+        flags.set("node.roles", Some(roles).filter(|roles| !roles.is_empty()));
+        flags.set("node.name", self.node_name.clone());
+        flags.set("store.migrate", self.migrate.map(flag_value));
+    }
+}
+
+/// Serves until a signal. Exit code 1 if a second one cut the drain off.
+pub(super) async fn serve(arguments: ServeArguments, config: &Config) -> Result<ExitCode, Failure> {
+    let ended = server::serve(config, |announcement| announce(announcement, config, arguments.random_ports)).await?;
+    Ok(match ended {
+        Ended::Drained => ExitCode::SUCCESS,
+        Ended::Forced => ExitCode::FAILURE,
+    })
+}
+
+fn announce(announcement: &Announcement, config: &Config, random_ports: bool) {
+    let address = announcement.address;
+    if random_ports {
+        print(format_args!("http={address}"));
+    }
+    let roles: Vec<String> = config.node.roles.iter().copied().map(flag_value).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    print(format_args!("Citadel {version}  node={}  store={}  roles={}", config.node.name, announcement.store, roles.join(",")));
+    print(format_args!("  API          http://{address}/api/v1"));
+    match &announcement.owner {
+        FirstOwner::Exists => {}
+        FirstOwner::User { email } => print(format_args!("  First owner  {email}: log in with the password from the settings")),
+        FirstOwner::Token { text, file } => {
+            print(format_args!("  Owner token  {text}"));
+            print(format_args!(
+                "               shown this once; also in {} (0600): keep it, then delete the file",
+                file.display()
+            ));
+        }
+    }
+}
