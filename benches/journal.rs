@@ -70,7 +70,10 @@ async fn measure(name: &str, url: &str) {
     let args = LaneArgs { store: Arc::clone(&store) };
     let (actor, ended) = Actor::spawn(None, metered(JournalLane, "lane"), args).await.unwrap();
     lane.set(actor.clone());
-    println!("{name:<9} {:>8} {:>14} {:>14} {:>7} {:>12} {:>12}", "clients", "lane/s", "naive/s", "ratio", "lane p50", "lane p99");
+    println!(
+        "{name:<9} {:>8} {:>14} {:>14} {:>7} {:>12} {:>12}",
+        "clients", "lane/s", "naive/s", "ratio", "lane p50", "lane p99"
+    );
     for clients in CLIENTS {
         let (naive, _) = drive(&Way::Naive(Arc::clone(&store)), clients, &leases).await;
         let handle = LaneHandle::new(lane.clone(), usize::MAX, usize::MAX);

@@ -92,10 +92,14 @@ impl Directory {
             dashmap::Entry::Occupied(_) => None,
             dashmap::Entry::Vacant(place) => {
                 place.insert(actor.clone());
-                self.0.by_actor.insert(actor.get_id(), execution);
                 Some(DirectoryEntry { directory: self.clone(), execution, actor: actor.get_id() })
             }
         }
+    }
+
+    /// Remembers a started actor's execution until [`Directory::forget_actor`]: an actor that does not start is never asked for.
+    pub fn started(&self, execution: ExecutionId, actor: ActorId) {
+        self.0.by_actor.insert(actor, execution);
     }
 
     pub fn find(&self, execution: ExecutionId) -> Option<ActorRef<ExecutionMsg>> {

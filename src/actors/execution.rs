@@ -29,7 +29,7 @@ use super::{
     node_run::{NodeEnded, NodeMsg},
 };
 use crate::{
-    clock,
+    clock, failpoint,
     model::{
         error::NodeError,
         event::{Attempt, Event, Recorded, Response},
@@ -147,6 +147,8 @@ struct Live {
     durable_waiters: Vec<oneshot::Sender<()>>,
     inbox: inbox::Inbox,
     is_recovered: bool,
+    /// Unix milliseconds of the timer that is set; an earlier one has rung.
+    timer_at: Option<u64>,
 }
 
 /// The actor.
@@ -174,9 +176,11 @@ impl Actor for ExecutionActor {
     }
 
     async fn post_start(&self, myself: ActorRef<ExecutionMsg>, state: &mut ExecutionState) -> Result<(), ActorProcessingErr> {
+        state.engine.directory.started(state.id, myself.get_id());
         match &mut state.live {
             Some(live) => {
                 if live.is_recovered {
+                    failpoint!("execution.resume");
                     live.look_at_the_time();
                     live.read_inbox(&myself);
                 }
@@ -198,6 +202,7 @@ impl Actor for ExecutionActor {
         state: &mut ExecutionState,
     ) -> Result<(), ActorProcessingErr> {
         let Some(live) = &mut state.live else { return Ok(()) };
+        failpoint!("execution.handle");
         match msg {
             ExecutionMsg::Committed(verdict) => {
                 if !live.committed(verdict, &myself).await? {
@@ -246,7 +251,7 @@ impl Actor for ExecutionActor {
 impl Live {
     fn fresh(fresh: Fresh) -> (Self, OwnedSemaphorePermit) {
         let machine = Machine::new(Arc::clone(&fresh.plan.graph));
-        let journal = Journal::new(fresh.id, fresh.origin, fresh.created.at, u32::from(fresh.is_stored));
+        let journal = Journal::new(fresh.origin, fresh.created.at, u32::from(fresh.is_stored));
         let data = run_data(&fresh.engine, &fresh.plan, fresh.id, &fresh.created.event);
         let mut live = Self::with(fresh.id, fresh.engine, fresh.plan, machine, data, journal);
         live.waiter = fresh.waiter;
@@ -283,6 +288,7 @@ impl Live {
             durable_waiters: Vec::new(),
             inbox: inbox::Inbox::default(),
             is_recovered: false,
+            timer_at: None,
         }
     }
 
@@ -341,14 +347,16 @@ impl Live {
         has_rest && self.journal.is_idle() && self.nodes.is_empty() && !self.inbox.is_reading
     }
 
-    /// Sets a timer for the next thing that time brings, if it is near.
-    fn arm_timer(&self, myself: &ActorRef<ExecutionMsg>, now_ms: u64) {
-        if let Some(at) = self.machine.next_wake()
-            && at <= now_ms.saturating_add(TIMER_HORIZON_MS)
-        {
-            // An early or doubled wake is harmless: the machine compares with the time.
-            drop(myself.send_after(Duration::from_millis(at.saturating_sub(now_ms).saturating_add(1)), || ExecutionMsg::Wake));
+    /// Sets a timer for the next thing that time brings, if it is near and no timer rings before it.
+    fn arm_timer(&mut self, myself: &ActorRef<ExecutionMsg>, now_ms: u64) {
+        let Some(at) = self.machine.next_wake().filter(|at| *at <= now_ms.saturating_add(TIMER_HORIZON_MS)) else { return };
+        if self.timer_at.is_some_and(|set| set > now_ms && set <= at) {
+            return;
         }
+        self.timer_at = Some(at);
+        let pause = Duration::from_millis(at.saturating_sub(now_ms).saturating_add(1));
+        // An early or doubled wake is harmless: the machine compares with the time.
+        drop(myself.send_after(pause, || ExecutionMsg::Wake));
     }
 }
 

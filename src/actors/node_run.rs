@@ -177,7 +177,11 @@ async fn run_effect(
         progress: Progress::new(move |index, item| progress.add(index, item)),
         credential: work.credential,
     };
-    let run = AssertUnwindSafe(node.run(ctx)).catch_unwind();
+    let run = AssertUnwindSafe(async {
+        failpoint!("node.run");
+        node.run(ctx).await
+    })
+    .catch_unwind();
     let result = match tokio::time::timeout(Duration::from_millis(timeout_ms), run).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(panicked(&*panic)),

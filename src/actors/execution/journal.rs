@@ -13,7 +13,7 @@ use crate::{
     model::{
         event::{Event, ExecutionError, Parent, Recorded},
         execution::ExecutionStatus,
-        ids::{ExecutionId, InboxId},
+        ids::InboxId,
         machine::Effect,
     },
     nodes::Runner,
@@ -32,7 +32,6 @@ pub struct Origin {
 
 /// The uncommitted end of an execution's journal.
 pub(super) struct Journal {
-    id: ExecutionId,
     origin: Origin,
     created_at: u64,
     /// Number of the first pending event.
@@ -53,9 +52,8 @@ struct InFlight {
 
 impl Journal {
     /// A journal whose first pending event has the number `next_seq`.
-    pub(super) fn new(id: ExecutionId, origin: Origin, created_at: u64, next_seq: u32) -> Self {
+    pub(super) fn new(origin: Origin, created_at: u64, next_seq: u32) -> Self {
         Self {
-            id,
             origin,
             created_at,
             next_seq,
@@ -68,8 +66,8 @@ impl Journal {
     }
 
     /// As [`Journal::new`], for an execution whose row has this status.
-    pub(super) fn recovered(id: ExecutionId, origin: Origin, created_at: u64, next_seq: u32, row: ExecutionStatus) -> Self {
-        Self { row_status: row, ..Self::new(id, origin, created_at, next_seq) }
+    pub(super) fn recovered(origin: Origin, created_at: u64, next_seq: u32, row: ExecutionStatus) -> Self {
+        Self { row_status: row, ..Self::new(origin, created_at, next_seq) }
     }
 
     pub(super) fn add(&mut self, recorded: Recorded) {

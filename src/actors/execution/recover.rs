@@ -60,7 +60,7 @@ pub(super) async fn load(
         machine.apply(&recorded.event, recorded.at);
     }
     let origin = Origin { new: row.new.clone(), parent };
-    let journal = Journal::recovered(id, origin, row.created_at, next_seq, row.state.status);
+    let journal = Journal::recovered(origin, row.created_at, next_seq, row.state.status);
     let mut live = Live::with(id, Arc::clone(engine), plan, machine, data, journal);
     live.is_recovered = true;
     live.take_up();

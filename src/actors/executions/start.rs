@@ -231,10 +231,11 @@ impl ExecutionsHandle {
             Ok(Ok(Reached::Refused(Verdict::Conflict))) => Err(StartError::Exists { execution: id }),
             Ok(Ok(Reached::Refused(_)) | Err(_)) => Err(StartError::Unknown),
             Err(_) if wait.is_none() => Err(StartError::Unknown),
-            Err(_) => {
-                self.make_durable(actor).await?;
-                started(None)
-            }
+            Err(_) => match self.make_durable(actor).await {
+                Ok(()) => started(None),
+                // It may have ended just now: then it is durable.
+                Err(error) => reached.try_recv().map_err(|_| error).and_then(|_| started(None)),
+            },
         }
     }
 
