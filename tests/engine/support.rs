@@ -55,8 +55,9 @@ impl Engine {
         self.app.workflows.compiled(WorkspaceId::DEFAULT, id, 1).await.unwrap()
     }
 
-    pub async fn begin(&self, workflow: &Arc<CompiledWorkflow>, input: Value, wait: Option<Wait>) -> Started {
-        let request = StartRequest {
+    /// A manual start of a workflow.
+    pub fn request(&self, workflow: &Arc<CompiledWorkflow>, input: Value) -> StartRequest {
+        StartRequest {
             workspace: WorkspaceId::DEFAULT,
             workflow: Arc::clone(workflow),
             trigger: TriggerKind::Manual,
@@ -64,9 +65,21 @@ impl Engine {
             items: Item::list_from_value(input),
             business_key: None,
             idempotency: None,
-            wait,
-        };
-        self.app.executions.start(request).await.unwrap()
+            wait: None,
+        }
+    }
+
+    pub async fn begin(&self, workflow: &Arc<CompiledWorkflow>, input: Value, wait: Option<Wait>) -> Started {
+        self.app.executions.start(StartRequest { wait, ..self.request(workflow, input) }).await.unwrap()
+    }
+
+    /// Waits until the condition holds.
+    pub async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(std::time::Instant::now() < deadline, "waited in vain until {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Runs a workflow to its end.
