@@ -68,9 +68,7 @@ pub(super) async fn append_batch(store: &PostgresStore, batch: &[Append]) -> Res
 }
 
 pub(super) async fn create_keyed(store: &PostgresStore, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome> {
-    let batch = std::slice::from_ref(append);
-    check_batch(batch)?;
-    let rows = Rows::collect(batch)?;
+    let rows = Rows::collect(std::slice::from_ref(append))?;
     match unless_partition_missing(store, create_once(store, append, &rows, key).await)? {
         Some(outcome) => Ok(outcome),
         None => Ok(create_once(store, append, &rows, key).await?),
@@ -149,6 +147,7 @@ async fn create_once(
     if !claim(&mut tx, append.execution, key).await? {
         return Ok(find_holder(&mut tx, key).await?);
     }
+    check_batch(std::slice::from_ref(append))?; // Only now: a key that is taken answers whatever the request is.
     let epochs = append_within(&mut tx, store.append_sql, rows).await?;
     if !epochs.admits(append) {
         return Ok(KeyedOutcome::Fenced); // The transaction rolls back, and the key with it.

@@ -109,7 +109,7 @@ pub(super) async fn create_keyed(store: &SqliteStore, append: &Append, key: &Ide
         return Ok(KeyedOutcome::Exists { execution, request_hash });
     }
     let batch = std::slice::from_ref(append);
-    check_batch(batch)?;
+    check_batch(batch)?; // Only now: a key that is taken answers whatever the request is.
     match append_within(&mut tx, batch).await?[..] {
         [AppendOutcome::Committed] => {
             tx.commit().await.map_err(failed(APPENDING))?;

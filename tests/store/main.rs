@@ -1,0 +1,18 @@
+//! The conformance suite: what every backend of `citadel::store::Store` has to do, run over each of them, and what only some
+//! of them can get wrong. `CITADEL_TEST_POSTGRES_URL` names a PostgreSQL server; `make test` starts one.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
+
+mod accounts;
+mod coverage;
+mod executions;
+mod fencing;
+mod harness;
+mod inbox;
+mod journal;
+mod opening;
+mod random;
+mod retention;
+mod samples;
+mod schema;
+mod shards;
+mod workflows;

@@ -1,0 +1,183 @@
+//! What a random sequence is made of. Names are small numbers, so that the operations meet each other.
+
+use proptest::{
+    collection::{SizeRange, vec},
+    option,
+    prelude::*,
+    sample::subsequence,
+};
+
+/// Executions, workflows, messages and owners of a sequence: each number is one of them.
+pub(super) const EXECUTIONS: u8 = 6;
+pub(super) const WORKFLOWS: u8 = 2;
+const MESSAGES: u8 = 6;
+const OWNERS: u8 = 2;
+const KEYS: u8 = 3;
+const TOKENS: u8 = 4;
+/// Journal places; few, so that some are written twice.
+const SEQS: u8 = 6;
+
+/// One request of a batch.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) execution: u8,
+    /// How far the sender's epoch is from the stored one.
+    pub(super) epoch_offset: i8,
+    pub(super) seq: u8,
+    pub(super) creates: bool,
+    /// Index in `ExecutionStatus::ALL`.
+    pub(super) status: Option<u8>,
+    pub(super) time: u8,
+    pub(super) consumed: Vec<u8>,
+    /// The target, the message, whether it has a dedupe key.
+    pub(super) note: Option<Message>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Message {
+    pub(super) number: u8,
+    pub(super) target: u8,
+    pub(super) key: Option<u8>,
+}
+
+/// One call of the store.
+#[derive(Debug, Clone)]
+pub(super) enum Operation {
+    Append(Vec<Request>),
+    CreateKeyed { request: Request, key: u8, now: u8, lives: u8 },
+    Put(Message),
+    DeleteInbox { execution: u8, number: u8 },
+    ReadInboxes { after: Option<u8>, limit: u8 },
+    ReadExecution { execution: u8, from_seq: u8, limit: u8 },
+    ListExecutions { workflow: Option<u8>, status: Option<u8>, from: Option<u8>, after: Option<u8>, limit: u8 },
+    ListLive { after: Option<u8>, limit: u8 },
+    ListDue { until: u8, limit: u8 },
+    RecordActivation { execution: u8, seq: u8 },
+    DeleteExecution { execution: u8 },
+    Prune { now: u8, limit: u8 },
+    Take { owner: u8, executions: Vec<u8> },
+    Renew { owner: u8 },
+    Release { owner: u8 },
+    InsertWorkflow { workflow: u8, time: u8 },
+    UpdateWorkflow { workflow: u8, expected: u8, time: u8 },
+    Activate { workflow: u8, version: u8, hooks: Vec<u8>, time: u8 },
+    Deactivate { workflow: u8, time: u8 },
+    DeleteWorkflow { workflow: u8 },
+    ReadWorkflows { after: Option<u8>, below: Option<u8>, limit: u8 },
+    InsertFirstUser { user: u8 },
+    InsertToken { token: u8, hash: u8, user: Option<u8> },
+    DeleteToken { token: u8 },
+    ReadAccounts { token: u8, user: u8 },
+}
+
+/// A sequence on a store that is ready to be used: without an owner or a workflow, most operations would do nothing.
+pub(super) fn sequence(length: impl Into<SizeRange>) -> impl Strategy<Value = Vec<Operation>> {
+    let ready = [
+        Operation::Take { owner: 0, executions: (0..EXECUTIONS).collect() },
+        Operation::InsertWorkflow { workflow: 0, time: 0 },
+        Operation::InsertWorkflow { workflow: 1, time: 1 },
+    ];
+    vec(any(), length).prop_map(move |operations| ready.iter().cloned().chain(operations).collect())
+}
+
+/// Any operation: appends most often, since they have the most to agree about.
+fn any() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        10 => vec(request(), 0..5).prop_map(Operation::Append),
+        3 => (request(), 0..KEYS, 0..9_u8, 0..9_u8)
+            .prop_map(|(request, key, now, lives)| Operation::CreateKeyed { request, key, now, lives }),
+        6 => executions(),
+        5 => inboxes(),
+        3 => shards(),
+        6 => workflows(),
+        2 => accounts(),
+    ]
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let epoch_offset = prop_oneof![8 => Just(0_i8), 1 => Just(-1), 1 => Just(1)];
+    let creates = prop::bool::weighted(0.4);
+    let note = option::weighted(0.3, message());
+    (0..EXECUTIONS, epoch_offset, 0..SEQS, creates, option::of(status()), 0..9_u8, vec(0..MESSAGES, 0..3), note).prop_map(
+        |(execution, epoch_offset, seq, creates, status, time, consumed, note)| Request {
+            execution,
+            epoch_offset,
+            seq,
+            creates,
+            status,
+            time,
+            consumed,
+            note,
+        },
+    )
+}
+
+/// Mostly states that can go on.
+fn status() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => 0..3_u8, 1 => 3..6_u8]
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    (0..MESSAGES, 0..EXECUTIONS, option::of(0..2_u8)).prop_map(|(number, target, key)| Message { number, target, key })
+}
+
+fn executions() -> impl Strategy<Value = Operation> {
+    let (execution, limit, time) = (0..EXECUTIONS, 0..8_u8, 0..9_u8);
+    let after = option::of(0..EXECUTIONS);
+    let list = (option::of(0..WORKFLOWS), option::of(0..6_u8), option::of(0..EXECUTIONS), after.clone(), limit.clone());
+    prop_oneof![
+        3 => (execution.clone(), 0..SEQS, limit.clone())
+            .prop_map(|(execution, from_seq, limit)| Operation::ReadExecution { execution, from_seq, limit }),
+        2 => list.prop_map(|(workflow, status, from, after, limit)| {
+            Operation::ListExecutions { workflow, status, from, after, limit }
+        }),
+        1 => (after, limit.clone()).prop_map(|(after, limit)| Operation::ListLive { after, limit }),
+        1 => (time.clone(), limit.clone()).prop_map(|(until, limit)| Operation::ListDue { until, limit }),
+        1 => (execution.clone(), 0..2_u8).prop_map(|(execution, seq)| Operation::RecordActivation { execution, seq }),
+        1 => execution.prop_map(|execution| Operation::DeleteExecution { execution }),
+        1 => (time, limit).prop_map(|(now, limit)| Operation::Prune { now, limit }),
+    ]
+}
+
+fn inboxes() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        3 => message().prop_map(Operation::Put),
+        1 => (0..EXECUTIONS, 0..MESSAGES).prop_map(|(execution, number)| Operation::DeleteInbox { execution, number }),
+        2 => (option::of(0..EXECUTIONS), 0..8_u8).prop_map(|(after, limit)| Operation::ReadInboxes { after, limit }),
+    ]
+}
+
+fn shards() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        4 => (0..OWNERS, vec(0..EXECUTIONS, 0..4)).prop_map(|(owner, executions)| Operation::Take { owner, executions }),
+        1 => (0..OWNERS).prop_map(|owner| Operation::Renew { owner }),
+        1 => (0..OWNERS).prop_map(|owner| Operation::Release { owner }),
+    ]
+}
+
+fn workflows() -> impl Strategy<Value = Operation> {
+    let (workflow, time) = (0..WORKFLOWS, 0..9_u8);
+    let version = prop_oneof![3 => Just(1_u8), 1 => Just(2)];
+    let hooks = subsequence(vec![0_u8, 1, 2], 0..3);
+    prop_oneof![
+        3 => (workflow.clone(), time.clone()).prop_map(|(workflow, time)| Operation::InsertWorkflow { workflow, time }),
+        2 => (workflow.clone(), 1..3_u8, time.clone())
+            .prop_map(|(workflow, expected, time)| Operation::UpdateWorkflow { workflow, expected, time }),
+        6 => (workflow.clone(), version, hooks, time.clone())
+            .prop_map(|(workflow, version, hooks, time)| Operation::Activate { workflow, version, hooks, time }),
+        1 => (workflow.clone(), time).prop_map(|(workflow, time)| Operation::Deactivate { workflow, time }),
+        1 => workflow.clone().prop_map(|workflow| Operation::DeleteWorkflow { workflow }),
+        2 => (option::of(workflow), option::of(1..4_u8), 0..5_u8)
+            .prop_map(|(after, below, limit)| Operation::ReadWorkflows { after, below, limit }),
+    ]
+}
+
+fn accounts() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        1 => (0..2_u8).prop_map(|user| Operation::InsertFirstUser { user }),
+        3 => (0..TOKENS, 0..TOKENS, option::of(0..2_u8))
+            .prop_map(|(token, hash, user)| Operation::InsertToken { token, hash, user }),
+        1 => (0..TOKENS).prop_map(|token| Operation::DeleteToken { token }),
+        2 => (0..TOKENS, 0..2_u8).prop_map(|(token, user)| Operation::ReadAccounts { token, user }),
+    ]
+}

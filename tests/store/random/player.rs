@@ -1,0 +1,269 @@
+//! Plays operations on a store and writes its answers down as text, without what stores may say differently: the name of a
+//! broken constraint.
+
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+
+use citadel::{
+    model::{
+        execution::ExecutionStatus,
+        ids::{ExecutionId, WorkspaceId},
+    },
+    store::{
+        Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, PageRequest, Result,
+        ShardLease, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
+    },
+};
+
+use super::operation::{EXECUTIONS, Message, Operation, Request, WORKFLOWS};
+use crate::samples::{
+    LEASE_MS, NOON, all_shards, creation, entry, execution, idempotency_key, message, new_execution, new_workflow, owner, signal,
+    token_row, user, user_row, version, workflow,
+};
+
+const DAY_MS: u64 = 24 * 3_600_000;
+const HERE: WorkspaceId = WorkspaceId::DEFAULT;
+
+/// A store with what its caller remembers: the epochs of the shards.
+pub(super) struct Player {
+    store: Arc<dyn Store>,
+    epochs: BTreeMap<u16, i64>,
+}
+
+impl Player {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, epochs: BTreeMap::new() }
+    }
+
+    /// The answers to the operations, one after the other.
+    pub(super) async fn play(mut self, operations: &[Operation]) -> Vec<String> {
+        let mut answers = Vec::with_capacity(operations.len());
+        for operation in operations {
+            answers.push(self.answer(operation).await);
+        }
+        answers
+    }
+
+    async fn answer(&mut self, operation: &Operation) -> String {
+        use Operation as O;
+        match operation {
+            O::Append(_) | O::CreateKeyed { .. } => self.write(operation).await,
+            O::Put(_) | O::DeleteInbox { .. } | O::ReadInboxes { .. } => self.inbox(operation).await,
+            O::Take { .. } | O::Renew { .. } | O::Release { .. } => self.shards(operation).await,
+            O::InsertFirstUser { .. } | O::InsertToken { .. } | O::DeleteToken { .. } | O::ReadAccounts { .. } => {
+                self.accounts(operation).await
+            }
+            O::InsertWorkflow { .. }
+            | O::UpdateWorkflow { .. }
+            | O::Activate { .. }
+            | O::Deactivate { .. }
+            | O::DeleteWorkflow { .. }
+            | O::ReadWorkflows { .. } => self.workflows(operation).await,
+            _ => self.executions(operation).await,
+        }
+    }
+
+    async fn write(&self, operation: &Operation) -> String {
+        match operation {
+            Operation::Append(requests) => {
+                let batch: Vec<Append> = requests.iter().map(|request| self.append(request)).collect();
+                told(self.store.append_batch(&batch).await)
+            }
+            Operation::CreateKeyed { request, key, now, lives } => {
+                let now_ms = NOON + u64::from(*now);
+                let expires_at = now_ms + u64::from(*lives);
+                let key = IdempotencyKey { now_ms, expires_at, ..idempotency_key(&format!("key {key}")) };
+                let request = Request { creates: true, ..request.clone() };
+                told(self.store.create_keyed(&self.append(&request), &key).await)
+            }
+            _ => unreachable!("not a write"),
+        }
+    }
+
+    async fn executions(&self, operation: &Operation) -> String {
+        match operation {
+            Operation::ReadExecution { execution, from_seq, limit } => {
+                let id = id(*execution);
+                let row = told(self.store.get_execution(id).await);
+                let found = told(self.store.find_execution(HERE, id).await);
+                assert_eq!(row, found);
+                let journal = told(self.store.load_journal(id, (*from_seq).into(), (*limit).into()).await);
+                let epoch = told(self.store.find_journal_epoch(id, (*from_seq).into()).await);
+                format!("{row} {journal} {epoch}")
+            }
+            Operation::ListExecutions { workflow: of, status, from, after, limit } => {
+                let filter = ExecutionFilter {
+                    workflow: of.map(|number| workflow(number.into())),
+                    status: status.map(status_of),
+                    created_from: from.map(created_at),
+                    ..ExecutionFilter::default()
+                };
+                let after = after.map(|number| ExecutionCursor { created_at: created_at(number), id: id(number) });
+                let page = PageRequest { after, limit: (*limit).into() };
+                told(self.store.list_executions(HERE, &filter, &page).await)
+            }
+            Operation::ListLive { after, limit } => {
+                told(self.store.list_live(&all_shards(), after.map(id), (*limit).into()).await)
+            }
+            Operation::ListDue { until, limit } => {
+                told(self.store.list_due(&all_shards(), NOON + u64::from(*until), (*limit).into()).await)
+            }
+            Operation::RecordActivation { execution, seq } => {
+                told(self.store.record_activation(id(*execution), (*seq).into()).await)
+            }
+            Operation::DeleteExecution { execution } => told(self.store.delete_execution(HERE, id(*execution)).await),
+            Operation::Prune { now, limit } => told(self.store.prune(NOON + u64::from(*now), (*limit).into()).await),
+            _ => unreachable!("not about executions"),
+        }
+    }
+
+    async fn inbox(&self, operation: &Operation) -> String {
+        match operation {
+            Operation::Put(message) => told(self.store.put_inbox(&inbox_row(message)).await),
+            Operation::DeleteInbox { execution, number } => {
+                told(self.store.delete_inbox(id(*execution), message((*number).into())).await)
+            }
+            Operation::ReadInboxes { after, limit } => {
+                let mut answer = told(self.store.list_inbox_owners(&all_shards(), after.map(id), (*limit).into()).await);
+                for number in 0..EXECUTIONS {
+                    answer += &told(self.store.list_inbox(id(number), (*limit).into()).await);
+                }
+                answer
+            }
+            _ => unreachable!("not about inboxes"),
+        }
+    }
+
+    async fn shards(&mut self, operation: &Operation) -> String {
+        match operation {
+            Operation::Take { owner: number, executions } => {
+                let shards: Vec<u16> = executions.iter().map(|number| id(*number).shard()).collect();
+                let leases = self.store.take_shards(owner((*number).into()), &shards, LEASE_MS).await;
+                for ShardLease { shard, epoch } in leases.iter().flatten() {
+                    self.epochs.insert(*shard, *epoch);
+                }
+                told(leases)
+            }
+            Operation::Renew { owner: number } => told(self.store.renew_shards(owner((*number).into()), LEASE_MS).await),
+            Operation::Release { owner: number } => told(self.store.release_shards(owner((*number).into())).await),
+            _ => unreachable!("not about shards"),
+        }
+    }
+
+    async fn workflows(&self, operation: &Operation) -> String {
+        match operation {
+            Operation::InsertWorkflow { workflow, time } => {
+                told(self.store.insert_workflow(&new_workflow((*workflow).into(), at(*time))).await)
+            }
+            Operation::UpdateWorkflow { workflow: number, expected, time } => {
+                let (id, next) = (workflow((*number).into()), version(&format!("renamed at {time}"), at(*time)));
+                told(self.store.update_workflow(HERE, id, (*expected).into(), &next).await)
+            }
+            Operation::Activate { workflow: number, version, hooks, time } => {
+                let hooks: Vec<NewHook> = hooks.iter().map(|number| hook(*number)).collect();
+                let id = workflow((*number).into());
+                told(self.store.activate_workflow(HERE, id, (*version).into(), &hooks, at(*time)).await)
+            }
+            Operation::Deactivate { workflow: number, time } => {
+                told(self.store.deactivate_workflow(HERE, workflow((*number).into()), at(*time)).await)
+            }
+            Operation::DeleteWorkflow { workflow: number } => {
+                told(self.store.delete_workflow(HERE, workflow((*number).into())).await)
+            }
+            Operation::ReadWorkflows { after, below, limit } => {
+                let limit = (*limit).into();
+                let after = after.map(|number| WorkflowCursor { created_at: at(number), id: workflow(number.into()) });
+                let mut answer = told(self.store.list_workflows(HERE, &PageRequest { after, limit }).await);
+                for number in 0..WORKFLOWS {
+                    let (id, below) = (workflow(number.into()), below.map(u32::from));
+                    answer += &told(self.store.find_workflow(HERE, id).await);
+                    answer += &told(self.store.find_workflow_version(HERE, id, below.unwrap_or(1)).await);
+                    answer += &told(self.store.list_workflow_versions(HERE, id, below, limit).await);
+                }
+                answer + &told(self.store.list_hooks(limit).await)
+            }
+            _ => unreachable!("not about workflows"),
+        }
+    }
+
+    async fn accounts(&self, operation: &Operation) -> String {
+        match operation {
+            Operation::InsertFirstUser { user } => told(self.store.insert_first_user(&user_row((*user).into())).await),
+            Operation::InsertToken { token, hash, user: of } => {
+                let of = of.map(|number| user(number.into()));
+                let row = TokenRow { hash: [*hash; 32], user: of, ..token_row(*token, TokenKind::Access) };
+                told(self.store.insert_token(&row).await)
+            }
+            Operation::DeleteToken { token } => told(self.store.delete_token(token_row(*token, TokenKind::Access).id).await),
+            Operation::ReadAccounts { token, user: number } => {
+                let found = told(self.store.find_token(&[*token; 32]).await);
+                let any = told(self.store.has_token(TokenKind::Access).await);
+                let person = told(self.store.find_user(user((*number).into())).await);
+                let same = told(self.store.find_user_by_email(&user_row((*number).into()).email).await);
+                format!("{found} {any} {person} {same}")
+            }
+            _ => unreachable!("not about accounts"),
+        }
+    }
+
+    /// The request with the epoch that this caller believes in, give or take.
+    fn append(&self, request: &Request) -> Append {
+        let id = id(request.execution);
+        let epoch = self.epochs.get(&id.shard()).copied().unwrap_or(0) + i64::from(request.epoch_offset);
+        let new = NewExecution { workflow: workflow((request.execution % WORKFLOWS).into()), ..new_execution() };
+        Append {
+            created_at: created_at(request.execution),
+            entry: entry(request.seq.into(), epoch),
+            create: request.creates.then_some(new),
+            state: request.status.map(|status| state_of(status_of(status), NOON + u64::from(request.time))),
+            consumed: request.consumed.iter().map(|number| message((*number).into())).collect(),
+            notify: request.note.as_ref().map(inbox_row),
+            ..creation(id, epoch)
+        }
+    }
+}
+
+/// The answer as text.
+fn told<T: Debug>(result: Result<T>) -> String {
+    match result {
+        Ok(answer) => format!("{answer:?}"),
+        Err(StoreError::Conflict { .. }) => "conflict".to_owned(),
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+fn id(number: u8) -> ExecutionId {
+    execution(number.into())
+}
+
+/// Each execution has a day of its own, long ago: its journal's partition goes with it, and the number can be used again.
+fn created_at(number: u8) -> u64 {
+    NOON - (1_000 - u64::from(number)) * DAY_MS
+}
+
+fn at(time: u8) -> u64 {
+    NOON + u64::from(time)
+}
+
+fn status_of(index: u8) -> ExecutionStatus {
+    ExecutionStatus::ALL[usize::from(index)]
+}
+
+fn state_of(status: ExecutionStatus, time: u64) -> StateChange {
+    let is_terminal = status.is_terminal();
+    StateChange {
+        status,
+        wake_at: (status == ExecutionStatus::Waiting).then_some(time),
+        finished_at: is_terminal.then_some(time),
+        error_code: (status == ExecutionStatus::Failed).then(|| "timeout".to_owned()),
+        expires_at: is_terminal.then_some(time),
+    }
+}
+
+fn inbox_row(message: &Message) -> InboxRow {
+    let dedupe_key = message.key.map(|key| format!("key {key}"));
+    InboxRow { dedupe_key, ..signal(message.number.into(), id(message.target)) }
+}
+
+fn hook(number: u8) -> NewHook {
+    NewHook { path: format!("path/{number}"), method: "POST".to_owned(), node: "hook".to_owned() }
+}

@@ -1,0 +1,193 @@
+//! Rows to try the stores with: small, distinct, and with ids that a reader can tell apart.
+
+use bytes::Bytes;
+use citadel::{
+    model::{
+        execution::{ExecutionStatus, TriggerKind},
+        ids::{ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, TokenId, UserId, WorkflowId, WorkspaceId},
+    },
+    store::{
+        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewExecution, NewVersion, NewWorkflow,
+        Payload, StateChange, Store, StoreError, TokenKind, TokenRow, UserRow,
+    },
+};
+use uuid::Uuid;
+
+/// 2026-11-23 12:00 UTC.
+pub(crate) const NOON: u64 = 1_795_435_200_000;
+/// Long enough for every test.
+pub(crate) const LEASE_MS: u64 = 600_000;
+
+pub(crate) fn execution(number: u128) -> ExecutionId {
+    ExecutionId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0000 + number))
+}
+
+pub(crate) fn workflow(number: u128) -> WorkflowId {
+    WorkflowId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_9000_0000_0000_0000 + number))
+}
+
+pub(crate) fn message(number: u128) -> InboxId {
+    InboxId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_a000_0000_0000_0000 + number))
+}
+
+pub(crate) fn owner(number: u128) -> NodeInstanceId {
+    NodeInstanceId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_b000_0000_0000_0000 + number))
+}
+
+pub(crate) fn user(number: u128) -> UserId {
+    UserId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_b800_0000_0000_0000 + number))
+}
+
+pub(crate) fn token(number: u128) -> TokenId {
+    TokenId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_bc00_0000_0000_0000 + number))
+}
+
+/// A workspace that has no row: executions may name it, workflows may not.
+pub(crate) fn stranger() -> WorkspaceId {
+    WorkspaceId::from_uuid(Uuid::from_u128(7))
+}
+
+pub(crate) fn payload(text: &str) -> Payload {
+    Payload { encoding: Encoding::Raw, bytes: Bytes::copy_from_slice(text.as_bytes()) }
+}
+
+pub(crate) fn entry(seq: u32, epoch: i64) -> JournalRow {
+    JournalRow { seq, count: 1, epoch, at: NOON + u64::from(seq), body: payload(&format!("[{seq}]")) }
+}
+
+pub(crate) fn new_execution() -> NewExecution {
+    NewExecution {
+        workspace: WorkspaceId::DEFAULT,
+        workflow: workflow(1),
+        version: 1,
+        trigger: TriggerKind::Manual,
+        parent: None,
+        retry_of: None,
+        business_key: None,
+    }
+}
+
+pub(crate) fn state(status: ExecutionStatus) -> StateChange {
+    StateChange { status, wake_at: None, finished_at: None, error_code: None, expires_at: None }
+}
+
+pub(crate) fn waiting_until(wake_at: u64) -> StateChange {
+    StateChange { wake_at: Some(wake_at), ..state(ExecutionStatus::Waiting) }
+}
+
+pub(crate) fn finished(status: ExecutionStatus, expires_at: u64) -> StateChange {
+    StateChange { finished_at: Some(NOON), expires_at: Some(expires_at), ..state(status) }
+}
+
+/// The first append of an execution: it is running.
+pub(crate) fn creation(id: ExecutionId, epoch: i64) -> Append {
+    Append {
+        execution: id,
+        epoch,
+        created_at: NOON,
+        entry: entry(0, epoch),
+        create: Some(new_execution()),
+        state: Some(state(ExecutionStatus::Running)),
+        consumed: Vec::new(),
+        notify: None,
+    }
+}
+
+/// A later append that leaves the state as it is.
+pub(crate) fn later(id: ExecutionId, epoch: i64, seq: u32) -> Append {
+    Append { entry: entry(seq, epoch), create: None, state: None, ..creation(id, epoch) }
+}
+
+/// A later append that changes the state.
+pub(crate) fn change(id: ExecutionId, epoch: i64, seq: u32, state: StateChange) -> Append {
+    Append { state: Some(state), ..later(id, epoch, seq) }
+}
+
+pub(crate) fn signal(number: u128, target: ExecutionId) -> InboxRow {
+    InboxRow {
+        id: message(number),
+        execution: target,
+        kind: InboxKind::Signal,
+        name: "approved".to_owned(),
+        dedupe_key: None,
+        body: payload(&format!("{{\"number\":{number}}}")),
+        at: NOON + u64::try_from(number).unwrap(),
+    }
+}
+
+pub(crate) fn idempotency_key(key: &str) -> IdempotencyKey {
+    IdempotencyKey {
+        workspace: WorkspaceId::DEFAULT,
+        scope: "executions".to_owned(),
+        key: key.to_owned(),
+        request_hash: [1; 32],
+        now_ms: NOON,
+        expires_at: NOON + 1_000,
+    }
+}
+
+pub(crate) fn version(name: &str, created_at: u64) -> NewVersion {
+    NewVersion { name: name.to_owned(), definition: Bytes::from(format!("{{\"name\":\"{name}\"}}")), created_at }
+}
+
+pub(crate) fn new_workflow(number: u128, created_at: u64) -> NewWorkflow {
+    NewWorkflow {
+        id: workflow(number),
+        workspace: WorkspaceId::DEFAULT,
+        version: version(&format!("workflow {number}"), created_at),
+    }
+}
+
+pub(crate) fn user_row(number: u128) -> UserRow {
+    UserRow {
+        id: user(number),
+        workspace: WorkspaceId::DEFAULT,
+        email: format!("user{number}@example.org"),
+        password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned(),
+        created_at: NOON,
+    }
+}
+
+pub(crate) fn token_row(number: u8, kind: TokenKind) -> TokenRow {
+    TokenRow {
+        id: token(number.into()),
+        workspace: WorkspaceId::DEFAULT,
+        kind,
+        user: None,
+        hash: [number; 32],
+        created_at: NOON,
+        expires_at: Some(NOON + 1_000),
+    }
+}
+
+/// Every shard.
+pub(crate) fn all_shards() -> Vec<u16> {
+    (0..SHARD_COUNT).collect()
+}
+
+/// Takes every shard for owner 1, which is then at epoch 1.
+pub(crate) async fn own_all(store: &dyn Store) -> i64 {
+    let leases = store.take_shards(owner(1), &all_shards(), LEASE_MS).await.unwrap();
+    assert_eq!(leases.len(), usize::from(SHARD_COUNT));
+    assert!(leases.iter().all(|lease| lease.epoch == leases[0].epoch));
+    leases[0].epoch
+}
+
+/// Appends one request, which has to be committed.
+#[track_caller]
+pub(crate) fn commit<'a>(store: &'a dyn Store, append: &'a Append) -> impl Future<Output = ()> + 'a {
+    let caller = std::panic::Location::caller();
+    async move {
+        let outcome = store.append_batch(std::slice::from_ref(append)).await;
+        assert!(matches!(outcome.as_deref(), Ok([AppendOutcome::Committed])), "{outcome:?} at {caller}");
+    }
+}
+
+/// The constraint that a result says is broken.
+#[track_caller]
+pub(crate) fn broken<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
+    match result {
+        Err(StoreError::Conflict { constraint }) => constraint,
+        other => panic!("expected a conflict, got {other:?}"),
+    }
+}

@@ -1,0 +1,100 @@
+//! Leases of shards, and a sign of life.
+
+use std::{sync::Arc, time::Duration};
+
+use citadel::store::{ShardLease, Store};
+
+use crate::{
+    harness::cases,
+    samples::{LEASE_MS, all_shards, commit, creation, execution, later, owner},
+};
+
+cases! {
+    answers_when_it_can_be_read,
+    takes_free_shards_with_a_new_epoch,
+    a_held_shard_stays_with_its_owner,
+    an_expired_shard_can_be_taken,
+    a_released_shard_can_be_taken,
+    renews_what_it_still_has,
+    a_takeover_fences_the_former_owner,
+    unknown_shards_are_ignored,
+}
+
+async fn answers_when_it_can_be_read(store: Arc<dyn Store>) {
+    store.ping().await.unwrap();
+    assert!(["memory", "sqlite", "postgres"].contains(&store.kind()));
+}
+
+async fn takes_free_shards_with_a_new_epoch(store: Arc<dyn Store>) {
+    let leases = store.take_shards(owner(1), &[7, 3, 7], LEASE_MS).await.unwrap();
+    assert_eq!(leases, [ShardLease { shard: 3, epoch: 1 }, ShardLease { shard: 7, epoch: 1 }]);
+    // Its own again: the epoch grows, so that it fences its own past.
+    let leases = store.take_shards(owner(1), &[3], LEASE_MS).await.unwrap();
+    assert_eq!(leases, [ShardLease { shard: 3, epoch: 2 }]);
+    assert_eq!(store.take_shards(owner(1), &all_shards(), LEASE_MS).await.unwrap().len(), 256);
+}
+
+async fn a_held_shard_stays_with_its_owner(store: Arc<dyn Store>) {
+    store.take_shards(owner(1), &[1, 2], LEASE_MS).await.unwrap();
+    let leases = store.take_shards(owner(2), &[1, 2, 3], LEASE_MS).await.unwrap();
+    assert_eq!(leases, [ShardLease { shard: 3, epoch: 1 }]);
+}
+
+async fn an_expired_shard_can_be_taken(store: Arc<dyn Store>) {
+    store.take_shards(owner(1), &[1], 1).await.unwrap();
+    let lease = take_when_free(&*store, 1).await;
+    assert_eq!(lease, ShardLease { shard: 1, epoch: 2 });
+    assert_eq!(store.renew_shards(owner(1), LEASE_MS).await.unwrap(), []);
+}
+
+async fn a_released_shard_can_be_taken(store: Arc<dyn Store>) {
+    store.take_shards(owner(1), &[1, 2], LEASE_MS).await.unwrap();
+    assert_eq!(store.release_shards(owner(1)).await.unwrap(), 2);
+    assert_eq!(store.release_shards(owner(1)).await.unwrap(), 0);
+    assert_eq!(store.renew_shards(owner(1), LEASE_MS).await.unwrap(), []);
+    assert_eq!(store.take_shards(owner(2), &[1], LEASE_MS).await.unwrap(), [ShardLease { shard: 1, epoch: 2 }]);
+}
+
+async fn renews_what_it_still_has(store: Arc<dyn Store>) {
+    store.take_shards(owner(1), &[1, 2], 1).await.unwrap();
+    let lease = take_when_free(&*store, 2).await;
+    assert_eq!(lease, ShardLease { shard: 2, epoch: 2 });
+    // Shard 1 has expired as well, but nobody has taken it.
+    assert_eq!(store.renew_shards(owner(1), LEASE_MS).await.unwrap(), [ShardLease { shard: 1, epoch: 1 }]);
+    assert_eq!(store.take_shards(owner(2), &[1], LEASE_MS).await.unwrap(), []);
+    assert_eq!(store.renew_shards(owner(3), LEASE_MS).await.unwrap(), []);
+}
+
+async fn a_takeover_fences_the_former_owner(store: Arc<dyn Store>) {
+    let shard = execution(1).shard();
+    let first = store.take_shards(owner(1), &[shard], LEASE_MS).await.unwrap()[0].epoch;
+    commit(&*store, &creation(execution(1), first)).await;
+    store.release_shards(owner(1)).await.unwrap();
+    // A release fences nobody: the journal lane may still have rows in flight.
+    commit(&*store, &later(execution(1), first, 1)).await;
+    let second = store.take_shards(owner(2), &[shard], LEASE_MS).await.unwrap()[0].epoch;
+    let outcomes = store.append_batch(&[later(execution(1), first, 2)]).await.unwrap();
+    assert_eq!(outcomes, [citadel::store::AppendOutcome::Fenced]);
+    commit(&*store, &later(execution(1), second, 2)).await;
+}
+
+async fn unknown_shards_are_ignored(store: Arc<dyn Store>) {
+    assert_eq!(store.take_shards(owner(1), &[256, u16::MAX], LEASE_MS).await.unwrap(), []);
+    assert_eq!(store.take_shards(owner(1), &[], LEASE_MS).await.unwrap(), []);
+    let leases = store.take_shards(owner(1), &[255, 256], u64::MAX).await.unwrap();
+    assert_eq!(leases, [ShardLease { shard: 255, epoch: 1 }]);
+    assert_eq!(store.take_shards(owner(2), &[255], LEASE_MS).await.unwrap(), []);
+}
+
+/// Takes a shard for owner 2 as soon as its lease has run out.
+async fn take_when_free(store: &dyn Store, shard: u16) -> ShardLease {
+    let taking = async {
+        loop {
+            if let [lease] = store.take_shards(owner(2), &[shard], LEASE_MS).await.unwrap()[..] {
+                return lease;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), taking).await.expect("a lease of a millisecond runs out")
+}
