@@ -24,10 +24,10 @@ impl BlobHash {
         Self(Sha256::digest(content).into())
     }
 
-    /// Reads 64 hex digits.
+    /// Reads a name as `Display` writes it: 64 lower-case hex digits.
     pub fn parse(name: &str) -> Option<Self> {
         let mut bytes = [0; 32];
-        if name.len() != 64 || !name.is_ascii() {
+        if name.len() != 64 || !name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
             return None;
         }
         for (byte, digits) in bytes.iter_mut().zip(name.as_bytes().chunks(2)) {
@@ -170,6 +170,16 @@ mod tests {
         assert_eq!(hash.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         std::fs::write(&file, b"abd").unwrap();
         assert!(matches!(blobs.get(hash).await, Err(StoreError::Corrupt { what: "blob", .. })));
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_is_written() {
+        let hash = BlobHash::of(b"abc");
+        let name = hash.to_string();
+        assert_eq!(BlobHash::parse(&name), Some(hash));
+        for wrong in [&name[1..], &name.to_uppercase(), &format!("+{}", &name[1..]), &format!("{name}0"), ""] {
+            assert_eq!(BlobHash::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[tokio::test]
