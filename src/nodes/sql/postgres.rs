@@ -25,7 +25,10 @@ use super::{
     session::{Handle, Session, insert_column, text},
     target::{Encryption, Server},
 };
-use crate::model::error::{NodeError, codes};
+use crate::{
+    auth::egress::CONNECT_MS_MAX,
+    model::error::{NodeError, codes},
+};
 
 /// Prepared statements that a connection keeps.
 const STATEMENTS_MAX: usize = 50;
@@ -56,6 +59,19 @@ pub(super) fn pool(server: &Server, address: SocketAddr) -> PgPool {
         .acquire_timeout(Duration::from_millis(ACQUIRE_MS_MAX))
         .idle_timeout(Duration::from_millis(IDLE_MS_MAX))
         .connect_lazy_with(options)
+}
+
+/// Looks whether anybody answers at an address. A pool does not say: it tries again for as long as it may wait for a connection.
+///
+/// Errors: `connection_failed`.
+pub(super) async fn probe(address: SocketAddr) -> Result<(), NodeError> {
+    let failed = |why: &str| NodeError::transient(codes::CONNECTION_FAILED, format!("cannot connect to {address}: {why}"));
+    let limit = Duration::from_millis(CONNECT_MS_MAX);
+    match tokio::time::timeout(limit, tokio::net::TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(failed(&error.to_string())),
+        Err(_) => Err(failed("nobody answered in time")),
+    }
 }
 
 /// A connection to a server.

@@ -155,6 +155,12 @@ async fn open_postgres(
     for address in addresses {
         let parts: [&str; 6] = [host, &address.to_string(), database, user, password, &format!("{encryption:?}")];
         let pool = ctx.services.sql.postgres.get(key(&parts), || postgres::pool(server, address));
+        if pool.size() == 0
+            && let Err(error) = postgres::probe(address).await
+        {
+            failure = Some(error);
+            continue;
+        }
         match PostgresSession::open(&pool, timeout, transaction, readonly).await {
             Ok(session) => return Ok(Box::new(session)),
             Err(error) if error.code == codes::CONNECTION_FAILED => failure = Some(error),

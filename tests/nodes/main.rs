@@ -1,0 +1,4 @@
+//! Effect nodes against a real server: PostgreSQL. `CITADEL_TEST_POSTGRES_URL` names it; `make test` starts one.
+
+mod bench;
+mod postgres;
