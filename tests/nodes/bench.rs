@@ -39,12 +39,12 @@ static JAVASCRIPT: LazyLock<Arc<JavaScript>> = LazyLock::new(|| {
 });
 
 /// The services of a test, with one credential for every name.
-pub struct Bench {
+pub(crate) struct Bench {
     services: Arc<Services>,
 }
 
 impl Bench {
-    pub fn new(credential: Credential, allow: &[&str]) -> Self {
+    pub(crate) fn new(credential: Credential, allow: &[&str]) -> Self {
         let policy = EgressPolicy::new(allow, &[]).unwrap();
         let services = Services {
             egress: EgressClient::new(Arc::new(policy)).unwrap(),
@@ -59,7 +59,7 @@ impl Bench {
     }
 
     /// What an attempt of the node puts out over these items.
-    pub async fn run(&self, node: &NodeDefinition, items: Value) -> Result<Value, NodeError> {
+    pub(crate) async fn run(&self, node: &NodeDefinition, items: Value) -> Result<Value, NodeError> {
         let Value::Array(items) = items else { panic!("items are an array") };
         let prepared = Registry::builtin().prepare(node).unwrap_or_else(|problems| panic!("{problems:#?}"));
         let Runner::Effect(runner) = prepared.runner else { panic!("not an effect node") };
@@ -92,7 +92,7 @@ impl Bench {
 }
 
 /// A node with a credential.
-pub fn node(node_type: &str, params: Value) -> NodeDefinition {
+pub(crate) fn node(node_type: &str, params: Value) -> NodeDefinition {
     let Value::Object(params) = params else { panic!("params are an object") };
     NodeDefinition {
         id: "n".into(),

@@ -47,8 +47,11 @@ impl Place {
         self.bench.run_json(&sql(params), items).await
     }
 
+    /// Reads by a bench of its own: this one's progress is that of the node under test.
     async fn names(&self) -> Value {
-        let rows = self.run(json!({ "query": "select name from t order by id", "readonly": true })).await.unwrap();
+        let select = sql(json!({ "query": "select name from t order by id", "readonly": true }));
+        let reader = Bench::new().with_files(self.directory.path());
+        let rows = reader.run_json(&select, json!([{}])).await.unwrap();
         rows.as_array().unwrap().iter().map(|row| row["name"].clone()).collect()
     }
 }
