@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod accounts;
-mod coverage;
 mod executions;
 mod fencing;
 mod harness;
