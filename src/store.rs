@@ -17,6 +17,8 @@ use crate::model::ids::{ExecutionId, InboxId, NodeInstanceId, TokenId, UserId, W
 mod columns;
 mod delegate;
 mod execution_query;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod journal;
 mod migrations;
 mod rows;

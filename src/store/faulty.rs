@@ -1,0 +1,113 @@
+//! A store that fails or hangs on demand, in front of the one in memory: for tests of whatever must survive a bad database.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use async_trait::async_trait;
+
+use super::{
+    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, HookRow, IdempotencyKey,
+    InboxRow, JournalRow, KeyedOutcome, NewHook, NewVersion, NewWorkflow, PageRequest, PutInbox, Result, ShardLease, Store,
+    StoreError, TokenKind, TokenRow, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    memory::MemoryStore,
+};
+use crate::model::ids::{ExecutionId, InboxId, NodeInstanceId, TokenId, UserId, WorkflowId, WorkspaceId};
+
+/// What happens to calls of a method, before they reach the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Fails with `Unavailable`; nothing takes effect.
+    Unavailable,
+    /// Never answers.
+    Hang,
+}
+
+/// The store in memory, with faults per method.
+pub(crate) struct FaultyStore {
+    /// The store behind the faults, for what the test itself does.
+    pub(crate) inner: MemoryStore,
+    faults: Mutex<HashMap<&'static str, Fault>>,
+}
+
+impl FaultyStore {
+    pub(crate) fn new() -> Self {
+        Self { inner: MemoryStore::new(), faults: Mutex::new(HashMap::new()) }
+    }
+
+    /// Gives a method a fault, or takes it away.
+    pub(crate) fn set(&self, method: &'static str, fault: Option<Fault>) {
+        let mut faults = self.faults.lock().unwrap();
+        match fault {
+            Some(fault) => faults.insert(method, fault),
+            None => faults.remove(method),
+        };
+    }
+
+    async fn pass(&self, method: &'static str) -> Result<()> {
+        let fault = self.faults.lock().unwrap().get(method).copied();
+        match fault {
+            None => Ok(()),
+            Some(Fault::Unavailable) => Err(StoreError::Unavailable { doing: method, source: "a test says so".into() }),
+            Some(Fault::Hang) => std::future::pending().await,
+        }
+    }
+}
+
+macro_rules! pass_on {
+    ($(fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for FaultyStore {
+            fn kind(&self) -> &'static str {
+                "faulty"
+            }
+
+            async fn close(&self) {
+                self.inner.close().await;
+            }
+
+            $(async fn $method(&self, $($arg: $type),*) -> Result<$answer> {
+                self.pass(stringify!($method)).await?;
+                self.inner.$method($($arg),*).await
+            })*
+        }
+    };
+}
+
+pass_on! {
+    fn ping() -> ();
+    fn append_batch(batch: &[Append]) -> Vec<AppendOutcome>;
+    fn create_keyed(append: &Append, key: &IdempotencyKey) -> KeyedOutcome;
+    fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
+    fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
+    fn find_execution(workspace: WorkspaceId, id: ExecutionId) -> Option<ExecutionRow>;
+    fn get_execution(id: ExecutionId) -> Option<ExecutionRow>;
+    fn list_executions(workspace: WorkspaceId, filter: &ExecutionFilter, page: &PageRequest<ExecutionCursor>) -> Vec<ExecutionRow>;
+    fn list_live(shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionId>;
+    fn list_due(shards: &[u16], until_ms: u64, limit: u32) -> Vec<DueExecution>;
+    fn record_activation(id: ExecutionId, seq: u32) -> u32;
+    fn delete_execution(workspace: WorkspaceId, id: ExecutionId) -> bool;
+    fn prune(now_ms: u64, limit: u32) -> u64;
+    fn put_inbox(row: &InboxRow) -> PutInbox;
+    fn list_inbox(execution: ExecutionId, limit: u32) -> Vec<InboxRow>;
+    fn list_inbox_owners(shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionId>;
+    fn take_shards(owner: NodeInstanceId, shards: &[u16], lease_ms: u64) -> Vec<ShardLease>;
+    fn renew_shards(owner: NodeInstanceId, lease_ms: u64) -> Vec<ShardLease>;
+    fn release_shards(owner: NodeInstanceId) -> u64;
+    fn insert_workflow(workflow: &NewWorkflow) -> WorkflowRow;
+    fn update_workflow(workspace: WorkspaceId, id: WorkflowId, expected_version: u32, version: &NewVersion) -> UpdateWorkflow;
+    fn find_workflow(workspace: WorkspaceId, id: WorkflowId) -> Option<WorkflowRow>;
+    fn list_workflows(workspace: WorkspaceId, page: &PageRequest<WorkflowCursor>) -> Vec<WorkflowRow>;
+    fn delete_workflow(workspace: WorkspaceId, id: WorkflowId) -> bool;
+    fn find_workflow_version(workspace: WorkspaceId, id: WorkflowId, version: u32) -> Option<VersionRow>;
+    fn list_workflow_versions(workspace: WorkspaceId, id: WorkflowId, below: Option<u32>, limit: u32) -> Vec<VersionSummary>;
+    fn activate_workflow(workspace: WorkspaceId, id: WorkflowId, version: u32, hooks: &[NewHook], now_ms: u64) -> Activation;
+    fn deactivate_workflow(workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> bool;
+    fn list_hooks(limit: u32) -> Vec<HookRow>;
+    fn insert_first_user(user: &UserRow) -> bool;
+    fn find_user_by_email(email: &str) -> Option<UserRow>;
+    fn find_user(id: UserId) -> Option<UserRow>;
+    fn insert_token(token: &TokenRow) -> ();
+    fn find_token(hash: &[u8; 32]) -> Option<TokenRow>;
+    fn has_token(kind: TokenKind) -> bool;
+    fn delete_token(id: TokenId) -> bool;
+    fn delete_inbox(execution: ExecutionId, id: InboxId) -> bool;
+}
