@@ -17,5 +17,7 @@ pub mod observatory;
 pub mod pool;
 pub mod shard_keeper;
 pub mod supervisor;
+#[cfg(test)]
+mod testing;
 pub mod timekeeper;
 pub mod workflows;

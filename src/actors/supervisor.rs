@@ -28,6 +28,9 @@ const BACKOFF_MS_MAX: u64 = 5_000;
 const STEADY_MS: u64 = 60_000;
 /// How long a child may take to start, in milliseconds.
 const START_MS_MAX: u64 = 60_000;
+/// How long a child may take to stop at least, in milliseconds, also when those before it have used up the time of all: one
+/// stuck service must not keep another from writing down or releasing what it holds.
+const STOP_MS_MIN: u64 = 1_000;
 /// How long a killed child may take to end, in milliseconds. Only a handler that never yields needs more, and nothing ends that.
 const KILL_MS_MAX: u64 = 1_000;
 /// How long a snapshot may take.
@@ -95,7 +98,7 @@ pub struct SupervisorArgs {
     /// In the order of their start.
     pub children: Vec<ChildSpec>,
     pub tolerance: Tolerance,
-    /// How long all children together may take to stop; then they are killed.
+    /// How long all children together may take to stop. Then those that are left have a second each before they are killed.
     pub stop_within: Duration,
     /// For the root; other supervisors escalate to their parent.
     pub on_meltdown: Option<OnMeltdown>,

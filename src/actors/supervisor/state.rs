@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::{
     BACKOFF_MS_MAX, BACKOFF_MS_MIN, ChildSpec, ChildView, FirstStartFailed, KILL_MS_MAX, MELTDOWN, Meltdown, OnMeltdown,
-    SHUTDOWN, START_MS_MAX, STEADY_MS, SupervisorArgs, SupervisorMsg, Tolerance,
+    SHUTDOWN, START_MS_MAX, STEADY_MS, STOP_MS_MIN, SupervisorArgs, SupervisorMsg, Tolerance,
 };
 use crate::actors::observatory;
 
@@ -193,10 +193,10 @@ async fn start(spec: &ChildSpec, supervisor: ActorCell) -> Result<ActorCell, Spa
     }
 }
 
-/// Stops one child, by force after the deadline.
+/// Stops one child, by force if it is late.
 async fn stop(child: &ActorCell, slot: &'static str, deadline: Instant) {
     child.stop(Some(SHUTDOWN.to_owned()));
-    let left = deadline.saturating_duration_since(Instant::now());
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(STOP_MS_MIN));
     if child.wait(Some(left)).await.is_ok() {
         return;
     }
