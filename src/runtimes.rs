@@ -5,4 +5,6 @@ pub mod expression;
 pub mod javascript;
 pub mod scope;
 pub mod syntax;
+#[cfg(test)]
+mod testing;
 mod variables;

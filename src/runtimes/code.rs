@@ -14,7 +14,7 @@ use serde_json::Value;
 
 pub use self::{
     run::CodeSession,
-    source::{CODE_BYTES_MAX, Code, check_code},
+    source::{CODE_BYTES_MAX, Code},
 };
 use super::{javascript::MEMORY_BYTES_MAX, scope::Scope};
 use crate::model::error::{NodeError, codes};

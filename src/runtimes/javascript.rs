@@ -113,3 +113,37 @@ fn engine_config(instances_max: u32) -> Config {
         .max_wasm_stack(WASM_STACK_BYTES_MAX);
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::runtimes::{
+        code::{Code, CodeErrorCode, CodeInput, CodeLimits},
+        expression::{ExpressionErrorKind, Template},
+        testing::World,
+    };
+
+    #[test]
+    fn instances_obeyed_and_violated() {
+        let cache_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/javascript-cache");
+        JavaScript::for_tests(); // Has compiled the guest.
+        let javascript = std::sync::Arc::new(JavaScript::new(&JavaScriptConfig { cache_dir, instances_max: 1 }).unwrap());
+        let code = Code::parse("return 1").unwrap();
+        let world = World::new(json!({}), json!({}));
+        let template = Template::compile(&json!("{{ [1].map(x => x)[0] }}")).unwrap();
+
+        let mut session = GuestSession::new(std::sync::Arc::clone(&javascript));
+        assert_eq!(template.evaluate(&world.scope(), &mut session), Ok(json!(1)));
+        let mut run = javascript.session(&code, CodeLimits::default());
+        assert_eq!(run.run(CodeInput::Value(&Value::Null)).unwrap_err().code, CodeErrorCode::Unavailable);
+        session.release();
+        assert!(run.run(CodeInput::Value(&Value::Null)).is_ok());
+        assert_eq!(template.evaluate(&world.scope(), &mut session).unwrap_err().kind, ExpressionErrorKind::Unavailable);
+        drop(run);
+        assert_eq!(template.evaluate(&world.scope(), &mut session), Ok(json!(1)));
+    }
+}

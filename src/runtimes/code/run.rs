@@ -90,7 +90,11 @@ impl CodeSession<'_> {
             log_bytes: self.limits.log_bytes,
         };
         let mut guest = self.javascript.instantiate(limits)?;
-        let function = guest.compile(&self.code.function(input), Mode::Sloppy)?;
+        let function = guest.compile(&self.code.function(input), Mode::Sloppy).map_err(|error| match error {
+            // The guest finds a few more errors than the parser does.
+            GuestError::Thrown(_) => CodeError { code: CodeErrorCode::Syntax, ..CodeError::from(error) },
+            other => CodeError::from(other),
+        })?;
         Ok(Live { guest, function, input })
     }
 }

@@ -76,13 +76,6 @@ impl Code {
     }
 }
 
-/// Checks that a source is a JavaScript function body.
-///
-/// Errors: the first thing that is wrong, with its place.
-pub fn check_code(source: &str) -> Result<(), SyntaxError> {
-    Code::parse(source).map(|_| ())
-}
-
 /// Whether the source did not close the function around it and open another.
 fn is_one_function(program: &Program<'_>) -> bool {
     let [Statement::ExpressionStatement(statement)] = &program.body[..] else { return false };

@@ -14,9 +14,11 @@ use super::{
     evaluate::{Evaluator, write_value},
     evaluation::in_guest,
     json_text,
-    tests::World,
 };
-use crate::runtimes::javascript::{GuestSession, JavaScript};
+use crate::runtimes::{
+    javascript::{GuestSession, JavaScript},
+    testing::World,
+};
 
 /// How many expressions are compared.
 const CASES: u32 = 6_000;

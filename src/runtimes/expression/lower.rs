@@ -2,19 +2,20 @@
 //! it is rare or because JavaScript's rules for it are long, has no [`Program`] and is left to the guest.
 
 use oxc::ast::ast::{
-    Argument, ArrayExpressionElement, BinaryOperator, CallExpression, ChainElement, Expression, LogicalOperator,
-    MemberExpression, ObjectExpression, ObjectPropertyKind, PropertyKey, PropertyKind, StringLiteral, TemplateLiteral,
-    UnaryExpression, UnaryOperator,
+    Argument, ArrayExpressionElement, CallExpression, ChainElement, Expression, LogicalOperator, MemberExpression,
+    ObjectExpression, ObjectPropertyKind, PropertyKey, PropertyKind, StringLiteral, TemplateLiteral, UnaryExpression,
+    UnaryOperator,
 };
 
 use super::{
     json_text::array_index,
     names::{is_of_every_object, is_of_some_values},
     number,
-    program::{Binary, Function, Key, Link, Logical, Method, Node, Program, TemplatePart, Variable},
+    program::{Binary, Function, Key, Link, Logical, Node, Program, TemplatePart, Variable},
 };
 
 mod items;
+mod tables;
 
 /// Levels of a program: it is evaluated by recursion.
 const PROGRAM_DEPTH_MAX: usize = 100;
@@ -81,11 +82,11 @@ impl Lowering {
             Expression::NumericLiteral(literal) => Some(Node::Number(literal.value)),
             Expression::StringLiteral(literal) => Some(Node::Text(plain(literal)?)),
             Expression::TemplateLiteral(template) => inner.template(template),
-            Expression::Identifier(identifier) => identifier_node(identifier.name.as_str()),
+            Expression::Identifier(identifier) => tables::identifier_node(identifier.name.as_str()),
             Expression::UnaryExpression(unary) => inner.unary(unary),
             Expression::BinaryExpression(binary) => {
                 let operands = [inner.node(&binary.left)?, inner.node(&binary.right)?];
-                Some(Node::Binary(binary_operator(binary.operator)?, Box::new(operands)))
+                Some(Node::Binary(tables::binary_operator(binary.operator)?, Box::new(operands)))
             }
             Expression::LogicalExpression(logical) => {
                 let operator = match logical.operator {
@@ -185,10 +186,10 @@ impl Lowering {
         }
         let Expression::StaticMemberExpression(callee) = &call.callee else { return None };
         let name = callee.property.name.as_str();
-        if let Some(function) = function_of_namespace(&callee.object, name) {
+        if let Some(function) = tables::function_of_namespace(&callee.object, name) {
             return if callee.optional { None } else { Some(Node::Call(function, Box::new(argument?))) };
         }
-        let method = method(name, argument.is_some())?;
+        let method = tables::method(name, argument.is_some())?;
         Some(Node::Method(
             Box::new(self.object_of_member(&callee.object)?),
             method,
@@ -215,22 +216,6 @@ fn name_key(name: &str) -> Option<Key> {
     }
 }
 
-fn identifier_node(name: &str) -> Option<Node> {
-    Some(match name {
-        "undefined" => Node::Undefined,
-        "NaN" => Node::Number(f64::NAN),
-        "Infinity" => Node::Number(f64::INFINITY),
-        "$json" => Node::Variable(Variable::Json),
-        "$itemIndex" => Node::Variable(Variable::ItemIndex),
-        "$runIndex" => Node::Variable(Variable::RunIndex),
-        "$execution" => Node::Variable(Variable::Execution),
-        "$workflow" => Node::Variable(Variable::Workflow),
-        "$vars" => Node::Variable(Variable::Vars),
-        "$env" => Node::Variable(Variable::Env),
-        _ => return None,
-    })
-}
-
 /// Whether a node's value is a number whatever the scope holds.
 fn gives_number(node: &Node) -> bool {
     match node {
@@ -250,60 +235,5 @@ fn may_give_function(node: &Node) -> bool {
         Node::Logical(_, operands) => operands.iter().any(may_give_function),
         Node::Conditional(nodes) => nodes[1..].iter().any(may_give_function),
         _ => false,
-    }
-}
-
-fn function_of_namespace(object: &Expression<'_>, name: &str) -> Option<Function> {
-    let Expression::Identifier(namespace) = object else { return None };
-    match (namespace.name.as_str(), name) {
-        ("JSON", "stringify") => Some(Function::JsonStringify),
-        ("Math", "floor") => Some(Function::MathFloor),
-        ("Math", "ceil") => Some(Function::MathCeil),
-        ("Math", "round") => Some(Function::MathRound),
-        ("Math", "abs") => Some(Function::MathAbs),
-        _ => None,
-    }
-}
-
-fn method(name: &str, has_argument: bool) -> Option<Method> {
-    match (name, has_argument) {
-        ("toUpperCase", false) => Some(Method::ToUpperCase),
-        ("toLowerCase", false) => Some(Method::ToLowerCase),
-        ("trim", false) => Some(Method::Trim),
-        ("trimStart", false) => Some(Method::TrimStart),
-        ("trimEnd", false) => Some(Method::TrimEnd),
-        ("includes", true) => Some(Method::Includes),
-        ("startsWith", true) => Some(Method::StartsWith),
-        ("endsWith", true) => Some(Method::EndsWith),
-        ("join", _) => Some(Method::Join),
-        _ => None,
-    }
-}
-
-fn binary_operator(operator: BinaryOperator) -> Option<Binary> {
-    match operator {
-        BinaryOperator::Addition => Some(Binary::Add),
-        BinaryOperator::Subtraction => Some(Binary::Subtract),
-        BinaryOperator::Multiplication => Some(Binary::Multiply),
-        BinaryOperator::Division => Some(Binary::Divide),
-        BinaryOperator::Remainder => Some(Binary::Remainder),
-        BinaryOperator::Equality => Some(Binary::Equal),
-        BinaryOperator::Inequality => Some(Binary::NotEqual),
-        BinaryOperator::StrictEquality => Some(Binary::StrictEqual),
-        BinaryOperator::StrictInequality => Some(Binary::StrictNotEqual),
-        BinaryOperator::LessThan => Some(Binary::Less),
-        BinaryOperator::LessEqualThan => Some(Binary::LessOrEqual),
-        BinaryOperator::GreaterThan => Some(Binary::Greater),
-        BinaryOperator::GreaterEqualThan => Some(Binary::GreaterOrEqual),
-        // `**` is left out because the C library of the guest may round the last digit otherwise than this machine's.
-        BinaryOperator::Exponential
-        | BinaryOperator::ShiftLeft
-        | BinaryOperator::ShiftRight
-        | BinaryOperator::ShiftRightZeroFill
-        | BinaryOperator::BitwiseOR
-        | BinaryOperator::BitwiseXOR
-        | BinaryOperator::BitwiseAnd
-        | BinaryOperator::In
-        | BinaryOperator::Instanceof => None,
     }
 }

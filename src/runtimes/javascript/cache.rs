@@ -14,6 +14,8 @@ use super::{EngineError, snapshot};
 
 /// The guest, before its boot.
 const GUEST: &[u8] = include_bytes!(env!("CITADEL_JAVASCRIPT_GUEST"));
+/// The code that boots the guest: the snapshot depends on it too.
+const BOOT: [&[u8]; 2] = [include_bytes!("snapshot.rs"), include_bytes!("host.rs")];
 /// Bytes of the checksum at the start of a cached file.
 const CHECKSUM_BYTES: usize = 32;
 
@@ -31,7 +33,7 @@ pub(super) fn load_or_compile(engine: &Engine, directory: &Path) -> Result<Modul
     Ok(module)
 }
 
-/// Names what the compiled code depends on: the guest, wasmtime's version and settings, and the features of this CPU.
+/// Names what the compiled code depends on: the guest and its boot, wasmtime's version and settings, and the features of this CPU.
 fn key(engine: &Engine) -> String {
     struct Sha256Hasher(Sha256);
     impl Hasher for Sha256Hasher {
@@ -42,7 +44,10 @@ fn key(engine: &Engine) -> String {
             unreachable!("only the digest is used")
         }
     }
-    let mut hasher = Sha256Hasher(Sha256::new_with_prefix(GUEST));
+    let mut hasher = Sha256Hasher(Sha256::new());
+    for part in BOOT.into_iter().chain([GUEST]) {
+        hasher.0.update(Sha256::digest(part));
+    }
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.0.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -89,4 +94,46 @@ fn make_private(directory: &Path) -> Result<(), EngineError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::JavaScript, *};
+
+    /// The file that the engine of the tests has made or loaded.
+    fn cached(engine: &Engine) -> Vec<u8> {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/javascript-cache/javascript-{}.cwasm", key(engine)));
+        fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn loads_what_is_whole_and_nothing_else() {
+        let javascript = JavaScript::for_tests();
+        let engine = javascript.guest.module().engine();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("guest.cwasm");
+        let whole = cached(engine);
+        fs::write(&path, &whole).unwrap();
+        assert!(load(engine, &path).is_some());
+        let mut damaged = whole.clone();
+        damaged[whole.len() / 2] ^= 1;
+        for content in [&damaged[..], &whole[..whole.len() - 1], &whole[..10], &[]] {
+            fs::write(&path, content).unwrap();
+            assert!(load(engine, &path).is_none());
+        }
+        assert!(load(engine, &directory.path().join("missing")).is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn refuses_a_directory_that_others_can_write_to() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("cache");
+        make_private(&directory).unwrap();
+        assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(matches!(make_private(&directory), Err(EngineError::CacheNotPrivate { .. })));
+    }
 }

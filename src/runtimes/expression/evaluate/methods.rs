@@ -12,6 +12,7 @@ use super::{
         value::{Failure, Js, write_joined},
     },
     Evaluator,
+    access::no_member,
 };
 
 impl<'a> Evaluator<'a> {
@@ -20,7 +21,7 @@ impl<'a> Evaluator<'a> {
         match object {
             Js::Text(text) => self.text_method(text, method, argument),
             Js::Json(Value::Array(elements)) => self.array_method(elements, method, argument),
-            Js::Undefined | Js::Null => Err(super::no_member(name(method), &object)),
+            Js::Undefined | Js::Null => Err(no_member(name(method), &object)),
             Js::Bool(_) | Js::Number { .. } | Js::Json(_) | Js::BuiltIn(_) => Err(not_a_function(method)),
         }
     }
