@@ -56,14 +56,17 @@ fetch_compiler() {
     fail "the compiler could not be fetched with pip"
 }
 
+zig_cc() {
+  ZIG_GLOBAL_CACHE_DIR=$PWD/$TOOLS/zig-cache ZIG_LOCAL_CACHE_DIR=$PWD/$TOOLS/zig-cache \
+    "$TOOLS/zig-$ZIG_VERSION/bin/python" -m ziglang cc -target wasm32-wasi -mexec-model=reactor -O2 "$@"
+}
+
 compile() {
   local source=$TOOLS/quickjs
   say "compiling (about a minute)"
-  ZIG_GLOBAL_CACHE_DIR=$PWD/$TOOLS/zig-cache ZIG_LOCAL_CACHE_DIR=$PWD/$TOOLS/zig-cache \
-    "$TOOLS/zig-$ZIG_VERSION/bin/python" -m ziglang cc -target wasm32-wasi -mexec-model=reactor -std=gnu23 -O2 -s -w \
-    -D_GNU_SOURCE -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_PROCESS_CLOCKS -DNDEBUG \
-    -Wl,-z,stack-size=$STACK_BYTES -I"$source" \
-    "$GUEST/guest.c" "$source"/{quickjs,libregexp,libunicode,dtoa}.c \
+  zig_cc -std=gnu23 -Wall -Wextra -Werror -isystem "$source" -c "$GUEST/guest.c" -o "$TOOLS/guest.o"
+  zig_cc -s -w -D_GNU_SOURCE -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_PROCESS_CLOCKS -DNDEBUG -Wl,-z,stack-size=$STACK_BYTES \
+    "$TOOLS/guest.o" "$source"/{quickjs,libregexp,libunicode,dtoa}.c \
     -lwasi-emulated-process-clocks -lwasi-emulated-signal -lm -o "$OUTPUT.new"
   mv "$OUTPUT.new" "$OUTPUT"
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     hash::{Hash, Hasher},
     io,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use sha2::{Digest, Sha256};
@@ -16,20 +16,24 @@ use super::{EngineError, snapshot};
 const GUEST: &[u8] = include_bytes!(env!("CITADEL_JAVASCRIPT_GUEST"));
 /// The code that boots the guest: the snapshot depends on it too.
 const BOOT: [&[u8]; 2] = [include_bytes!("snapshot.rs"), include_bytes!("host.rs")];
+/// What the names of compiled guests end with.
+const EXTENSION: &str = "cwasm";
 /// Bytes of the checksum at the start of a cached file.
 const CHECKSUM_BYTES: usize = 32;
 
 /// The booted guest, compiled for this engine.
 pub(super) fn load_or_compile(engine: &Engine, directory: &Path) -> Result<Module, EngineError> {
     make_private(directory)?;
-    let path = directory.join(format!("javascript-{}.cwasm", key(engine)));
+    let path = directory.join(format!("javascript-{}.{EXTENSION}", key(engine)));
     if let Some(module) = load(engine, &path) {
         return Ok(module);
     }
     let booted = snapshot::boot(GUEST).map_err(EngineError::web_assembly("boot the JavaScript guest"))?;
     let module = Module::new(engine, booted).map_err(EngineError::web_assembly("compile the JavaScript guest"))?;
     let compiled = module.serialize().map_err(EngineError::web_assembly("serialize the compiled guest"))?;
-    save(&path, &compiled).map_err(|source| EngineError::CacheDirectory { path, source })?;
+    save(&path, &compiled)
+        .and_then(|()| remove_others(directory, &path))
+        .map_err(|source| EngineError::CacheDirectory { path, source })?;
     Ok(module)
 }
 
@@ -77,7 +81,21 @@ fn save(path: &Path, compiled: &[u8]) -> io::Result<()> {
     fs::rename(&unfinished, path)
 }
 
-/// Makes the directory, and refuses one that others may write to.
+/// Removes the guests that other versions of the engine have compiled. A version that still runs has its own in memory.
+fn remove_others(directory: &Path, kept: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path != kept && path.extension().is_some_and(|extension| extension == EXTENSION) {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {} // Removed, by us or by another process.
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the directory, and refuses one that others own or may write to.
 fn make_private(directory: &Path) -> Result<(), EngineError> {
     let failed = |source| EngineError::CacheDirectory { path: directory.to_owned(), source };
     let mut builder = fs::DirBuilder::new();
@@ -86,14 +104,22 @@ fn make_private(directory: &Path) -> Result<(), EngineError> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory).map_err(failed)?;
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = fs::metadata(directory).map_err(failed)?.permissions().mode();
-        if mode & 0o022 != 0 {
-            return Err(EngineError::CacheNotPrivate { path: PathBuf::from(directory) });
-        }
+    if !is_private(directory).map_err(failed)? {
+        return Err(EngineError::CacheNotPrivate { path: directory.to_owned() });
     }
     Ok(())
+}
+
+/// Whether a directory belongs to this process's user, and only that user can write to it.
+#[cfg(unix)]
+fn is_private(directory: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let status = fs::metadata(directory)?;
+    // A file of ours shows who we are.
+    let probe = directory.join(format!("owner.{}", std::process::id()));
+    let own = fs::File::create(&probe)?.metadata()?.uid();
+    fs::remove_file(&probe)?;
+    Ok(status.uid() == own && status.mode() & 0o022 == 0)
 }
 
 #[cfg(test)]
@@ -123,6 +149,10 @@ mod tests {
             assert!(load(engine, &path).is_none());
         }
         assert!(load(engine, &directory.path().join("missing")).is_none());
+        let others = ["old.cwasm", "note.txt"].map(|name| directory.path().join(name));
+        others.iter().for_each(|other| fs::write(other, "").unwrap());
+        remove_others(directory.path(), &path).unwrap();
+        assert_eq!([path.exists(), others[0].exists(), others[1].exists()], [true, false, true]);
     }
 
     #[cfg(unix)]

@@ -1,0 +1,125 @@
+//! Times fresh JavaScript runs and expressions: `cargo bench --bench javascript`.
+//!
+//! Prints percentiles of a 10-item transform, each run in a fresh sandbox, beside an empty WebAssembly call, and how many expressions
+//! a second one thread evaluates here and in a reused guest.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and ends when something is wrong")]
+
+use std::{
+    hint::black_box,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use citadel::{
+    model::item::{Item, Outputs},
+    runtimes::{
+        code::{Code, CodeInput, CodeLimits, CodeRequest},
+        expression::Template,
+        javascript::{GuestSession, JavaScript, JavaScriptConfig},
+        scope::{RunData, Scope},
+    },
+};
+use serde_json::{Value, json};
+use wasmtime::{Engine, Instance, Module, Store};
+
+/// `(module (func (export "run")))`
+const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x07\x01\x03run\0\0\x0a\x04\x01\x02\0\x0b";
+const WARM_UP_RUNS: usize = 50;
+const RUNS: usize = 2_000;
+/// How long each expression is evaluated for.
+const EXPRESSION_TIME: Duration = Duration::from_secs(1);
+
+const TRANSFORM: &str = "
+    const gold = input.filter((order) => order.customer.tier === 'gold');
+    const total = gold.reduce((sum, order) => sum + order.lines.reduce((part, line) => part + line.price * line.count, 0), 0);
+    return input.map((order, index) => ({ ...order, index, name: order.customer.name.toUpperCase(), share: order.total / total }));
+";
+
+fn main() {
+    let started = Instant::now();
+    let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("javascript-bench");
+    let javascript = Arc::new(JavaScript::new(&JavaScriptConfig { cache_dir, instances_max: 16 }).unwrap());
+    println!("engine ready after {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
+
+    empty_calls();
+    let orders: Vec<Value> = (0..10).map(order).collect();
+    code_runs(&javascript, "empty function", "", &Value::Null);
+    code_runs(&javascript, "10-item transform", TRANSFORM, &Value::from(orders.clone()));
+
+    let items: Vec<Item> = orders.into_iter().map(Item::from_value).collect();
+    for source in [
+        "{{ $json.customer.name }}",
+        "{{ $json.total > 100 && $json.customer.tier === 'gold' }}",
+        "Order {{ $json.id }} of {{ $json.customer.name }}: {{ $json.total * 1.19 }}",
+    ] {
+        expressions(&javascript, &items, source);
+    }
+    expressions(&javascript, &items, "{{ $json.lines.map((line) => line.price * line.count) }}");
+}
+
+fn order(number: u32) -> Value {
+    let tier = if number.is_multiple_of(2) { "gold" } else { "plain" };
+    let lines: Vec<Value> =
+        (1..4).map(|line| json!({ "sku": format!("sku-{line}"), "price": 9.99 * f64::from(line), "count": line })).collect();
+    json!({ "id": number, "total": 100.5 + f64::from(number), "customer": { "name": format!("Customer {number}"), "tier": tier }, "lines": lines })
+}
+
+/// What wasmtime alone takes: a new store and instance, one call.
+fn empty_calls() {
+    let engine = Engine::default();
+    let module = Module::new(&engine, EMPTY_MODULE).unwrap();
+    percentiles("empty wasm call", || {
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        instance.get_typed_func::<(), ()>(&mut store, "run").unwrap().call(&mut store, ()).unwrap();
+    });
+}
+
+fn code_runs(javascript: &JavaScript, name: &str, source: &str, input: &Value) {
+    let code = Code::parse(source).unwrap();
+    let request = CodeRequest { code: &code, input: CodeInput::Value(input), limits: CodeLimits::default() };
+    percentiles(&format!("fresh run, {name}"), || {
+        black_box(javascript.run(&request).unwrap());
+    });
+}
+
+fn percentiles(name: &str, mut run: impl FnMut()) {
+    for _ in 0..WARM_UP_RUNS {
+        run();
+    }
+    let mut times: Vec<Duration> = (0..RUNS)
+        .map(|_| {
+            let started = Instant::now();
+            run();
+            started.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let at = |percent: usize| times[(RUNS - 1) * percent / 100].as_secs_f64() * 1e3;
+    println!("{name:<32} p50 {:.3} ms, p99 {:.3} ms, max {:.3} ms", at(50), at(99), at(100));
+}
+
+fn expressions(javascript: &Arc<JavaScript>, items: &[Item], source: &str) {
+    let template = Template::compile(&json!(source)).unwrap();
+    let data = RunData {
+        execution: Value::Null,
+        workflow: Value::Null,
+        vars: Value::Null,
+        env: Value::Null,
+        timezone: "UTC".to_owned(),
+    };
+    let outputs = Outputs::default();
+    let mut session = GuestSession::new(Arc::clone(javascript));
+    let started = Instant::now();
+    let mut count = 0_u32;
+    while started.elapsed() < EXPRESSION_TIME {
+        for (item_index, item) in items.iter().enumerate() {
+            let scope = Scope { item: Some(item), item_index, items, run_index: 0, outputs: &outputs, data: &data, now_ms: 0 };
+            black_box(template.evaluate(&scope, &mut session).unwrap());
+            count += 1;
+        }
+    }
+    let place = if template.needs_guest() { "in the guest" } else { "here" };
+    println!("{:>10.0} expressions/s {place}: {source}", f64::from(count) / started.elapsed().as_secs_f64());
+}
