@@ -84,10 +84,16 @@ impl NodeSet {
 impl FromIterator<usize> for NodeSet {
     fn from_iter<I: IntoIterator<Item = usize>>(nodes: I) -> Self {
         let mut set = Self::default();
-        for node in nodes {
-            set.insert(node);
-        }
+        set.extend(nodes);
         set
+    }
+}
+
+impl Extend<usize> for NodeSet {
+    fn extend<I: IntoIterator<Item = usize>>(&mut self, nodes: I) {
+        for node in nodes {
+            self.insert(node);
+        }
     }
 }
 

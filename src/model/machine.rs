@@ -4,10 +4,12 @@
 //! An event of an attempt that is over has no effects. Called by the execution actor only; it never waits.
 
 mod flow;
+mod loops;
 mod outcome;
 mod run;
+mod settle;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,6 +18,11 @@ use std::{
 
 use serde_json::Value;
 
+pub use self::run::Run;
+use self::{
+    loops::LoopSession,
+    run::{Phase, Work},
+};
 use super::{
     catalog::EffectClass,
     definition::AfterCrash,
@@ -26,8 +33,6 @@ use super::{
     item::{Input, Item, Outputs, RunOutput},
     limits,
 };
-pub use run::Run;
-use run::{Phase, Work};
 
 /// What the shell has to do, after everything before it is committed where it leaves the process.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,16 +81,6 @@ struct NodeState {
     session: Option<LoopSession>,
     /// Items that came to a loop while it was busy.
     backlog: VecDeque<Input>,
-}
-
-/// A loop on its way through its items.
-#[derive(Debug)]
-struct LoopSession {
-    input: Input,
-    /// Index of the first item that is still to do.
-    position: usize,
-    iterations: u32,
-    collected: Input,
 }
 
 #[derive(Debug, PartialEq)]
