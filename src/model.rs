@@ -14,4 +14,6 @@ pub mod item;
 pub mod limits;
 pub mod machine;
 pub mod problem;
+#[cfg(test)]
+mod testing;
 pub mod validation;

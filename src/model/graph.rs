@@ -232,3 +232,6 @@ fn bare_node(node: &NodeDefinition, shape: &Arc<NodeShape>) -> GraphNode {
         body: NodeSet::default(),
     }
 }
+
+#[cfg(test)]
+mod tests;
