@@ -10,6 +10,7 @@ mod run;
 mod settle;
 #[cfg(test)]
 pub(super) mod tests;
+mod view;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -25,12 +26,11 @@ use self::{
 };
 use super::{
     catalog::EffectClass,
-    definition::AfterCrash,
     error::{NodeError, codes},
     event::{Attempt, Event, ExecutionError},
     execution::ExecutionStatus,
     graph::Graph,
-    item::{Input, Item, Outputs, RunOutput},
+    item::{Input, Outputs, RunOutput},
     limits,
 };
 
@@ -180,124 +180,6 @@ impl Machine {
                 self.finish(ExecutionStatus::Failed, Some(error), effects);
             }
         }
-    }
-
-    /// After a replay: everything that is still to do, as if it had just been decided.
-    pub fn outstanding(&self) -> Vec<Effect> {
-        if let End::Ending { status, error } = &self.end {
-            return vec![Effect::Finish { status: *status, error: error.clone() }];
-        }
-        let effect_of = |(&(node, run_index), run): (&(usize, u32), &Run)| match &run.phase {
-            Phase::Running { work, .. } => Some(work.effect(self.attempt_of(node, run_index, run.attempt))),
-            Phase::Queued(_) | Phase::Retrying { .. } | Phase::Waiting { .. } => None,
-        };
-        self.runs.iter().filter_map(effect_of).collect()
-    }
-
-    /// Whether a crash cut this attempt off and its policy says that it must not be repeated.
-    pub fn is_interrupted(&self, attempt: &Attempt) -> bool {
-        let recorded = self.current(attempt).is_some_and(|run| matches!(run.phase, Phase::Running { recorded: true, .. }));
-        recorded && self.graph.node(&attempt.node).is_some_and(|node| node.retry.after_crash == AfterCrash::Fail)
-    }
-
-    /// When the next thing happens by itself, in Unix milliseconds.
-    pub fn next_wake(&self) -> Option<u64> {
-        if self.end != End::Live {
-            return None;
-        }
-        self.runs.values().filter_map(Run::due_at).chain([self.deadline()]).min()
-    }
-
-    /// The events that time has brought by `now_ms`, soonest cause first.
-    pub fn due(&self, now_ms: u64) -> Vec<Event> {
-        if self.end != End::Live {
-            return Vec::new();
-        }
-        if self.deadline() <= now_ms {
-            return vec![Event::TimedOut];
-        }
-        let event_of = |(&(node, run_index), run): (&(usize, u32), &Run)| {
-            let at = run.due_at().filter(|at| *at <= now_ms)?;
-            let attempt = self.attempt_of(node, run_index, run.attempt);
-            match run.phase {
-                Phase::Waiting { .. } => Some((at, Event::WaitElapsed { attempt })),
-                Phase::Retrying { .. } => Some((at, Event::RetryDue { attempt })),
-                Phase::Queued(_) | Phase::Running { .. } => None,
-            }
-        };
-        let mut due: Vec<(u64, Event)> = self.runs.iter().filter_map(event_of).collect();
-        due.sort_by_key(|(at, _)| *at);
-        due.into_iter().map(|(_, event)| event).collect()
-    }
-
-    /// Whether somebody waits for a signal of this name.
-    pub fn wants_signal(&self, name: &str) -> bool {
-        self.end == End::Live && self.runs.values().any(|run| run.wants(name))
-    }
-
-    /// Whether any run waits for a signal.
-    pub fn waits_for_signals(&self) -> bool {
-        self.runs.values().any(|run| matches!(&run.phase, Phase::Waiting { wait, .. } if !wait.signals.is_empty()))
-    }
-
-    /// Whether nothing runs: only time or a signal can move the execution.
-    pub fn is_waiting(&self) -> bool {
-        self.end == End::Live && !self.runs.is_empty() && self.runs.values().all(Run::is_at_rest)
-    }
-
-    /// The run of this attempt, if it is the current one.
-    pub fn current(&self, attempt: &Attempt) -> Option<&Run> {
-        let node = self.graph.position(&attempt.node)?;
-        self.runs.get(&(node, attempt.run)).filter(|run| run.attempt == attempt.attempt)
-    }
-
-    /// The current attempt of a run that has not ended.
-    pub fn current_attempt(&self, node: &str, run: u32) -> Option<Attempt> {
-        let position = self.graph.position(node)?;
-        self.runs.get(&(position, run)).map(|found| self.attempt_of(position, run, found.attempt))
-    }
-
-    /// Why the execution failed or was cancelled, once `Finished` is applied.
-    pub fn failure(&self) -> Option<&ExecutionError> {
-        self.failure.as_ref()
-    }
-
-    /// The latest outputs of every node.
-    pub fn outputs(&self) -> &Outputs {
-        &self.outputs
-    }
-
-    /// Depth of sub-workflows above this execution.
-    pub fn nesting(&self) -> u32 {
-        self.nesting
-    }
-
-    /// Unix milliseconds of the `Created` event.
-    pub fn created_at(&self) -> u64 {
-        self.created_at
-    }
-
-    /// The final status, once `Finished` is applied.
-    pub fn ended(&self) -> Option<ExecutionStatus> {
-        match self.end {
-            End::Ended(status) => Some(status),
-            End::New | End::Live | End::Ending { .. } => None,
-        }
-    }
-
-    /// The execution's result: the items of the leaf nodes that ran, by node id. Where none ran, the first port of the last node.
-    pub fn result(&self) -> Vec<Item> {
-        let leaf = |id: &str| self.graph.position(id).is_some_and(|position| self.graph.is_leaf(position));
-        let mut leaves = self.outputs.iter().filter(|(id, _)| leaf(id)).peekable();
-        if leaves.peek().is_some() {
-            return leaves.flat_map(|(_, output)| output.items().cloned()).collect();
-        }
-        let last = self.last_node.and_then(|node| self.outputs.get(&self.graph.nodes[node].id));
-        last.and_then(|output| output.ports.first()).map_or_else(Vec::new, |port| port.items.to_vec())
-    }
-
-    fn deadline(&self) -> u64 {
-        self.created_at.saturating_add(self.graph.timeout_ms)
     }
 
     fn attempt_of(&self, node: usize, run: u32, attempt: u32) -> Attempt {
