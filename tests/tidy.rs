@@ -30,7 +30,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const WIRING: [&str; 3] = ["lib", "main", "app"];
 
 /// Directories that are not ours or not sources.
-const SKIPPED: [&str; 8] = [".git", ".tools", ".citadel", "target", "data", "dist", "node_modules", "proptest-regressions"];
+const SKIPPED: [&str; 9] =
+    [".git", ".cargo", ".tools", ".citadel", "target", "data", "dist", "node_modules", "proptest-regressions"];
 
 /// A file of the repository, with its path from the root.
 struct Text {
@@ -249,6 +250,7 @@ fn nothing_names_a_machine_or_is_left_open() {
         ("XX", "X:"),
         ("/wo", "rk/"),
         ("/tmp", "/wt"),
+        ("/tmp", "/t/"),
         ("/ro", "ot/"),
         ("/ho", "me/"),
         ("todo", "!("),
