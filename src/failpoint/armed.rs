@@ -18,7 +18,9 @@ static POINTS: OnceLock<BTreeMap<String, Point>> = OnceLock::new();
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FailpointError {
     /// A part of the text has the wrong form.
-    #[error("`{0}` is no fail point: write NAME=ACTION or NAME=ACTION@HIT, where ACTION is abort, panic or sleep(MS)")]
+    #[error(
+        "`{0}` is no fail point: write NAME=ACTION, NAME=ACTION@HIT or NAME=ACTION@HIT+, where ACTION is abort, panic or sleep(MS)"
+    )]
     Malformed(String),
     /// They are armed already.
     #[error("fail points are armed once per process")]
@@ -38,13 +40,15 @@ enum Action {
 #[derive(Debug)]
 struct Point {
     action: Action,
-    /// The hit that the action happens at, from 1; at no other.
+    /// The hit that the action happens at, from 1.
     at: u64,
+    /// Whether it happens at every later hit too.
+    onwards: bool,
     hits: AtomicU64,
 }
 
 /// Arms fail points. **Shape**: `lane.before_commit=abort@17,node.run=panic,lane.after_commit=sleep(200)@3`; without `@` the
-/// action happens at the first hit.
+/// action happens at the first hit; `@3+` means the third and every later one.
 ///
 /// Errors: see [`FailpointError`].
 pub fn configure(text: &str) -> Result<(), FailpointError> {
@@ -54,7 +58,8 @@ pub fn configure(text: &str) -> Result<(), FailpointError> {
 /// Does what is planned for this hit. Called by [`failpoint!`](crate::failpoint) only.
 pub fn hit(name: &str) {
     let Some(point) = POINTS.get().and_then(|points| points.get(name)) else { return };
-    if point.hits.fetch_add(1, Relaxed) + 1 != point.at {
+    let hit = point.hits.fetch_add(1, Relaxed) + 1;
+    if hit != point.at && !(point.onwards && hit > point.at) {
         return;
     }
     match point.action {
@@ -75,8 +80,9 @@ fn parse(text: &str) -> Result<BTreeMap<String, Point>, FailpointError> {
 fn parse_point(part: &str) -> Option<(String, Point)> {
     let (name, rest) = part.split_once('=')?;
     let (action, at) = rest.split_once('@').unwrap_or((rest, "1"));
+    let (at, onwards) = at.strip_suffix('+').map_or((at, false), |at| (at, true));
     let at = at.parse().ok().filter(|at| *at > 0)?;
-    let point = Point { action: parse_action(action)?, at, hits: AtomicU64::new(0) };
+    let point = Point { action: parse_action(action)?, at, onwards, hits: AtomicU64::new(0) };
     (!name.is_empty()).then(|| (name.to_owned(), point))
 }
 
@@ -125,10 +131,12 @@ mod tests {
     #[test]
     #[ignore = "aborts"]
     fn armed_process() {
-        configure("early=panic@2,slow=sleep(30),late=abort").unwrap();
+        configure("early=panic@2,often=panic@2+,slow=sleep(30),late=abort").unwrap();
         assert_eq!(configure("early=panic"), Err(FailpointError::Repeated));
         let early = || catch_unwind(|| crate::failpoint!("early"));
         assert_eq!([early().is_err(), early().is_err(), early().is_err()], [false, true, false]);
+        let often = || catch_unwind(|| crate::failpoint!("often"));
+        assert_eq!([often().is_err(), often().is_err(), often().is_err()], [false, true, true]);
         crate::failpoint!("unknown");
         let before = Instant::now();
         crate::failpoint!("slow");

@@ -76,6 +76,7 @@ impl SqliteStore {
             .await
             .map_err(failed("opening the database"))?;
         prepare_schema(&writer, migrate).await?;
+        shards::void_leases(&writer).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(BUSY_TIMEOUT);
         let readers = readers.connect_lazy_with(options.read_only(true));
         Ok(Self { writer, readers, _lock: lock })

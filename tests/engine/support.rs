@@ -18,16 +18,16 @@ use citadel::{
 use serde_json::Value;
 
 /// Longest time that a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Engine {
-    pub app: RunningApp,
-    pub config: Config,
+pub(crate) struct Engine {
+    pub(crate) app: RunningApp,
+    pub(crate) config: Config,
     _directory: Option<tempfile::TempDir>,
 }
 
 impl Engine {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.use_throwaway_directory(directory.path());
@@ -39,7 +39,7 @@ impl Engine {
     }
 
     /// Stops the engine and starts it again on the same data.
-    pub async fn restart(mut self) -> Self {
+    pub(crate) async fn restart(mut self) -> Self {
         let directory = self._directory.take();
         let config = self.config.clone();
         self.app.stop(Duration::from_secs(5)).await;
@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// Stores a workflow and answers with its compiled first version.
-    pub async fn workflow(&self, definition: Value) -> Arc<CompiledWorkflow> {
+    pub(crate) async fn workflow(&self, definition: Value) -> Arc<CompiledWorkflow> {
         let definition = parse_value(definition).unwrap();
         let created = self.app.workflows.create(WorkspaceId::DEFAULT, definition, None).await.unwrap();
         let id: WorkflowId = created.workflow.row.id;
@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// A manual start of a workflow.
-    pub fn request(&self, workflow: &Arc<CompiledWorkflow>, input: Value) -> StartRequest {
+    pub(crate) fn request(&self, workflow: &Arc<CompiledWorkflow>, input: Value) -> StartRequest {
         StartRequest {
             workspace: WorkspaceId::DEFAULT,
             workflow: Arc::clone(workflow),
@@ -69,12 +69,12 @@ impl Engine {
         }
     }
 
-    pub async fn begin(&self, workflow: &Arc<CompiledWorkflow>, input: Value, wait: Option<Wait>) -> Started {
+    pub(crate) async fn begin(&self, workflow: &Arc<CompiledWorkflow>, input: Value, wait: Option<Wait>) -> Started {
         self.app.executions.start(StartRequest { wait, ..self.request(workflow, input) }).await.unwrap()
     }
 
     /// Waits until the condition holds.
-    pub async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+    pub(crate) async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let deadline = std::time::Instant::now() + PATIENCE;
         while !holds() {
             assert!(std::time::Instant::now() < deadline, "waited in vain until {what}");
@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// Runs a workflow to its end.
-    pub async fn run(&self, definition: Value, input: Value) -> FinishedExecution {
+    pub(crate) async fn run(&self, definition: Value, input: Value) -> FinishedExecution {
         let workflow = self.workflow(definition).await;
         let wait = Wait { until: WaitUntil::Finished, timeout: PATIENCE };
         match self.begin(&workflow, input, Some(wait)).await.answer {
@@ -94,6 +94,6 @@ impl Engine {
 }
 
 /// The JSON of every item.
-pub fn json_of(items: &[Item]) -> Vec<Value> {
+pub(crate) fn json_of(items: &[Item]) -> Vec<Value> {
     items.iter().map(|item| item.json.clone()).collect()
 }

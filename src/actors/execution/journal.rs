@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Events that may be pending before a commit comes first.
-pub const EVENTS_PENDING_MAX: usize = 500;
+pub(super) const EVENTS_PENDING_MAX: usize = 500;
 
 /// Where an execution comes from.
 #[derive(Debug, Clone)]

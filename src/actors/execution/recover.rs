@@ -134,8 +134,11 @@ async fn give_up(engine: &Engine, row: &ExecutionRow, events: &[Recorded], cause
         notify: None,
     };
     let (tell, told) = tokio::sync::oneshot::channel();
-    // The receiver is awaited right below.
-    engine.lane.append(append, Ack::new(move |verdict| drop(tell.send(verdict))));
+    let ack = Ack::new(move |verdict| {
+        // The receiver is awaited right below; it goes only with this whole task.
+        let _ = tell.send(verdict);
+    });
+    engine.lane.append(append, ack);
     match told.await? {
         Verdict::Committed => {
             engine.ends.ended(row.id, ExecutionStatus::Failed);

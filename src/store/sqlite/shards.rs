@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use sqlx::SqlitePool;
+
 use super::{SqliteStore, error::failed};
 use crate::{
     model::ids::NodeInstanceId,
@@ -40,6 +42,12 @@ pub(super) async fn renew_shards(store: &SqliteStore, owner: NodeInstanceId, lea
     let rows: Vec<LeaseColumns> =
         sqlx::query_as(SQL).bind(owner.uuid()).bind(lease(lease_ms)).fetch_all(&store.writer).await.map_err(failed(LEASING))?;
     in_order(rows)
+}
+
+/// Voids the leases of earlier processes: whoever holds the file's lock knows that none of them lives.
+pub(super) async fn void_leases(writer: &SqlitePool) -> Result<()> {
+    const SQL: &str = "UPDATE shards SET owner = NULL, lease_until = 0 WHERE owner IS NOT NULL";
+    sqlx::query(SQL).execute(writer).await.map(drop).map_err(failed(LEASING))
 }
 
 pub(super) async fn release_shards(store: &SqliteStore, owner: NodeInstanceId) -> Result<u64> {

@@ -1,0 +1,40 @@
+//! Panics end one actor, never the process: a node's, an execution's, and one that comes back again and again.
+
+use serde_json::json;
+
+use crate::{effects::Effects, kill::two_effects, server::Server, store::TestStore};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panicking_node_is_a_failed_attempt() {
+    let (store, effects) = (TestStore::sqlite(), Effects::start().await);
+    let server = Server::start(&store, "node.run=panic@1").await;
+    let workflow = server.create_workflow(&two_effects(&effects)).await;
+    let first = server.start_execution(&workflow, &json!({ "n": 1 }), "first").await;
+    let other = server.start_execution(&workflow, &json!({ "n": 2 }), "other").await;
+    assert_eq!(server.ended(&first).await["status"], "succeeded");
+    assert_eq!(server.ended(&other).await["status"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_whose_actor_panics_goes_on_from_its_journal() {
+    let (store, effects) = (TestStore::sqlite(), Effects::start().await);
+    let server = Server::start(&store, "execution.handle=panic@2").await;
+    let workflow = server.create_workflow(&two_effects(&effects)).await;
+    let hit = server.start_execution(&workflow, &json!({ "n": 1 }), "hit").await;
+    let other = server.start_execution(&workflow, &json!({ "n": 2 }), "other").await;
+    assert_eq!(server.ended(&hit).await["status"], "succeeded");
+    assert_eq!(server.ended(&other).await["status"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poison_execution_is_given_up_and_the_rest_goes_on() {
+    let (store, effects) = (TestStore::sqlite(), Effects::start().await);
+    let server = Server::start(&store, "execution.handle=panic@1,execution.resume=panic@1+").await;
+    let workflow = server.create_workflow(&two_effects(&effects)).await;
+    let poison = server.start_execution(&workflow, &json!({ "n": 1 }), "poison").await;
+    let ended = server.ended(&poison).await;
+    assert_eq!((&ended["status"], &ended["error"]["code"]), (&json!("failed"), &json!("poisoned")), "{ended}");
+    assert!(ended["error"]["message"].as_str().unwrap().contains("execution.resume"), "the cause is named: {ended}");
+    let other = server.start_execution(&workflow, &json!({ "n": 2 }), "other").await;
+    assert_eq!(server.ended(&other).await["status"], "succeeded");
+}

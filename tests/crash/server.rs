@@ -1,0 +1,133 @@
+//! The real binary, started, killed and asked over HTTP.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::store::TestStore;
+
+/// Longest time that a test waits for anything: a dead owner's lease on PostgreSQL takes 15 s of it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+const EMAIL: &str = "owner@example.org";
+const PASSWORD: &str = "correct horse battery staple";
+
+/// A running `citadel serve`. Killed when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    base: String,
+    client: reqwest::Client,
+    token: String,
+}
+
+impl Server {
+    /// Starts the binary on a store, with fail points (an empty text for none), and logs in.
+    pub(crate) async fn start(store: &TestStore, failpoints: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_citadel"))
+            .args(["serve", "--random-ports"])
+            .env("CITADEL__DATA_DIR", store.directory.path().join("data"))
+            .env("CITADEL__STORE__URL", &store.url)
+            .env("CITADEL__ADMIN__EMAIL", EMAIL)
+            .env("CITADEL__ADMIN__PASSWORD", PASSWORD)
+            .env("CITADEL__EGRESS__ALLOW", r#"["127.0.0.1"]"#)
+            .env("CITADEL__LIMITS__ENABLED", "false")
+            .env("CITADEL__LOG__FILTER", "warn")
+            .env("CITADEL__FAILPOINTS", failpoints)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        let address = first.trim().strip_prefix("http=").unwrap_or_else(|| panic!("no address: {first}"));
+        let mut server = Self { child, base: format!("http://{address}"), client: reqwest::Client::new(), token: String::new() };
+        server.log_in().await;
+        server
+    }
+
+    async fn log_in(&mut self) {
+        let login = self.client.post(format!("{}/api/v1/auth/login", self.base));
+        let answer = login.json(&json!({ "email": EMAIL, "password": PASSWORD })).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        self.token = answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
+    }
+
+    /// Stores a workflow; its id.
+    pub(crate) async fn create_workflow(&self, definition: &Value) -> String {
+        let request = self.client.post(format!("{}/api/v1/workflows", self.base)).bearer_auth(&self.token);
+        let answer = request.json(definition).send().await.unwrap();
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts an execution. `None` if the server did not acknowledge it.
+    pub(crate) async fn try_start(&self, workflow: &str, input: &Value, key: &str) -> Option<String> {
+        let url = format!("{}/api/v1/workflows/{workflow}/executions", self.base);
+        let request = self.client.post(url).bearer_auth(&self.token).header("Idempotency-Key", key);
+        let answer = request.json(&json!({ "input": input })).send().await.ok()?;
+        if answer.status() != StatusCode::ACCEPTED {
+            return None;
+        }
+        let body: Value = answer.json().await.ok()?;
+        Some(body["id"].as_str().or(body["execution_id"].as_str()).unwrap().to_owned())
+    }
+
+    /// As [`Server::try_start`], tried until it is acknowledged.
+    pub(crate) async fn start_execution(&self, workflow: &str, input: &Value, key: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(id) = self.try_start(workflow, input, key).await {
+                return id;
+            }
+            assert!(Instant::now() < deadline, "the start of {key} was never acknowledged");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until an execution has ended; its body.
+    pub(crate) async fn ended(&self, id: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let request = self.client.get(format!("{}/api/v1/executions/{id}", self.base)).bearer_auth(&self.token);
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "execution {id} is missing");
+            let body: Value = answer.json().await.unwrap();
+            if ["succeeded", "failed", "cancelled"].contains(&body["status"].as_str().unwrap()) {
+                return body;
+            }
+            assert!(Instant::now() < deadline, "execution {id} does not end: {body}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until the process has died by itself.
+    pub(crate) async fn died(mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the process lives on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only if the process is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
