@@ -1,32 +1,50 @@
 //! Node types: one file each. A node type is a name, a JSON Schema of its parameters, ports, an effect class, and a function
 //! over items. Called by the execution actors; never touches the store or another actor except through [`services`].
 
+pub mod aggregate;
+pub mod approval;
+pub mod budget;
 mod builtin;
 pub mod code;
 pub mod conditions;
 pub mod context;
+pub mod dedupe;
 #[cfg(test)]
 pub(crate) mod effect_testing;
 pub mod file;
 pub mod files_root;
 pub mod filter;
+pub mod format;
+pub mod grouping;
 pub mod headers;
 pub mod http_request;
 pub mod if_node;
+pub mod limit;
+pub mod loop_node;
 pub mod manual;
+pub mod merge;
 pub mod no_op;
 pub mod params;
+pub mod parse;
 pub mod paths;
 pub mod plan;
 pub mod registry;
+pub mod rename;
+pub mod respond;
 pub mod services;
 pub mod set;
+pub mod sort;
+pub mod split;
 pub mod sql;
+pub mod stop_error;
+pub mod summarize;
 pub mod switch;
+pub mod tables;
 #[cfg(test)]
 pub mod testing;
 pub mod times;
 pub mod values;
+pub mod wait;
 pub mod webhook;
 pub mod workflow;
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Description, NodeType, Outcome, Prepared, PureNode, Runner,
+    budget::Budget,
     context::NodeContext,
     params::{
         self, Param,
@@ -126,9 +127,12 @@ impl SetNode {
 impl PureNode for SetNode {
     fn run(&self, ctx: &mut NodeContext<'_>) -> Result<Outcome, NodeError> {
         let items = ctx.items();
+        let mut budget = Budget::default();
         let mut set = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            set.push(self.set_item(ctx, index, item)?);
+            let item = self.set_item(ctx, index, item)?;
+            budget.spend_item(&item.json)?;
+            set.push(item);
         }
         Ok(Outcome::Done(PortItems::main(set)))
     }
@@ -187,6 +191,13 @@ mod tests {
             let Ok(Outcome::Done(ports)) = outcome else { panic!("the node is done") };
             assert_eq!(ports[0].items[0].binary.is_some(), kept, "{keep}");
         }
+    }
+
+    #[test]
+    fn stops_before_large_values_fill_the_memory() {
+        let large = json!({ "fields": { "a": "x".repeat(1_000_000) } });
+        assert!(run("set", large.clone(), json!(vec![json!({}); 10])).is_ok());
+        assert_eq!(failure("set", large, json!(vec![json!({}); 40])), codes::OUTPUT_LIMIT);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Description, NodeType, Outcome, Prepared, PureNode, Runner,
+    budget::Budget,
     conditions::{Condition, ConditionParams, condition_schemas, operator::Rules, pattern::Patterns, rules_schemas},
     context::NodeContext,
     params::{
@@ -206,8 +207,10 @@ impl PureNode for SwitchNode {
     fn run(&self, ctx: &mut NodeContext<'_>) -> Result<Outcome, NodeError> {
         let mut by_port = vec![Vec::new(); self.ports.len()];
         let mut patterns = Patterns::default();
-        for index in 0..ctx.items().len() {
+        let mut budget = Budget::default();
+        for (index, item) in ctx.items().iter().enumerate() {
             for port in self.ports_of(ctx, index, &mut patterns)? {
+                budget.spend_item(&item.json)?;
                 by_port[port].push(ctx.pass(index));
             }
         }

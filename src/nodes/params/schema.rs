@@ -73,5 +73,13 @@ pub fn integer(description: &str, minimum: u64, maximum: u64, default: u64) -> V
     })
 }
 
+/// The character between the cells of a table.
+pub fn delimiter() -> Value {
+    json!({
+        "description": "The ASCII character between cells.", "type": "string", "pattern": "^[\\x00-\\x7f]$", "default": ",",
+        (LITERAL): true,
+    })
+}
+
 /// Paths that one parameter may list.
 pub const PATHS_MAX: usize = 200;

@@ -122,6 +122,7 @@ fn sentence(error: &ValidationError<'_>) -> (&'static str, String) {
         }
         ValidationErrorKind::MinLength { .. } => ("empty", "must not be empty".to_owned()),
         ValidationErrorKind::MaxLength { limit } => ("too_long", format!("may have {limit} characters")),
+        ValidationErrorKind::Pattern { pattern } => ("invalid_format", format!("must match `{pattern}`")),
         ValidationErrorKind::OneOfMultipleValid { .. } => {
             ("invalid_parameter", "fits several forms that exclude each other".to_owned())
         }
