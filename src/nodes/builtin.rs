@@ -15,7 +15,6 @@ pub(super) fn node_types() -> Vec<Box<dyn NodeType>> {
         Box::new(file::FileRead),
         Box::new(file::FileWrite),
         Box::new(filter::Filter),
-        Box::new(filter::Filter),
         Box::new(format::Format),
         Box::new(http_request::HttpRequest),
         Box::new(if_node::If),
