@@ -47,7 +47,7 @@ mod tests {
             .map(Item::from_value)
             .into();
         let path: Path = "a".parse().unwrap();
-        assert_eq!(group_by(&items, &[path.clone()]), [vec![0, 2], vec![1], vec![3, 4]]);
+        assert_eq!(group_by(&items, std::slice::from_ref(&path)), [vec![0, 2], vec![1], vec![3, 4]]);
         assert_eq!(group_by(&items, &[]), [vec![0, 1, 2, 3, 4]]);
         assert!(group_by(&[], &[path]).is_empty());
     }

@@ -136,7 +136,7 @@ mod tests {
     #[track_caller]
     fn check(params: Value, status: u16, headers: &[(&str, &str)], body: Value) {
         let items = json!([{ "n": 1 }, { "n": 2 }]);
-        let Ok(Outcome::Respond(ports, response)) = outcome("respond", params, &[items.clone()]) else {
+        let Ok(Outcome::Respond(ports, response)) = outcome("respond", params, std::slice::from_ref(&items)) else {
             panic!("the node responds")
         };
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
