@@ -40,7 +40,7 @@ async fn survives(point: &str, store: &TestStore, effects: &Effects, round: u64)
 
     // Half of the rounds die a second time, while the executions are taken up again.
     if round % 2 == 1 {
-        Server::start(store, "supervisor.during_takeover=abort").await.died().await;
+        Server::spawn(store, "supervisor.during_takeover=abort").died().await;
     }
     let server = Server::start(store, "").await;
     check_the_end(&server, effects, &executions, &at_the_crash, &recorded).await;

@@ -25,8 +25,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the binary on a store, with fail points (an empty text for none), and logs in.
+    /// As [`Server::spawn`], and logs in.
     pub(crate) async fn start(store: &TestStore, failpoints: &str) -> Self {
+        let mut server = Self::spawn(store, failpoints);
+        server.log_in().await;
+        server
+    }
+
+    /// Starts the binary on a store, with fail points (an empty text for none).
+    pub(crate) fn spawn(store: &TestStore, failpoints: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_citadel"))
             .args(["serve", "--random-ports"])
             .env("CITADEL__DATA_DIR", store.directory.path().join("data"))
