@@ -1,4 +1,5 @@
 //! The engine without HTTP: executions from start to end on a real store, with real actors.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod flows;
 mod support;
