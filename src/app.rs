@@ -117,7 +117,7 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
     };
     let root = RootHandle::start(args).await.context("cannot start the actors")?;
     let executions = ExecutionsHandle::new(Arc::clone(&engine));
-    children.connect(executions.clone());
+    children.connect(&engine);
     Ok(RunningApp { store, registry, workflows, executions, engine, root })
 }
 

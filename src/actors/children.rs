@@ -1,10 +1,11 @@
 //! Starts sub-workflows for the `workflow` node, by the same way as every other start.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 
 use super::{
+    engine::Engine,
     executions::{ExecutionsHandle, StartError, StartRequest},
     workflows::{WorkflowError, WorkflowsHandle},
 };
@@ -19,20 +20,20 @@ use crate::{
     nodes::services::{ChildRequest, Children},
 };
 
-/// The engine's side of [`Children`]. The handle comes in once the engine is up: nodes are part of what it is made of.
+/// The engine's side of [`Children`]. The engine comes in once it is up, and weakly: nodes are part of what it is made of.
 pub struct ChildStarter {
     workflows: WorkflowsHandle,
-    executions: OnceLock<ExecutionsHandle>,
+    engine: OnceLock<Weak<Engine>>,
 }
 
 impl ChildStarter {
     pub fn new(workflows: WorkflowsHandle) -> Arc<Self> {
-        Arc::new(Self { workflows, executions: OnceLock::new() })
+        Arc::new(Self { workflows, engine: OnceLock::new() })
     }
 
     /// Connects the engine; once.
-    pub fn connect(&self, executions: ExecutionsHandle) {
-        assert!(self.executions.set(executions).is_ok(), "the engine is connected once");
+    pub fn connect(&self, engine: &Arc<Engine>) {
+        assert!(self.engine.set(Arc::downgrade(engine)).is_ok(), "the engine is connected once");
     }
 }
 
@@ -43,9 +44,9 @@ impl Children for ChildStarter {
             let message = format!("sub-workflows are nested more than {} deep", limits::NESTING_MAX);
             return Err(NodeError::permanent(codes::NESTING_LIMIT, message));
         }
-        let Some(executions) = self.executions.get() else {
-            return Err(NodeError::transient(codes::OVERLOADED, "the engine is still starting"));
-        };
+        let engine = self.engine.get().and_then(Weak::upgrade);
+        let engine = engine.ok_or_else(|| NodeError::transient(codes::OVERLOADED, "the engine is starting or stopping"))?;
+        let executions = ExecutionsHandle::new(engine);
         let workflow = self.workflows.resolve(child.workspace, &child.workflow).await.map_err(|error| match error {
             WorkflowError::Store(error) => NodeError::transient(codes::CHILD_FAILED, error.to_string()),
             error => NodeError::permanent(codes::INVALID_PARAMETER, format!("cannot start `{}`: {error}", child.workflow)),
