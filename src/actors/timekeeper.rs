@@ -3,7 +3,11 @@
 //!
 //! Bounds: [`DUE_ROWS_MAX`] due executions in memory; what is beyond is found by the next look.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinSet;
@@ -23,6 +27,8 @@ use crate::{
 const LOOK_EVERY_MS: u64 = TIMER_HORIZON_MS / 2;
 /// Pause between two looks at the inboxes, in milliseconds.
 const INBOX_EVERY_MS: u64 = 1_000;
+/// Pause between two nudges of one execution by a look at the inboxes, in milliseconds.
+const NUDGE_EVERY_MS: u64 = 30_000;
 /// Longest pause between two ticks, in milliseconds.
 const TICK_MS: u64 = 250;
 /// Due executions that one look takes.
@@ -59,6 +65,10 @@ pub struct TimekeeperState {
     next_look: Option<u64>,
     next_inbox: Option<u64>,
     next_prune: Option<u64>,
+    /// Where the next look at the inboxes begins.
+    inbox_after: Option<ExecutionId>,
+    /// When the owners of inboxes were nudged last: what nobody waits for yet lies there for long.
+    nudged: HashMap<ExecutionId, u64>,
     /// Aborted when the timekeeper ends.
     tasks: JoinSet<()>,
 }
@@ -83,6 +93,8 @@ impl Actor for Timekeeper {
             next_look: Some(0),
             next_inbox: Some(0),
             next_prune: Some(0),
+            inbox_after: None,
+            nudged: HashMap::new(),
             tasks: JoinSet::new(),
         })
     }
@@ -183,8 +195,21 @@ impl TimekeeperState {
     fn inbox_read(&mut self, read: Result<Vec<ExecutionId>>, now_ms: u64) {
         self.next_inbox = Some(now_ms.saturating_add(INBOX_EVERY_MS));
         match read {
-            Ok(owners) => owners.into_iter().for_each(|execution| nudge(&self.engine, execution)),
+            Ok(owners) => self.nudge_all(&owners, now_ms),
             Err(error) => tracing::warn!(error = %error, "inboxes not read"),
+        }
+    }
+
+    /// Nudges each owner, but none again and again.
+    fn nudge_all(&mut self, owners: &[ExecutionId], now_ms: u64) {
+        let is_full = owners.len() >= usize::try_from(INBOX_OWNERS_MAX).expect("a u32 fits");
+        self.inbox_after = owners.last().copied().filter(|_| is_full);
+        self.nudged.retain(|_, at| at.saturating_add(NUDGE_EVERY_MS) > now_ms);
+        for execution in owners {
+            if let Entry::Vacant(place) = self.nudged.entry(*execution) {
+                place.insert(now_ms);
+                nudge(&self.engine, *execution);
+            }
         }
     }
 

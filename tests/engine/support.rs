@@ -28,12 +28,18 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts with some settings changed.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.use_throwaway_directory(directory.path());
         config.egress.allow = vec!["127.0.0.1".to_owned()];
         config.files.root = Some(directory.path().join("files"));
         std::fs::create_dir_all(directory.path().join("files")).unwrap();
+        change(&mut config);
         let app = app::start(&config, |meltdown| panic!("the tree gave up: {meltdown:?}")).await.unwrap();
         Self { app, config, _directory: Some(directory) }
     }

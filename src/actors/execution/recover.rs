@@ -42,11 +42,14 @@ pub(super) async fn load(
     }
     let events = read_events(engine, id).await?;
     let next_seq = u32::try_from(events.len())?;
-    let activations = engine.store.record_activation(id, next_seq).await?;
-    if activations > ACTIVATIONS_MAX {
-        let cause = last_cause.unwrap_or_else(|| "the process died".to_owned());
-        give_up(engine, &row, &events, &cause).await?;
-        return Ok(None);
+    // A waiting execution left memory by itself and is no suspect, however often it is looked at.
+    if row.state.status != ExecutionStatus::Waiting || last_cause.is_some() {
+        let activations = engine.store.record_activation(id, next_seq).await?;
+        if activations > ACTIVATIONS_MAX {
+            let cause = last_cause.unwrap_or_else(|| "the process died".to_owned());
+            give_up(engine, &row, &events, &cause).await?;
+            return Ok(None);
+        }
     }
     let plan = engine.workflows.compiled(row.new.workspace, row.new.workflow, row.new.version).await?;
     let first = events.first().ok_or("the journal is empty")?;
@@ -64,7 +67,7 @@ pub(super) async fn load(
     let mut live = Live::with(id, Arc::clone(engine), plan, machine, data, journal);
     live.is_recovered = true;
     live.take_up();
-    tracing::info!(execution.id = %id, seq = next_seq, activations, "execution resumed");
+    tracing::info!(execution.id = %id, seq = next_seq, "execution resumed");
     Ok(Some(live))
 }
 
