@@ -39,12 +39,14 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was idle for longer is tried before it is used: the server or something between may have cut it.
 const IDLE_UNTRIED_MAX: Duration = Duration::from_secs(5);
 /// What each connection asks of the server. A statement that outlives its limit is cut, and so is a transaction that waits for
-/// us. The statements are short: compiling them costs more than it saves.
-const SESSION_OPTIONS: [(&str, &str); 4] = [
+/// us. The statements are short: compiling them costs more than it saves. Each has an index, so that reading a whole table is
+/// never right, but plans are kept, and one that was made while a table was empty would do that.
+const SESSION_OPTIONS: [(&str, &str); 5] = [
     ("application_name", "citadel"),
     ("statement_timeout", "30s"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("jit", "off"),
+    ("enable_seqscan", "off"),
 ];
 
 /// What keeps an append of a former owner out.

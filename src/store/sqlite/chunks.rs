@@ -6,7 +6,7 @@ use sqlx::{Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 /// Rows of one statement, largest first.
 const SIZES: [usize; 3] = [64, 8, 1];
 
-/// A statement that takes its rows as `VALUES`, prepared for each of [`SIZES`].
+/// A statement that takes many rows, prepared for each of [`SIZES`].
 pub(super) struct Chunks(Vec<(usize, String)>);
 
 /// A statement whose rows are being bound.
@@ -15,7 +15,17 @@ pub(super) type Binding = Query<'static, Sqlite, SqliteArguments>;
 impl Chunks {
     /// Puts rows of `row` (such as `(?, ?)`) between `head` and `tail`. No text may come from outside.
     pub(super) fn new(head: &str, row: &str, tail: &str) -> Self {
-        Self(SIZES.iter().map(|size| (*size, format!("{head}{}{tail}", vec![row; *size].join(", ")))).collect())
+        Self::joined(head, row, ", ", tail)
+    }
+
+    /// A statement on the rows of a table with one of several keys: `row` is a condition such as `(a, b) = (?, ?)`.
+    /// Not `IN (VALUES ...)`, for which SQLite uses no more than the first column of an index.
+    pub(super) fn any_of(head: &str, row: &str) -> Self {
+        Self::joined(head, row, " OR ", "")
+    }
+
+    fn joined(head: &str, row: &str, separator: &str, tail: &str) -> Self {
+        Self(SIZES.iter().map(|size| (*size, format!("{head}{}{tail}", vec![row; *size].join(separator)))).collect())
     }
 
     /// Runs the statement over all rows and answers how many rows of the table it touched.

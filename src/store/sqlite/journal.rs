@@ -23,7 +23,7 @@ const APPENDING: &str = "appending to the journal";
 const READ_EPOCHS: &str = "SELECT group_concat(epoch, ' ') FROM (SELECT epoch FROM shards ORDER BY shard LIMIT 256) LIMIT 1";
 
 static DELETE_CONSUMED: LazyLock<Chunks> =
-    LazyLock::new(|| Chunks::new("DELETE FROM inbox WHERE (shard, execution_id, id) IN (VALUES ", "(?, ?, ?)", ")"));
+    LazyLock::new(|| Chunks::any_of("DELETE FROM inbox WHERE ", "(shard, execution_id, id) = (?, ?, ?)"));
 
 /// `column3` is the target's id: a message to an execution that is gone or finished is dropped.
 static INSERT_NOTES: LazyLock<Chunks> = LazyLock::new(|| {

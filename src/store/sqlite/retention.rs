@@ -1,6 +1,15 @@
 //! What goes: finished executions, on request or when they have expired, and expired idempotency keys.
 
-use super::{SqliteStore, error::failed};
+use std::sync::LazyLock;
+
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::{
+    SqliteStore,
+    chunks::{Binding, Chunks},
+    error::failed,
+};
 use crate::{
     model::ids::{ExecutionId, WorkspaceId},
     store::{
@@ -13,41 +22,47 @@ use crate::{
 const VACUUM: &str = "PRAGMA incremental_vacuum(2000)";
 const DELETING: &str = "deleting executions";
 
+static DELETE_EXECUTIONS: LazyLock<Chunks> = LazyLock::new(|| Chunks::any_of("DELETE FROM executions WHERE ", "id = ?"));
+static DELETE_ENTRIES: LazyLock<Chunks> = LazyLock::new(|| Chunks::any_of("DELETE FROM journal WHERE ", "execution_id = ?"));
+static DELETE_MESSAGES: LazyLock<Chunks> =
+    LazyLock::new(|| Chunks::any_of("DELETE FROM inbox WHERE ", "(shard, execution_id) = (?, ?)"));
+
 pub(super) async fn delete_execution(store: &SqliteStore, workspace: WorkspaceId, id: ExecutionId) -> Result<bool> {
-    const EXECUTION: &str = "DELETE FROM executions WHERE id = ?1 AND workspace_id = ?2 AND status >= 10";
-    const JOURNAL: &str = "DELETE FROM journal WHERE execution_id = ?1";
-    const INBOX: &str = "DELETE FROM inbox WHERE shard = ?2 AND execution_id = ?1";
+    const SQL: &str = "SELECT id FROM executions WHERE id = ?1 AND workspace_id = ?2 AND status >= 10 LIMIT 1";
     let mut tx = store.begin(DELETING).await?;
-    let deleted =
-        sqlx::query(EXECUTION).bind(id.uuid()).bind(workspace.uuid()).execute(&mut *tx).await.map_err(failed(DELETING))?;
-    if deleted.rows_affected() == 0 {
+    let finished = sqlx::query_scalar(SQL).bind(id.uuid()).bind(workspace.uuid());
+    let finished: Option<Uuid> = finished.fetch_optional(&mut *tx).await.map_err(failed(DELETING))?;
+    if finished.is_none() {
         return Ok(false);
     }
-    sqlx::query(JOURNAL).bind(id.uuid()).execute(&mut *tx).await.map_err(failed(DELETING))?;
-    sqlx::query(INBOX).bind(id.uuid()).bind(shard_of(id)).execute(&mut *tx).await.map_err(failed(DELETING))?;
+    delete_rows(&mut tx, &[id]).await?;
     tx.commit().await.map_err(failed(DELETING))?;
     Ok(true)
 }
 
 pub(super) async fn prune(store: &SqliteStore, now_ms: u64, limit: u32) -> Result<u64> {
-    // The three statements name the same executions: the one that ends their rows comes last.
-    const JOURNAL: &str = "DELETE FROM journal WHERE execution_id IN
-        (SELECT id FROM executions WHERE status >= 10 AND expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)";
-    const INBOX: &str = "DELETE FROM inbox WHERE (shard, execution_id) IN
-        (SELECT shard, id FROM executions WHERE status >= 10 AND expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)";
-    const EXECUTIONS: &str = "DELETE FROM executions WHERE id IN
-        (SELECT id FROM executions WHERE status >= 10 AND expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)";
+    const EXPIRED: &str = "SELECT id FROM executions WHERE status >= 10 AND expires_at < ?1 ORDER BY expires_at, id LIMIT ?2";
     const KEYS: &str = "DELETE FROM idempotency WHERE (workspace_id, scope, key) IN
         (SELECT workspace_id, scope, key FROM idempotency WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+    let (now_ms, limit) = (millis(now_ms), i64::from(limit));
     let mut tx = store.begin(DELETING).await?;
-    let mut deleted = 0;
-    for sql in [KEYS, JOURNAL, INBOX, EXECUTIONS] {
-        let done =
-            sqlx::query(sql).bind(millis(now_ms)).bind(i64::from(limit)).execute(&mut *tx).await.map_err(failed(DELETING))?;
-        deleted = done.rows_affected();
-    }
+    sqlx::query(KEYS).bind(now_ms).bind(limit).execute(&mut *tx).await.map_err(failed(DELETING))?;
+    let expired = sqlx::query_scalar(EXPIRED).bind(now_ms).bind(limit);
+    let expired: Vec<Uuid> = expired.fetch_all(&mut *tx).await.map_err(failed(DELETING))?;
+    let expired: Vec<ExecutionId> = expired.into_iter().map(ExecutionId::from_uuid).collect();
+    delete_rows(&mut tx, &expired).await?;
     tx.commit().await.map_err(failed(DELETING))?;
     // Rows of the pragma are steps of the work: all of them have to be fetched.
     sqlx::query(VACUUM).fetch_all(&store.writer).await.map_err(failed("giving pages back"))?;
-    Ok(deleted)
+    Ok(u64::try_from(expired.len()).unwrap_or(u64::MAX))
+}
+
+/// Deletes executions with their journals and inboxes.
+async fn delete_rows(connection: &mut SqliteConnection, ids: &[ExecutionId]) -> Result<()> {
+    let failed = failed(DELETING);
+    DELETE_ENTRIES.run(connection, ids, |query, id| query.bind(id.uuid())).await.map_err(&failed)?;
+    let bind_inbox = |query: Binding, id: &ExecutionId| query.bind(shard_of(*id)).bind(id.uuid());
+    DELETE_MESSAGES.run(connection, ids, bind_inbox).await.map_err(&failed)?;
+    DELETE_EXECUTIONS.run(connection, ids, |query, id| query.bind(id.uuid())).await.map_err(&failed)?;
+    Ok(())
 }
