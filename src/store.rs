@@ -72,18 +72,25 @@ pub trait Store: Send + Sync + 'static {
     /// Closes every connection after the running statements.
     async fn close(&self);
 
-    // ---- journal (one file: `journal.rs`) ----
+    // ---- journal (`journal.rs`) ----
 
     /// Appends one journal row per request, with its creation and state changes, all in one commit.
     /// Outcomes are in the order of `batch`; a batch has at most one request per execution.
     ///
-    /// A request whose `(shard, epoch)` is not the stored one is [`AppendOutcome::Fenced`] and leaves no trace.
-    /// Errors: `Conflict` if any row breaks a constraint (nothing is written then: the caller splits the batch);
-    /// `Unavailable` if the outcome is unknown.
+    /// A request whose `(shard, epoch)` is not the stored one is [`AppendOutcome::Fenced`] and leaves no trace. Any other either
+    /// creates its execution, or needs one that is there and has not finished. A message is stored once the used up ones are
+    /// gone, if its target was there and unfinished before the batch and has no such message; otherwise it is dropped. It goes
+    /// in a full inbox, too: a child's result is not refused.
+    ///
+    /// Errors: `Conflict` if any admitted row breaks a constraint (nothing is written then: the caller splits the batch), such
+    /// as `journal_key`, `executions_key` (created twice) or `executions_live` (gone or finished); `Unavailable` if the outcome
+    /// is unknown.
     async fn append_batch(&self, batch: &[Append]) -> Result<Vec<AppendOutcome>>;
 
     /// Creates one execution under an idempotency key, in its own commit.
-    /// A live key answers with the execution it made; an expired one is replaced.
+    /// A live key answers with the execution it made, whatever the request and its epoch; an expired one is replaced.
+    ///
+    /// Errors: as [`append_batch`](Self::append_batch); the key stays free then.
     async fn create_keyed(&self, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome>;
 
     /// Journal rows from `from_seq` on, in order, at most `limit`.
@@ -93,7 +100,7 @@ pub trait Store: Send + Sync + 'static {
     /// Settles a commit whose outcome is unknown.
     async fn find_journal_epoch(&self, execution: ExecutionId, seq: u32) -> Result<Option<i64>>;
 
-    // ---- executions (`executions.rs`) ----
+    // ---- executions (`executions.rs`, `retention.rs`) ----
 
     async fn find_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<Option<ExecutionRow>>;
 
@@ -114,7 +121,8 @@ pub trait Store: Send + Sync + 'static {
     /// Waiting executions of the shards that are due at `until_ms` or before, soonest first.
     async fn list_due(&self, shards: &[u16], until_ms: u64, limit: u32) -> Result<Vec<DueExecution>>;
 
-    /// Records that an execution is about to be resumed at `seq`, before it runs. Answers how often that has happened at this `seq`.
+    /// Records that an execution is about to be resumed at `seq`, before it runs. Answers how often that has happened at this
+    /// `seq` in a row; 0 for an execution that is not there.
     async fn record_activation(&self, id: ExecutionId, seq: u32) -> Result<u32>;
 
     /// Deletes one finished execution with its journal. `false` if it is not there or not finished.
@@ -126,7 +134,8 @@ pub trait Store: Send + Sync + 'static {
 
     // ---- inbox (`inbox.rs`) ----
 
-    /// Puts a signal or a cancel request in an execution's inbox.
+    /// Puts a signal or a cancel request in an execution's inbox. Callers that come at the same time may overfill it by their
+    /// number, and one that comes while its execution finishes may still find room.
     async fn put_inbox(&self, row: &InboxRow) -> Result<PutInbox>;
 
     /// What waits in an execution's inbox, oldest first, at most `limit`.
@@ -135,20 +144,26 @@ pub trait Store: Send + Sync + 'static {
     /// Executions of the shards with something in their inbox, with an id above `after`, by id.
     async fn list_inbox_owners(&self, shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Result<Vec<ExecutionId>>;
 
+    /// Takes a row out of an inbox that belongs to a finished execution.
+    async fn delete_inbox(&self, execution: ExecutionId, id: InboxId) -> Result<bool>;
+
     // ---- shards (`shards.rs`) ----
 
-    /// Takes those of `shards` that are free, expired, or this owner's already; each taken one's epoch grows by one.
+    /// Takes those of `shards` that are free, expired, or this owner's already; each taken one's epoch grows by one, and no
+    /// append under an earlier epoch is committed after that. Answers in the order of the shards; others stay as they are.
     async fn take_shards(&self, owner: NodeInstanceId, shards: &[u16], lease_ms: u64) -> Result<Vec<ShardLease>>;
 
-    /// Extends every lease of the owner. Answers the shards it still has.
+    /// Extends every lease of the owner, also one that has run out but was not taken. Answers the shards it still has.
     async fn renew_shards(&self, owner: NodeInstanceId, lease_ms: u64) -> Result<Vec<ShardLease>>;
 
-    /// Gives up every lease of the owner at once.
+    /// Gives up every lease of the owner at once. Fences nobody: appends of the owner go on until the next one takes the shard.
     async fn release_shards(&self, owner: NodeInstanceId) -> Result<u64>;
 
-    // ---- workflows (`workflows.rs`) ----
+    // ---- workflows (`workflows.rs`, `hooks.rs`) ----
 
     /// Stores a new workflow with its version 1.
+    ///
+    /// Errors: `Conflict` if its id is taken or its workspace is not there.
     async fn insert_workflow(&self, workflow: &NewWorkflow) -> Result<WorkflowRow>;
 
     /// Stores the next version, if the latest one is `expected_version`.
@@ -180,6 +195,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<VersionSummary>>;
 
     /// Makes `version` the active one and publishes its hooks instead of the earlier ones.
+    ///
+    /// Errors: `Conflict` (`hooks_key`) if `hooks` has a path and method twice.
     async fn activate_workflow(
         &self,
         workspace: WorkspaceId,
@@ -192,7 +209,7 @@ pub trait Store: Send + Sync + 'static {
     /// Takes the workflow's hooks down. `false` if it is not there.
     async fn deactivate_workflow(&self, workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> Result<bool>;
 
-    /// Every published hook, at most `limit`.
+    /// Every published hook, by path and method, at most `limit`.
     async fn list_hooks(&self, limit: u32) -> Result<Vec<HookRow>>;
 
     // ---- accounts (`accounts.rs`) ----
@@ -204,16 +221,14 @@ pub trait Store: Send + Sync + 'static {
 
     async fn find_user(&self, id: UserId) -> Result<Option<UserRow>>;
 
+    /// Errors: `Conflict` if its id or hash is taken, or its user or workspace is not there.
     async fn insert_token(&self, token: &TokenRow) -> Result<()>;
 
-    /// The token whose secret has this SHA-256.
+    /// The token whose secret has this SHA-256, even an expired one.
     async fn find_token(&self, hash: &[u8; 32]) -> Result<Option<TokenRow>>;
 
     /// Whether any token of this kind is stored.
     async fn has_token(&self, kind: TokenKind) -> Result<bool>;
 
     async fn delete_token(&self, id: TokenId) -> Result<bool>;
-
-    /// Takes a row out of an inbox that belongs to a finished execution.
-    async fn delete_inbox(&self, execution: ExecutionId, id: InboxId) -> Result<bool>;
 }

@@ -44,12 +44,13 @@ pub struct Append {
     pub execution: ExecutionId,
     /// The epoch under which the sender owns `execution.shard()`.
     pub epoch: i64,
-    /// Unix milliseconds of the execution's creation: says which day's partition its journal is in.
+    /// Unix milliseconds of the execution's creation: says which day's partition its journal is in, so it is the same in every
+    /// append of an execution.
     pub created_at: u64,
     pub entry: JournalRow,
     /// Set by the first append only.
     pub create: Option<NewExecution>,
-    /// How the state row changes; `None` leaves it. With `create` it is the row's first state.
+    /// What the state row becomes; `None` leaves it. With `create` it is the row's first state, `queued` if it is `None`.
     pub state: Option<StateChange>,
     /// Inbox rows that this append has used up.
     pub consumed: Vec<InboxId>,
@@ -64,6 +65,7 @@ pub struct JournalRow {
     pub seq: u32,
     /// Number of events in the row, at least 1.
     pub count: u32,
+    /// The epoch under which it was written. An append stores its own.
     pub epoch: i64,
     /// Unix milliseconds.
     pub at: u64,
@@ -121,6 +123,7 @@ pub struct IdempotencyKey {
     /// SHA-256 of the request.
     pub request_hash: [u8; 32],
     pub now_ms: u64,
+    /// From this time on the key is free again.
     pub expires_at: u64,
 }
 
@@ -143,7 +146,9 @@ pub struct ExecutionFilter {
     pub workflow: Option<WorkflowId>,
     pub status: Option<ExecutionStatus>,
     pub trigger: Option<TriggerKind>,
+    /// Created at this time or later.
     pub created_from: Option<u64>,
+    /// Created before this time.
     pub created_until: Option<u64>,
     pub error_code: Option<String>,
     pub retry_of: Option<ExecutionId>,
@@ -215,7 +220,7 @@ impl InboxKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutInbox {
     Stored,
-    /// There is one with the same `dedupe_key` already.
+    /// There is one with the same `id`, or with the same name and `dedupe_key`, already.
     Duplicate,
     /// The execution does not exist.
     NoExecution,

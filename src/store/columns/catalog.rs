@@ -1,0 +1,108 @@
+//! The rows of what people make: workflows, versions, hooks, accounts.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{count, hash, optional_time, rows, time, unknown};
+use crate::{
+    model::ids::{TokenId, UserId, WorkflowId, WorkspaceId},
+    store::{HookRow, NewHook, Result, StoreError, TokenKind, TokenRow, UserRow, VersionRow, VersionSummary, WorkflowRow},
+};
+
+rows! {
+    WorkflowColumns {
+        id: Uuid, workspace_id: Uuid, name: String, latest_version: i32, active_version: Option<i32>, created_at: i64,
+        updated_at: i64,
+    }
+    VersionColumns { workflow_id: Uuid, version: i32, definition: Vec<u8>, created_at: i64 }
+    VersionSummaryColumns { version: i32, created_at: i64 }
+    HookColumns { workspace_id: Uuid, workflow_id: Uuid, version: i32, method: String, path: String, node: String }
+    UserColumns { id: Uuid, workspace_id: Uuid, email: String, password_hash: String, created_at: i64 }
+    TokenColumns {
+        id: Uuid, workspace_id: Uuid, kind: i16, user_id: Option<Uuid>, hash: Vec<u8>, created_at: i64, expires_at: Option<i64>,
+    }
+}
+
+impl TryFrom<WorkflowColumns> for WorkflowRow {
+    type Error = StoreError;
+
+    fn try_from(columns: WorkflowColumns) -> Result<Self> {
+        let what = "workflow";
+        Ok(Self {
+            id: WorkflowId::from_uuid(columns.id),
+            workspace: WorkspaceId::from_uuid(columns.workspace_id),
+            name: columns.name,
+            latest_version: count(what, "latest_version", columns.latest_version)?,
+            active_version: columns.active_version.map(|version| count(what, "active_version", version)).transpose()?,
+            created_at: time(what, "created_at", columns.created_at)?,
+            updated_at: time(what, "updated_at", columns.updated_at)?,
+        })
+    }
+}
+
+impl TryFrom<VersionColumns> for VersionRow {
+    type Error = StoreError;
+
+    fn try_from(columns: VersionColumns) -> Result<Self> {
+        let what = "workflow version";
+        Ok(Self {
+            workflow: WorkflowId::from_uuid(columns.workflow_id),
+            version: count(what, "version", columns.version)?,
+            definition: Bytes::from(columns.definition),
+            created_at: time(what, "created_at", columns.created_at)?,
+        })
+    }
+}
+
+impl TryFrom<VersionSummaryColumns> for VersionSummary {
+    type Error = StoreError;
+
+    fn try_from(columns: VersionSummaryColumns) -> Result<Self> {
+        let what = "workflow version";
+        Ok(Self { version: count(what, "version", columns.version)?, created_at: time(what, "created_at", columns.created_at)? })
+    }
+}
+
+impl TryFrom<HookColumns> for HookRow {
+    type Error = StoreError;
+
+    fn try_from(columns: HookColumns) -> Result<Self> {
+        Ok(Self {
+            workspace: WorkspaceId::from_uuid(columns.workspace_id),
+            workflow: WorkflowId::from_uuid(columns.workflow_id),
+            version: count("hook", "version", columns.version)?,
+            hook: NewHook { path: columns.path, method: columns.method, node: columns.node },
+        })
+    }
+}
+
+impl TryFrom<UserColumns> for UserRow {
+    type Error = StoreError;
+
+    fn try_from(columns: UserColumns) -> Result<Self> {
+        Ok(Self {
+            id: UserId::from_uuid(columns.id),
+            workspace: WorkspaceId::from_uuid(columns.workspace_id),
+            email: columns.email,
+            password_hash: columns.password_hash,
+            created_at: time("user", "created_at", columns.created_at)?,
+        })
+    }
+}
+
+impl TryFrom<TokenColumns> for TokenRow {
+    type Error = StoreError;
+
+    fn try_from(columns: TokenColumns) -> Result<Self> {
+        let what = "token";
+        Ok(Self {
+            id: TokenId::from_uuid(columns.id),
+            workspace: WorkspaceId::from_uuid(columns.workspace_id),
+            kind: TokenKind::from_code(columns.kind).ok_or_else(|| unknown(what, "kind", columns.kind))?,
+            user: columns.user_id.map(UserId::from_uuid),
+            hash: hash(what, "hash", &columns.hash)?,
+            created_at: time(what, "created_at", columns.created_at)?,
+            expires_at: optional_time(what, "expires_at", columns.expires_at)?,
+        })
+    }
+}
