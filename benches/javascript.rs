@@ -47,6 +47,7 @@ fn main() {
     code_runs(&javascript, "empty function", "", &Value::Null);
     code_runs(&javascript, "10-item transform", TRANSFORM, &Value::from(orders.clone()));
 
+    first_expression(&javascript);
     let items: Vec<Item> = orders.into_iter().map(Item::from_value).collect();
     for source in [
         "{{ $json.customer.name }}",
@@ -63,6 +64,23 @@ fn order(number: u32) -> Value {
     let lines: Vec<Value> =
         (1..4).map(|line| json!({ "sku": format!("sku-{line}"), "price": 9.99 * f64::from(line), "count": line })).collect();
     json!({ "id": number, "total": 100.5 + f64::from(number), "customer": { "name": format!("Customer {number}"), "tier": tier }, "lines": lines })
+}
+
+/// What the first expression of an execution costs that only the guest can evaluate.
+fn first_expression(javascript: &Arc<JavaScript>) {
+    let template = Template::compile(&json!("{{ [1].map((one) => one) }}")).unwrap();
+    let data = no_data();
+    percentiles("first guest expression", || {
+        let mut session = GuestSession::new(Arc::clone(javascript));
+        let outputs = Outputs::default();
+        let scope = Scope { item: None, item_index: 0, items: &[], run_index: 0, outputs: &outputs, data: &data, now_ms: 0 };
+        black_box(template.evaluate(&scope, &mut session).unwrap());
+    });
+}
+
+fn no_data() -> RunData {
+    let null = Value::Null;
+    RunData { execution: null.clone(), workflow: null.clone(), vars: null.clone(), env: null, timezone: "UTC".to_owned() }
 }
 
 /// What wasmtime alone takes: a new store and instance, one call.
@@ -102,13 +120,7 @@ fn percentiles(name: &str, mut run: impl FnMut()) {
 
 fn expressions(javascript: &Arc<JavaScript>, items: &[Item], source: &str) {
     let template = Template::compile(&json!(source)).unwrap();
-    let data = RunData {
-        execution: Value::Null,
-        workflow: Value::Null,
-        vars: Value::Null,
-        env: Value::Null,
-        timezone: "UTC".to_owned(),
-    };
+    let data = no_data();
     let outputs = Outputs::default();
     let mut session = GuestSession::new(Arc::clone(javascript));
     let started = Instant::now();

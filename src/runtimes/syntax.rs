@@ -24,6 +24,14 @@ pub struct SyntaxError {
     pub position: Position,
 }
 
+impl SyntaxError {
+    /// An error at an offset of the program that a source is wrapped into, which begins there at `source_start`.
+    pub(super) fn in_program(message: impl Into<String>, source: &str, source_start: usize, offset: u32) -> Self {
+        let offset = usize::try_from(offset).unwrap_or(0).saturating_sub(source_start);
+        Self { message: message.into(), position: Position::at(source, offset) }
+    }
+}
+
 /// A place in a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -99,5 +107,5 @@ fn error_of(diagnostic: &OxcDiagnostic, source: &str, source_start: usize) -> Sy
         Some(help) => format!("{} ({help})", diagnostic.message),
         None => diagnostic.message.to_string(),
     };
-    SyntaxError { message, position: Position::at(source, usize::try_from(offset).unwrap_or(0).saturating_sub(source_start)) }
+    SyntaxError::in_program(message, source, source_start, offset)
 }

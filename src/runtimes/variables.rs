@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oxc::{
-    ast::ast::{Argument, CallExpression, Expression, IdentifierReference, Program, StaticMemberExpression},
+    ast::ast::{Argument, BindingIdentifier, CallExpression, Expression, IdentifierReference, Program, StaticMemberExpression},
     ast_visit::{Visit, walk},
 };
 
@@ -77,16 +77,24 @@ pub(super) struct Variables {
     nodes: BTreeMap<Box<str>, Extent>,
     /// Whether `$node` is also used with a name that only the evaluation knows.
     any_node: bool,
-    /// Names that look like variables of the scope and are none.
-    unknown: BTreeSet<Box<str>>,
+}
+
+/// A free name that looks like a variable of the scope and is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UnknownVariable {
+    pub(super) message: String,
+    /// Where it is used first, in bytes of the program.
+    pub(super) offset: u32,
 }
 
 impl Variables {
-    pub(super) fn of_expression(program: &Program<'_>) -> Self {
+    /// Errors: the first name with a dollar sign that is neither a variable of the scope nor declared in the source.
+    pub(super) fn of_expression(program: &Program<'_>) -> Result<Self, UnknownVariable> {
         Collector::collect(program, |name| name.starts_with('$'))
     }
 
-    pub(super) fn of_code(program: &Program<'_>) -> Self {
+    /// Errors: as [`Self::of_expression`].
+    pub(super) fn of_code(program: &Program<'_>) -> Result<Self, UnknownVariable> {
         Collector::collect(program, |_| true)
     }
 
@@ -113,26 +121,7 @@ impl Variables {
         if self.any_node { None } else { Some(&self.nodes) }
     }
 
-    /// What is wrong with the names, as a sentence.
-    pub(super) fn complaint(&self) -> Option<String> {
-        let name = self.unknown.first()?;
-        if &**name == "$secrets" {
-            return Some("$secrets is not available in expressions: use a credential of the node".to_owned());
-        }
-        let known = NAMES.iter().map(|(known, _)| *known).filter(|known| known.starts_with('$'));
-        Some(match did_you_mean(name, known) {
-            Some(meant) => format!("there is no variable {name}: did you mean {meant}?"),
-            None => format!("there is no variable {name}"),
-        })
-    }
-
-    fn add_named(&mut self, name: &str) {
-        let Some(variable) = Variable::named(name) else {
-            if name.starts_with('$') {
-                self.unknown.insert(name.into());
-            }
-            return;
-        };
+    fn add(&mut self, variable: Variable) {
         self.used.insert(variable);
         self.any_node |= variable == Variable::Node;
         if variable == Variable::Input {
@@ -151,20 +140,53 @@ struct Collector {
     variables: Variables,
     /// Whether a free name may be a variable of the scope.
     is_known: fn(&str) -> bool,
+    /// Names with a dollar sign that are no variables of the scope, and where each is used first.
+    unknown: BTreeMap<Box<str>, u32>,
+    /// Every name that the source declares, in whatever block. A source that uses one elsewhere fails when it runs.
+    declared: BTreeSet<Box<str>>,
 }
 
 impl Collector {
-    fn collect(program: &Program<'_>, is_known: fn(&str) -> bool) -> Variables {
-        let mut collector = Self { variables: Variables::default(), is_known };
+    fn collect(program: &Program<'_>, is_known: fn(&str) -> bool) -> Result<Variables, UnknownVariable> {
+        let mut collector =
+            Self { variables: Variables::default(), is_known, unknown: BTreeMap::new(), declared: BTreeSet::new() };
         collector.visit_program(program);
-        collector.variables
+        let Self { variables, unknown, declared, .. } = collector;
+        let missing = unknown.into_iter().filter(|(name, _)| !declared.contains(name));
+        match missing.min_by_key(|(_, offset)| *offset) {
+            Some((name, offset)) => Err(UnknownVariable { message: complaint(&name), offset }),
+            None => Ok(variables),
+        }
+    }
+}
+
+/// What is wrong with a name, as a sentence.
+fn complaint(name: &str) -> String {
+    if name == "$secrets" {
+        return "$secrets is not available in expressions and code: use a credential of the node".to_owned();
+    }
+    let known = NAMES.iter().map(|(known, _)| *known).filter(|known| known.starts_with('$'));
+    match did_you_mean(name, known) {
+        Some(meant) => format!("there is no variable {name}: did you mean {meant}?"),
+        None => format!("there is no variable {name}"),
     }
 }
 
 impl<'a> Visit<'a> for Collector {
+    fn visit_binding_identifier(&mut self, identifier: &BindingIdentifier<'a>) {
+        if identifier.name.starts_with('$') {
+            self.declared.insert(identifier.name.as_str().into());
+        }
+    }
+
     fn visit_identifier_reference(&mut self, identifier: &IdentifierReference<'a>) {
-        if (self.is_known)(identifier.name.as_str()) {
-            self.variables.add_named(identifier.name.as_str());
+        let name = identifier.name.as_str();
+        match Variable::named(name) {
+            Some(variable) if (self.is_known)(name) => self.variables.add(variable),
+            None if name.starts_with('$') => {
+                self.unknown.entry(name.into()).or_insert(identifier.span.start);
+            }
+            _ => {}
         }
     }
 

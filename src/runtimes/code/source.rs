@@ -42,14 +42,11 @@ impl Code {
         let wrapped = Wrapped { before: "(async function () {\n", source: &source, after: "\n})" };
         let variables = syntax::parse(wrapped, |program, start| {
             if is_one_function(program) {
-                return Ok(Variables::of_code(program));
+                return Variables::of_code(program)
+                    .map_err(|unknown| SyntaxError::in_program(unknown.message, &source, start, unknown.offset));
             }
-            let position = Position::at(&source, usize::try_from(first_end(program)).unwrap_or(0).saturating_sub(start));
-            Err(SyntaxError { message: "a closing bracket has no opening one".to_owned(), position })
+            Err(SyntaxError::in_program("a closing bracket has no opening one", &source, start, first_end(program)))
         })?;
-        if let Some(message) = variables.complaint() {
-            return Err(SyntaxError { message, position: Position::at(&source, 0) });
-        }
         Ok(Self { source, variables })
     }
 

@@ -45,9 +45,6 @@ impl Expression {
             return Err(SyntaxError { message: "the expression is empty".to_owned(), position: at(0) });
         }
         let (variables, program) = parse(source).map_err(|error| SyntaxError { position: at(error.position.offset), ..error })?;
-        if let Some(message) = variables.complaint() {
-            return Err(SyntaxError { message, position: at(0) });
-        }
         Ok(Self {
             excerpt: excerpt(trimmed),
             position: at(source.len() - source.trim_start().len()),
@@ -60,13 +57,14 @@ impl Expression {
 
 fn parse(source: &str) -> Result<(Variables, Option<Program>), SyntaxError> {
     let wrapped = Wrapped { before: "\"use strict\";(", source, after: "\n)" };
-    syntax::parse(wrapped, |syntax, start| match sole_expression(syntax) {
-        Some(expression) => Ok((Variables::of_expression(syntax), lower::program(expression))),
-        None => {
+    syntax::parse(wrapped, |syntax, start| {
+        let Some(expression) = sole_expression(syntax) else {
             let end = syntax.body.first().map_or(0, |statement| statement.span().end);
-            let offset = usize::try_from(end).unwrap_or(0).saturating_sub(start);
-            Err(SyntaxError { message: "this is not one expression".to_owned(), position: Position::at(source, offset) })
-        }
+            return Err(SyntaxError::in_program("this is not one expression", source, start, end));
+        };
+        let variables = Variables::of_expression(syntax)
+            .map_err(|unknown| SyntaxError::in_program(unknown.message, source, start, unknown.offset))?;
+        Ok((variables, lower::program(expression)))
     })
 }
 

@@ -113,6 +113,7 @@ fn the_scope_has_items_and_outputs() {
     check_here("$node('source').items.length", json!(3));
     check_in_guest("$node('source').all().map(item => item.json.name).join('')", json!("abc"));
     check_in_guest("$node(['source'][0]).last().json.name", json!("c"));
+    check_in_guest("$items().map($each => $each.json.name)", json!(["zero", "Ada"]));
     check_in_guest("$items().map(item => item.json.name)", json!(["zero", "Ada"]));
     check_in_guest("$items()[1].json === $json && $item === $input.item", json!(true));
     check_in_guest("[$node('source').item].map(item => item.json.name)", json!(["c"]));
@@ -174,7 +175,11 @@ fn problems_are_found_before_anything_runs() {
     check_problem(json!("a {{ 'x }}"), "", "line 1, column 6 (offset 5): Unterminated string");
     check_problem(json!("{{ 1; 2 }}"), "", "line 1");
     check_problem(json!("{{ 1), (2 }}"), "", "this is not one expression");
-    check_problem(json!("{{ $jsn.a }}"), "", "there is no variable $jsn: did you mean $json?");
+    check_problem(
+        json!("{{ $json.a + $jsn.a }}"),
+        "",
+        "line 1, column 14 (offset 13): there is no variable $jsn: did you mean $json?",
+    );
     check_problem(json!("{{ $secrets.token }}"), "", "$secrets is not available");
     check_problem(json!("{{ await 1 }}"), "", "line 1");
     check_problem(json!({ "a/b": "{{ /(/ }}" }), "/a~1b", "line 1");
@@ -276,4 +281,18 @@ fn a_session_does_not_grow_with_its_evaluations() {
         template.evaluate(&world.scope(), &mut guest).unwrap();
     }
     assert_eq!(guest.memory_bytes(), after_100);
+}
+
+#[test]
+fn an_instance_that_has_grown_is_replaced() {
+    let world = world();
+    let mut guest = GuestSession::new(JavaScript::for_tests());
+    let mut memory_after = |source: &str| {
+        let template = Template::compile(&json!(format!("{{{{ {source} }}}}"))).unwrap();
+        template.evaluate(&world.scope(), &mut guest).unwrap();
+        guest.memory_bytes().unwrap()
+    };
+    let fresh = memory_after("[1].map(x => x)");
+    assert!(memory_after("[new Uint8Array(4e7).length].map(x => x)") > 40_000_000);
+    assert_eq!(memory_after("[1].map(x => x)"), fresh);
 }

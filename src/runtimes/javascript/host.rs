@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, Engine, Error, Extern, Linker, Memory, ResourceLimiter, Result, UpdateDeadline};
 
-use super::{TABLE_ELEMENTS_MAX, cpu};
+use super::{TABLE_ELEMENTS_MAX, cpu, ticker::TICK};
 use crate::{
     clock,
     runtimes::code::{LogLevel, LogLine},
@@ -137,7 +137,8 @@ impl Deadline {
     fn cpu_at_tick(&mut self, wall: Duration) -> Duration {
         if self.cpu_at_first_tick.is_none() {
             self.cpu_at_first_tick = cpu::thread_time();
-            self.cpu_before_first_tick = wall;
+            // Not all of it, where this thread had to wait for a CPU.
+            self.cpu_before_first_tick = wall.min(TICK);
         }
         self.cpu_used_after(wall)
     }
