@@ -163,8 +163,9 @@ mod tests {
 
     #[test]
     fn stops_before_copies_of_a_large_field_fill_the_memory() {
-        let fields = vec!["large"; 100];
-        let items = json!([{ "large": "x".repeat(1_000_000) }]);
+        let fields: Vec<String> = (0..20).map(|depth| format!("a{}", ".a".repeat(depth))).collect();
+        let nested = (0..20).fold(json!("x".repeat(2_000_000)), |inner, _| json!({ "a": inner }));
+        let items = json!([nested]);
         assert_eq!(failure("aggregate", json!({ "fields": fields }), items), codes::OUTPUT_LIMIT);
     }
 

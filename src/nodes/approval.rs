@@ -77,7 +77,7 @@ impl NodeType for Approval {
                             `POST /executions/{id}/signal/{node id}` with `{ approved, data?, by?, comment? }`.",
                     ),
                     "form": {
-                        "description": "JSON Schema of `data`, which an approval must fit.", "type": "object",
+                        "description": "JSON Schema of `data`, which an approval must fit; without references.", "type": "object",
                     },
                     "assignees": {
                         "description": "Who is asked: shown, not enforced.",
@@ -143,7 +143,7 @@ impl PureNode for ApprovalNode {
             NodeError::transient(codes::INVALID_INPUT, format!("the decision is not valid: {}", told.join("; ")))
         })?;
         let port = if decision.approved { APPROVED } else { REJECTED };
-        Ok(wait::pass_with(ctx, port, KIND, &decision.json))
+        wait::pass_with(ctx, port, KIND, &decision.json)
     }
 
     fn needs_guest(&self) -> bool {

@@ -8,7 +8,7 @@ use crate::model::{
     limits::{ITEMS_MAX, OUTPUT_BYTES_MAX},
 };
 
-/// What is left of a run's output.
+/// What is left of a run's output, or of what it holds on the way.
 #[derive(Debug)]
 pub struct Budget {
     items_left: usize,

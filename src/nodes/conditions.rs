@@ -188,7 +188,7 @@ impl Condition {
         patterns: &mut Patterns,
     ) -> Result<bool, NodeError> {
         for Comparison { left, operation, right } in list {
-            let (left, right) = (ctx.evaluate(left, index)?, ctx.evaluate(right, index)?);
+            let (left, right) = (left.value(ctx, index)?, right.value(ctx, index)?);
             let outcome = operation
                 .test(&left, &right, self.rules, &ctx.data.timezone, patterns)
                 .map_err(|mismatch| mismatch.into_node_error(*operation, index))?;

@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 use super::{
     Description, NodeType, Outcome, Prepared, PureNode, Runner,
     context::NodeContext,
-    grouping,
+    grouping::{self, Key},
     limit::Side,
     params::{self, schema},
     paths::Path,
-    values,
 };
 use crate::model::{
     catalog::{EffectClass, NodeShape},
@@ -69,18 +68,18 @@ struct DedupeNode {
 }
 
 impl DedupeNode {
-    fn key_of(&self, json: &Value) -> String {
+    fn key_of(&self, json: &Value) -> Key {
         if !self.fields.is_empty() {
             return grouping::key_at(json, &self.fields);
         }
         if self.ignore.is_empty() {
-            return values::key_of(json);
+            return grouping::key_of(json);
         }
         let mut compared = json.clone();
         for path in &self.ignore {
             path.remove(&mut compared);
         }
-        values::key_of(&compared)
+        grouping::key_of(&compared)
     }
 
     fn distinct<'i>(&self, items: impl Iterator<Item = (usize, &'i Item)>) -> Vec<usize> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{paths::Path, values};
 use crate::model::item::Item;
@@ -14,7 +15,7 @@ pub fn group_by(items: &[Item], paths: &[Path]) -> Vec<Vec<usize>> {
         return vec![(0..items.len()).collect()];
     }
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut by_key: HashMap<String, usize> = HashMap::new();
+    let mut by_key: HashMap<Key, usize> = HashMap::new();
     for (index, item) in items.iter().enumerate() {
         let group = *by_key.entry(key_at(&item.json, paths)).or_insert_with(|| {
             groups.push(Vec::new());
@@ -25,14 +26,25 @@ pub fn group_by(items: &[Item], paths: &[Path]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// A text that two values share if they are equal at every path; a missing value equals null.
-pub fn key_at(json: &Value, paths: &[Path]) -> String {
-    let mut key = String::new();
+/// What equal values share: a SHA-256 hash, so that large values cost no memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key([u8; 32]);
+
+/// The key of a whole value.
+pub fn key_of(value: &Value) -> Key {
+    let mut hash = Sha256::new();
+    values::spell_key(value, &mut |part| hash.update(part));
+    Key(hash.finalize().into())
+}
+
+/// The key of the values at some paths; a missing one equals null.
+pub fn key_at(json: &Value, paths: &[Path]) -> Key {
+    let mut hash = Sha256::new();
     for path in paths {
-        values::push_key(path.read(json).unwrap_or(&Value::Null), &mut key);
-        key.push(',');
+        values::spell_key(path.read(json).unwrap_or(&Value::Null), &mut |part| hash.update(part));
+        hash.update(",");
     }
-    key
+    Key(hash.finalize().into())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 pub mod check;
 pub mod schema;
 
-use std::ops::Deref;
+use std::{borrow::Cow, ops::Deref};
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
@@ -45,6 +45,16 @@ impl Param {
         Template::compile(value)
             .map(Self)
             .map_err(|problems| problems.into_iter().map(|problem| problem.under(pointer)).collect())
+    }
+
+    /// The value for the item at `index` of the first input. What is fixed is not copied for each item.
+    ///
+    /// Errors: as [`NodeContext::evaluate`].
+    pub fn value(&self, ctx: &mut NodeContext<'_>, index: usize) -> Result<Cow<'_, Value>, NodeError> {
+        match self.literal() {
+            Some(value) => Ok(Cow::Borrowed(value)),
+            None => ctx.evaluate(self, index).map(Cow::Owned),
+        }
     }
 
     /// Compiles a value that stands for a missing parameter.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Description, NodeType, Outcome, Prepared, PureNode, Runner,
+    budget::Budget,
     context::NodeContext,
     params::{
         self, Param,
@@ -155,11 +156,14 @@ impl Key {
 
 impl PureNode for SortNode {
     fn run(&self, ctx: &mut NodeContext<'_>) -> Result<Outcome, NodeError> {
+        let mut budget = Budget::default();
         let mut rows: Vec<(usize, Vec<Value>)> = Vec::with_capacity(ctx.items().len());
         for index in 0..ctx.items().len() {
             let mut row = Vec::with_capacity(self.keys.len());
             for key in &self.keys {
-                row.push(key.value_of(ctx, index)?);
+                let value = key.value_of(ctx, index)?;
+                budget.spend_value(&value)?;
+                row.push(value);
             }
             rows.push((index, row));
         }
@@ -181,7 +185,10 @@ impl PureNode for SortNode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nodes::testing::{problems, run};
+    use crate::{
+        model::error::codes,
+        nodes::testing::{failure, problems, run},
+    };
 
     #[track_caller]
     fn check(order: Value, values: Value, expected: Value) {
@@ -213,6 +220,13 @@ mod tests {
         check(json!([{ "value": "{{ -$json.v }}" }]), json!([1, 3, 2]), json!([3, 2, 1]));
         check(json!([{ "field": "v", "case_sensitive": false }]), json!(["b", "A", "a", "B"]), json!(["A", "a", "b", "B"]));
         check(json!([{ "field": "v", "natural": true }]), json!(["item 10", "item 9"]), json!(["item 9", "item 10"]));
+    }
+
+    #[test]
+    fn stops_before_copies_of_large_keys_fill_the_memory() {
+        let order = json!([{ "field": "v" }, { "value": "{{ $json.v }}" }]);
+        let items = json!(vec![json!({ "v": "x".repeat(1_000_000) }); 20]);
+        assert_eq!(failure("sort", json!({ "order": order }), items), codes::OUTPUT_LIMIT);
     }
 
     #[test]

@@ -102,45 +102,45 @@ fn rank(value: &Value) -> u8 {
 /// A text that two values share exactly if [`are_equal`].
 pub fn key_of(value: &Value) -> String {
     let mut key = String::new();
-    push_key(value, &mut key);
+    spell_key(value, &mut |part| key.push_str(part));
     key
 }
 
-/// Appends the key of a value: JSON with sorted fields and one spelling for each number.
-pub fn push_key(value: &Value, key: &mut String) {
+/// Hands the parts of a value's key to `put`: JSON with sorted fields and one spelling for each number.
+pub fn spell_key(value: &Value, put: &mut impl FnMut(&str)) {
     match value {
-        Value::Null => key.push_str("null"),
-        Value::Bool(truth) => key.push_str(if *truth { "true" } else { "false" }),
-        Value::Number(number) => key.push_str(&number_key(number)),
-        Value::String(text) => push_text(text, key),
+        Value::Null => put("null"),
+        Value::Bool(truth) => put(if *truth { "true" } else { "false" }),
+        Value::Number(number) => put(&number_key(number)),
+        Value::String(text) => spell_text(text, put),
         Value::Array(values) => {
-            key.push('[');
+            put("[");
             for value in values {
-                push_key(value, key);
-                key.push(',');
+                spell_key(value, put);
+                put(",");
             }
-            key.push(']');
+            put("]");
         }
         Value::Object(fields) => {
             let mut sorted: Vec<_> = fields.iter().collect();
             sorted.sort_unstable_by_key(|(name, _)| *name);
-            key.push('{');
+            put("{");
             for (name, value) in sorted {
-                push_text(name, key);
-                key.push(':');
-                push_key(value, key);
-                key.push(',');
+                spell_text(name, put);
+                put(":");
+                spell_key(value, put);
+                put(",");
             }
-            key.push('}');
+            put("}");
         }
     }
 }
 
-/// Appends a text with its length in front, so that no text can look like the end of one.
-fn push_text(text: &str, key: &mut String) {
-    key.push_str(&text.len().to_string());
-    key.push('"');
-    key.push_str(text);
+/// A text with its length in front, so that no text can look like the end of one.
+fn spell_text(text: &str, put: &mut impl FnMut(&str)) {
+    put(&text.len().to_string());
+    put("\"");
+    put(text);
 }
 
 fn number_key(number: &Number) -> String {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Description, NodeType, Outcome, Prepared, PureNode, Runner, Woken,
+    budget::Budget,
     context::NodeContext,
     params::{
         self, Param,
@@ -20,7 +21,7 @@ use crate::model::{
     duration::DurationMs,
     error::{NodeError, codes},
     event,
-    item::{Item, MAIN, Port, PortItems},
+    item::{MAIN, Port, PortItems},
     limits::WAIT_MS_MAX,
     problem::Problem,
 };
@@ -118,13 +119,18 @@ pub fn deadline_ms(ctx: &mut NodeContext<'_>, timeout: Option<&Param>) -> Result
 }
 
 /// Every item on one port, with a value added to each under `name`.
-pub fn pass_with(ctx: &NodeContext<'_>, port: Port, name: &str, value: &Value) -> Vec<PortItems> {
-    let with_value = |(index, item): (usize, &Item)| {
+///
+/// Errors: `output_limit`.
+pub fn pass_with(ctx: &NodeContext<'_>, port: Port, name: &str, value: &Value) -> Result<Vec<PortItems>, NodeError> {
+    let mut budget = Budget::default();
+    let mut passed = Vec::with_capacity(ctx.items().len());
+    for (index, item) in ctx.items().iter().enumerate() {
         let mut json = item.json.clone();
         json[name] = value.clone();
-        ctx.edit(index, json)
-    };
-    vec![PortItems::new(port, ctx.items().iter().enumerate().map(with_value).collect())]
+        budget.spend_item(&json)?;
+        passed.push(ctx.edit(index, json));
+    }
+    Ok(vec![PortItems::new(port, passed)])
 }
 
 impl PureNode for WaitNode {
@@ -151,7 +157,7 @@ impl PureNode for WaitNode {
     fn resume(&self, ctx: &mut NodeContext<'_>, woken: &Woken) -> Result<Vec<PortItems>, NodeError> {
         match (self, woken.signals.first()) {
             (Self::For(_) | Self::Until(_), _) => Ok(PortItems::main(ctx.pass_all())),
-            (Self::Signal { .. }, Some((_, payload))) => Ok(pass_with(ctx, MAIN, "signal", payload)),
+            (Self::Signal { .. }, Some((_, payload))) => pass_with(ctx, MAIN, "signal", payload),
             (Self::Signal { .. }, None) => Ok(vec![PortItems::new(TIMEOUT, ctx.pass_all())]),
         }
     }
@@ -209,6 +215,14 @@ mod tests {
         assert_eq!(resume("wait", params.clone(), items.clone(), &woken), Ok(json!({ "main": expected })));
         let woken = Woken { state: Value::Null, signals: Vec::new(), timed_out: true };
         assert_eq!(resume("wait", params, items.clone(), &woken), Ok(json!({ "timeout": items })));
+    }
+
+    #[test]
+    fn stops_before_copies_of_a_large_payload_fill_the_memory() {
+        let signals = vec![("s".to_owned(), json!("x".repeat(1_000_000)))];
+        let woken = Woken { state: Value::Null, signals, timed_out: false };
+        let error = resume("wait", json!({ "signal": "s" }), json!(vec![json!({}); 40]), &woken).unwrap_err();
+        assert_eq!(error.code, codes::OUTPUT_LIMIT);
     }
 
     #[test]

@@ -20,15 +20,29 @@ pub struct Decision {
     pub json: Value,
 }
 
-/// Compiles a form. References to elsewhere are refused, and patterns match in linear time.
+/// Compiles a form. References are refused: chains of them take exponential time, and others lead out of this process.
+/// Patterns match in linear time.
 ///
-/// Errors: what makes it no JSON Schema.
+/// Errors: what makes it no such JSON Schema.
 pub fn compile_form(form: &Value) -> Result<Validator, String> {
+    if has_reference(form) {
+        return Err("a form has no `$ref` or `$dynamicRef`: write the parts out".to_owned());
+    }
     jsonschema::options()
         .offline()
         .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
         .build(form)
         .map_err(|error| format!("is no JSON Schema: {error}"))
+}
+
+fn has_reference(schema: &Value) -> bool {
+    match schema {
+        Value::Array(parts) => parts.iter().any(has_reference),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, part)| matches!(name.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef") || has_reference(part)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 impl Decision {

@@ -74,7 +74,8 @@ fn refuses_forms_that_are_none_or_lead_elsewhere() {
     let with_form = |form: Value| json!({ "title": "t", "form": form });
     assert_eq!(problems("approval", with_form(json!({ "type": "text" }))), ["/params/form invalid_form"]);
     assert_eq!(problems("approval", with_form(json!({ "$ref": "https://example.org/s.json" }))), ["/params/form invalid_form"]);
-    assert_eq!(problems("approval", with_form(json!({ "$ref": "file:///etc/passwd" }))), ["/params/form invalid_form"]);
+    assert_eq!(problems("approval", with_form(json!({ "items": [{ "$ref": "#" }] }))), ["/params/form invalid_form"]);
+    assert_eq!(problems("approval", with_form(json!({ "$schema": "file:///etc/passwd" }))), ["/params/form invalid_form"]);
     assert_eq!(problems("approval", with_form(json!({ "pattern": "(?=a)b" }))), ["/params/form invalid_form"]);
     assert_eq!(problems("approval", json!({ "form": true })), ["/params/form wrong_type", "/params missing_field"]);
 }

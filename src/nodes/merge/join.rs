@@ -8,7 +8,12 @@ use serde_json::Value;
 use super::blend::Blend;
 use crate::{
     model::{error::NodeError, item::Item},
-    nodes::{budget::Budget, context::NodeContext, grouping, paths::Path},
+    nodes::{
+        budget::Budget,
+        context::NodeContext,
+        grouping::{self, Key},
+        paths::Path,
+    },
 };
 
 /// What happens to items without a partner.
@@ -69,7 +74,7 @@ impl JoinKeys {
 /// Errors: `item_limit`, `output_limit`.
 pub(super) fn by_fields(ctx: &NodeContext<'_>, keys: &JoinKeys, blend: &Blend, join: Join) -> Result<Vec<Item>, NodeError> {
     let [left, right, ..] = ctx.inputs else { return Ok(Vec::new()) };
-    let mut partners: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut partners: HashMap<Key, Vec<usize>> = HashMap::new();
     for (index, item) in right.items.iter().enumerate() {
         if let Some(key) = key_of(&item.json, &keys.right) {
             partners.entry(key).or_default().push(index);
@@ -100,7 +105,7 @@ pub(super) fn by_fields(ctx: &NodeContext<'_>, keys: &JoinKeys, blend: &Blend, j
 }
 
 /// `None` if one of the values is null or missing.
-fn key_of(json: &Value, paths: &[Path]) -> Option<String> {
+fn key_of(json: &Value, paths: &[Path]) -> Option<Key> {
     let is_whole = paths.iter().all(|path| path.read_present(json).is_some());
     if is_whole { Some(grouping::key_at(json, paths)) } else { None }
 }

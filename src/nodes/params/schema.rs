@@ -53,7 +53,7 @@ pub fn path(description: &str) -> Value {
 /// A literal list of paths.
 pub fn paths(description: &str) -> Value {
     let one = json!({ "type": "string", "format": FORMAT_PATH });
-    json!({ "description": description, "type": "array", "items": one, "maxItems": PATHS_MAX, (LITERAL): true })
+    json!({ "description": description, "type": "array", "items": one, "maxItems": PATHS_MAX, "uniqueItems": true, (LITERAL): true })
 }
 
 /// A literal switch, off by default.
@@ -82,4 +82,4 @@ pub fn delimiter() -> Value {
 }
 
 /// Paths that one parameter may list.
-pub const PATHS_MAX: usize = 200;
+pub const PATHS_MAX: usize = 100;

@@ -2,6 +2,7 @@
 //! Called by the HTTP layer before the body is parsed and before any node runs. Pure: the time comes in as an argument.
 //! Every comparison of a secret takes the same time wherever the difference is.
 
+mod hmac_settings;
 pub mod params;
 pub mod signature;
 

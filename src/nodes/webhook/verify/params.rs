@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     TOLERANCE_MS_DEFAULT, Verifier,
-    signature::{Algorithm, Encoding, Layout, Part, SignatureScheme, parse_parts},
+    hmac_settings::{HmacParams, HmacSettings},
+    signature::SignatureScheme,
 };
 use crate::{
     model::{
@@ -17,7 +18,6 @@ use crate::{
     },
     nodes::{
         context::expect_string,
-        headers,
         params::{
             self, Param,
             schema::{FORMAT_DURATION, LITERAL},
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-const POINTER: &str = "/params/verify";
+pub(super) const POINTER: &str = "/params/verify";
 const STANDARD_WEBHOOKS_PREFIX: &str = "whsec_";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -49,20 +49,14 @@ const KINDS: [&str; 8] = ["github", "stripe", "slack", "shopify", "standard-webh
 
 /// `verify` as it is written.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct VerifyParams {
     #[serde(rename = "type")]
     kind: Kind,
     secret: Option<Param>,
     username: Option<Param>,
     password: Option<Param>,
-    header: Option<String>,
-    algorithm: Option<Algorithm>,
-    encoding: Option<Encoding>,
-    prefix: Option<String>,
-    template: Option<String>,
-    timestamp_header: Option<String>,
-    id_header: Option<String>,
+    #[serde(flatten)]
+    hmac: HmacParams,
     tolerance: Option<DurationMs>,
 }
 
@@ -85,16 +79,6 @@ enum Preset {
     Shopify,
     StandardWebhooks,
     Hmac(HmacSettings),
-}
-
-struct HmacSettings {
-    header: String,
-    algorithm: Algorithm,
-    encoding: Encoding,
-    prefix: String,
-    signed: Vec<Part>,
-    timestamp_header: Option<String>,
-    id_header: Option<String>,
 }
 
 /// The schema of `verify`.
@@ -139,18 +123,7 @@ impl VerifyParams {
             Kind::Shopify => signature(self.secret, Preset::Shopify),
             Kind::StandardWebhooks => signature(self.secret, Preset::StandardWebhooks),
             Kind::Hmac => {
-                let settings = HmacSettings::read(
-                    HmacFields {
-                        header: self.header,
-                        prefix: self.prefix,
-                        template: self.template,
-                        timestamp_header: self.timestamp_header,
-                        id_header: self.id_header,
-                    },
-                    self.algorithm.unwrap_or_default(),
-                    self.encoding.unwrap_or_default(),
-                    &mut problems,
-                );
+                let settings = HmacSettings::read(self.hmac, &mut problems);
                 settings.and_then(|settings| signature(self.secret, Preset::Hmac(settings)))
             }
         };
@@ -175,82 +148,20 @@ impl VerifyParams {
 
     /// Fields that the type does not use: a check that is not made must not look as if it were.
     fn misplaced(&self) -> Vec<Problem> {
-        let is_hmac = self.kind == Kind::Hmac;
         let is_basic = self.kind == Kind::Basic;
         let fields = [
             ("secret", self.secret.is_some(), !is_basic),
             ("username", self.username.is_some(), is_basic),
             ("password", self.password.is_some(), is_basic),
-            ("header", self.header.is_some(), is_hmac),
-            ("algorithm", self.algorithm.is_some(), is_hmac),
-            ("encoding", self.encoding.is_some(), is_hmac),
-            ("prefix", self.prefix.is_some(), is_hmac),
-            ("template", self.template.is_some(), is_hmac),
-            ("timestamp_header", self.timestamp_header.is_some(), is_hmac),
-            ("id_header", self.id_header.is_some(), is_hmac),
         ];
-        let misplaced = fields.into_iter().filter(|(_, is_given, is_used)| *is_given && !is_used);
+        let of_hmac = self.hmac.given().into_iter().map(|(name, is_given)| (name, is_given, self.kind == Kind::Hmac));
+        let misplaced = fields.into_iter().chain(of_hmac).filter(|(_, is_given, is_used)| *is_given && !is_used);
         misplaced.map(|(name, ..)| params::invalid(&format!("{POINTER}/{name}"), "not used by this type")).collect()
     }
 }
 
 fn signature(secret: Option<Param>, preset: Preset) -> Option<Secrets> {
     secret.map(|secret| Secrets::Signature { secret, preset })
-}
-
-struct HmacFields {
-    header: Option<String>,
-    prefix: Option<String>,
-    template: Option<String>,
-    timestamp_header: Option<String>,
-    id_header: Option<String>,
-}
-
-impl HmacSettings {
-    /// `None` if the header is missing or there is a problem.
-    fn read(fields: HmacFields, algorithm: Algorithm, encoding: Encoding, problems: &mut Vec<Problem>) -> Option<Self> {
-        let mut lower = |name: &str, value: Option<String>| {
-            let value = value?;
-            if headers::check_name(&value).is_err() {
-                problems.push(Problem::new(format!("{POINTER}/{name}"), "invalid_header", "is not the name of a header"));
-            }
-            Some(value.to_ascii_lowercase())
-        };
-        let header = lower("header", fields.header);
-        let timestamp_header = lower("timestamp_header", fields.timestamp_header);
-        let id_header = lower("id_header", fields.id_header);
-        let signed = match fields.template.as_deref().map_or(Some(vec![Part::Body]), parse_parts) {
-            Some(signed) => signed,
-            None => {
-                problems.push(params::invalid(&format!("{POINTER}/template"), "`{body}` must be signed"));
-                return None;
-            }
-        };
-        for (part, given, name) in [(Part::Timestamp, &timestamp_header, "timestamp_header"), (Part::Id, &id_header, "id_header")]
-        {
-            if signed.contains(&part) && given.is_none() {
-                problems.push(Problem::new(POINTER, "missing_field", format!("the template needs `{name}`")));
-            }
-        }
-        // An unsigned timestamp proves nothing: whoever repeats a request sets it anew.
-        if timestamp_header.is_some() && !signed.contains(&Part::Timestamp) {
-            problems.push(params::invalid(&format!("{POINTER}/timestamp_header"), "the template must sign `{timestamp}`"));
-        }
-        let prefix = fields.prefix.unwrap_or_default();
-        Some(Self { header: header?, algorithm, encoding, prefix, signed, timestamp_header, id_header })
-    }
-
-    fn scheme(&self, key: Vec<u8>) -> SignatureScheme {
-        SignatureScheme {
-            algorithm: self.algorithm,
-            layout: Layout::Prefixed(self.prefix.clone()),
-            encoding: self.encoding,
-            signed: self.signed.clone(),
-            timestamp_header: self.timestamp_header.clone(),
-            id_header: self.id_header.clone(),
-            ..SignatureScheme::plain(key, &self.header)
-        }
-    }
 }
 
 impl Verification {
