@@ -11,6 +11,7 @@ pub mod context;
 pub mod dedupe;
 #[cfg(test)]
 pub(crate) mod effect_testing;
+pub mod effects;
 pub mod file;
 pub mod files_root;
 pub mod filter;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Description, EffectNode, NodeType, Outcome, Pool, Prepared, Runner,
     context::EffectContext,
+    effects::at_item,
     params::{
         invalid, read,
         schema::{LITERAL, choice, object},
@@ -153,7 +154,7 @@ fn run_each(code: &Code, limits: CodeLimits, mut ctx: EffectContext) -> Result<V
     let mut items = Vec::new();
     for index in 0..ctx.pure().items().len() {
         let output =
-            session.run(CodeInput::Item(&scope(&ctx, index))).map_err(|error| with_item(error.into_node_error(), index))?;
+            session.run(CodeInput::Item(&scope(&ctx, index))).map_err(|error| at_item(error.into_node_error(), index))?;
         log(&output);
         items.extend(values_of(output.output).into_iter().map(|value| ctx.pure().derive(index, value)));
         check_count(items.len())?;
@@ -188,14 +189,6 @@ fn check_count(count: usize) -> Result<(), NodeError> {
         return Ok(());
     }
     Err(NodeError::permanent(codes::ITEM_LIMIT, format!("the code returned more than {ITEMS_MAX} items")))
-}
-
-fn with_item(mut error: NodeError, index: usize) -> NodeError {
-    error.message = format!("item {index}: {}", error.message);
-    if let Some(Value::Object(details)) = &mut error.details {
-        details.insert("item".to_owned(), json!(index));
-    }
-    error
 }
 
 /// Sizes only: what code prints may be secret.

@@ -22,6 +22,7 @@ use self::params::Params;
 use super::{
     Description, EffectNode, NodeType, Outcome, Prepared, Runner,
     context::EffectContext,
+    effects::attempt_timeout,
     params::{invalid, read},
 };
 use crate::model::{
@@ -29,7 +30,6 @@ use crate::model::{
     definition::NodeDefinition,
     error::NodeError,
     item::PortItems,
-    limits::NODE_MS_DEFAULT,
     problem::Problem,
 };
 
@@ -67,8 +67,7 @@ impl NodeType for HttpRequest {
             return Err(vec![invalid("/params/pagination", problem)]);
         }
         let effect = if params.is_safe() { EffectClass::Idempotent } else { EffectClass::Effect };
-        let timeout = Duration::from_millis(node.timeout.map_or(NODE_MS_DEFAULT, |timeout| timeout.0));
-        let runner = Requester { params: Arc::new(params), timeout };
+        let runner = Requester { params: Arc::new(params), timeout: attempt_timeout(node) };
         Ok(Prepared { shape: NodeShape::step(effect), runner: Runner::Effect(Arc::new(runner)) })
     }
 }

@@ -26,6 +26,7 @@ pub use self::pools::SqlPools;
 use super::{
     Description, EffectNode, NodeType, Outcome, Prepared, Runner,
     context::EffectContext,
+    effects::attempt_timeout,
     params::{
         Param, invalid, read,
         schema::{LITERAL, any, choice, flag, object, text},
@@ -36,7 +37,6 @@ use crate::model::{
     definition::NodeDefinition,
     error::NodeError,
     item::PortItems,
-    limits::NODE_MS_DEFAULT,
     problem::Problem,
 };
 
@@ -106,8 +106,7 @@ impl NodeType for Sql {
             (None, Some(_)) => {}
         }
         let effect = if params.readonly { EffectClass::Idempotent } else { EffectClass::Effect };
-        let timeout = Duration::from_millis(node.timeout.map_or(NODE_MS_DEFAULT, |timeout| timeout.0));
-        let runner = Runner::Effect(Arc::new(Querier { params, timeout }));
+        let runner = Runner::Effect(Arc::new(Querier { params, timeout: attempt_timeout(node) }));
         Ok(Prepared { shape: NodeShape::step(effect), runner })
     }
 }

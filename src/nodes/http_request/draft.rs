@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     body::{BodyDraft, Content, OCTETS, append_query, check_size, draft_body, encode_multipart},
     credential,
-    params::Params,
+    params::{BodyType, METHODS, Params, is_safe},
 };
 use crate::{
     auth::egress::{
@@ -53,8 +53,8 @@ pub(super) fn draft(
     credential: Option<&Credential>,
 ) -> Result<Draft, NodeError> {
     let method = expect_string(ctx.evaluate(&params.method, index)?, "method")?;
-    let method =
-        Method::from_bytes(method.trim().to_ascii_uppercase().as_bytes()).map_err(|_| invalid("`method` is no HTTP method"))?;
+    let method = METHODS.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(method.trim()));
+    let method = method.ok_or_else(|| invalid("`method` is GET, HEAD, OPTIONS, POST, PUT, PATCH or DELETE"))?;
     let url = expect_string(ctx.evaluate(&params.url, index)?, "url")?;
     let mut url = Url::parse(url.trim()).map_err(|error| invalid(&format!("`url` is not an absolute URL: {error}")))?;
     if let Some(query) = &params.query {
@@ -67,15 +67,14 @@ pub(super) fn draft(
         Some(template) => headers_of(ctx.evaluate(template, index)?)?,
         None => HeaderMap::new(),
     };
-    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
-    if let Some(name) = params.idempotency_header().filter(|_| !is_safe) {
+    if let Some(name) = params.idempotency_header().filter(|_| !is_safe(&method)) {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("`idempotency_header` is no header name"))?;
         // A key of the user's own goes first.
         headers.entry(name).or_insert(HeaderValue::from_str(&key).expect("a key is hex digits"));
     }
     let value = params.body.as_ref().map_or(Ok(Value::Null), |template| ctx.evaluate(template, index))?;
     let body = match ctx.items().get(index) {
-        Some(item) if params.body.is_some() => draft_body(params.body_type, value, item)?,
+        Some(item) if params.body.is_some() || params.body_type == BodyType::Binary => draft_body(params.body_type, value, item)?,
         _ => None,
     };
     if let Some(credential) = credential {

@@ -1,29 +1,13 @@
-//! Turns what went wrong into node errors, and the failures of several items into one. Pure.
+//! Turns error statuses into node errors, and the failures of several items into one. Pure.
 
-use std::error::Error;
-
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{FAILURES_SHOWN_MAX, retry_after::retry_after_ms};
 use crate::{
-    auth::egress::{EgressError, StatusCode, header::HeaderMap},
+    auth::egress::{StatusCode, header::HeaderMap},
     model::error::{NodeError, codes},
+    nodes::effects::at_item,
 };
-
-/// The failure of a request without an answer.
-pub(super) fn of_egress(error: &EgressError) -> NodeError {
-    match error {
-        EgressError::Denied(denied) => {
-            NodeError::permanent(codes::EGRESS_DENIED, denied.to_string()).with_details(json!({ "reason": denied.reason() }))
-        }
-        EgressError::TooManyRedirects => NodeError::permanent(codes::TOO_MANY_REDIRECTS, error.to_string()),
-        EgressError::BodyTooLarge { .. } => NodeError::permanent(codes::OUTPUT_LIMIT, error.to_string()),
-        EgressError::Timeout(_) => NodeError::transient(codes::TIMEOUT, error.to_string()),
-        EgressError::Connect { .. } | EgressError::Exchange { .. } => {
-            NodeError::transient(codes::CONNECTION_FAILED, format!("{error}: {}", root_cause(error)))
-        }
-    }
-}
 
 /// The failure of an answer with an error status; `None` for any other status.
 pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, now_ms: u64) -> Option<NodeError> {
@@ -54,38 +38,20 @@ pub(super) fn of_items(mut failures: Vec<(usize, NodeError)>, total: usize) -> N
     // The one that decides about another attempt speaks for all.
     let spokesman = failures.iter().position(|(_, error)| error.retryable == retryable).unwrap_or(0);
     let (index, error) = failures.swap_remove(spokesman);
-    let (message, details) = if count == 1 {
-        (format!("item {index}: {}", error.message), with_item(index, error.details))
-    } else {
-        let message = format!("{count} of {total} items failed; item {index}: {}", error.message);
-        (message, json!({ "items": total, "failed": count, "failures": shown }))
-    };
-    NodeError { code: error.code, message, retryable, retry_after_ms, details: Some(details) }
+    let error = at_item(error, index);
+    if count == 1 {
+        return error;
+    }
+    let message = format!("{count} of {total} items failed; {}", error.message);
+    let details = json!({ "items": total, "failed": count, "failures": shown });
+    NodeError { message, retryable, retry_after_ms, ..error }.with_details(details)
 }
 
 fn show(index: usize, error: &NodeError) -> Value {
-    let mut shown = with_item(index, error.details.clone());
+    let mut shown = at_item(error.clone(), index).details.unwrap_or_default();
     shown["code"] = json!(error.code);
     shown["message"] = json!(error.message);
     shown
-}
-
-fn with_item(index: usize, details: Option<Value>) -> Value {
-    let mut fields = match details {
-        Some(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    };
-    fields.insert("item".to_owned(), json!(index));
-    Value::Object(fields)
-}
-
-/// The innermost cause: the one that says what happened.
-fn root_cause(error: &EgressError) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{CONCURRENCY_MAX, PAGES_MAX, pagination::Pagination};
 use crate::{
+    auth::egress::Method,
     model::duration::DurationMs,
     nodes::params::{
         Param,
@@ -14,6 +15,10 @@ use crate::{
 
 /// The header that most services read an idempotency key from.
 const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+
+/// The methods that can be sent.
+pub(super) const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Params {
@@ -79,10 +84,10 @@ enum Switch {
 }
 
 impl Params {
-    /// Whether the method is known now and has no effect by definition. Source: RFC 9110 section 9.2.1.
+    /// Whether the method is known now and has no effect by definition.
     pub(super) fn is_safe(&self) -> bool {
         let method = self.method.literal().and_then(Value::as_str);
-        method.is_some_and(|method| matches!(method, "GET" | "HEAD" | "OPTIONS"))
+        METHODS.iter().any(|known| method == Some(known.as_str()) && is_safe(known))
     }
 
     /// The header for the idempotency key; `None` if it is switched off.
@@ -95,6 +100,11 @@ impl Params {
     }
 }
 
+/// Whether a method has no effect by definition, and so needs no idempotency key. Source: RFC 9110 section 9.2.1.
+pub(super) fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
+}
+
 /// JSON Schema of `params`.
 pub(super) fn schema() -> Value {
     object(
@@ -102,7 +112,7 @@ pub(super) fn schema() -> Value {
         json!({
             "method": {
                 "description": "The method. With an expression, the node counts as one with effects.",
-                "enum": ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"],
+                "enum": METHODS.map(|method| method.to_string()),
                 "default": "GET",
             },
             "url": text("Absolute URL, http or https."),

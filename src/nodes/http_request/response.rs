@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{RESPONSE_BINARY_BYTES_MAX, RESPONSE_BYTES_MAX, body::OCTETS, failure, params::ResponseMode};
+use super::{RESPONSE_BINARY_BYTES_MAX, RESPONSE_BYTES_MAX, body::OCTETS, params::ResponseMode};
 use crate::{
     auth::egress::{
         EgressResponse, Url,
@@ -12,7 +12,7 @@ use crate::{
         error::{NodeError, codes},
         item::BlobRef,
     },
-    nodes::services::Blobs,
+    nodes::{effects::of_egress, services::Blobs},
 };
 
 /// An answer that was read.
@@ -50,7 +50,7 @@ pub(super) async fn read(response: EgressResponse, mode: ResponseMode, blobs: &d
         ResponseMode::Auto | ResponseMode::Full => kind_of_media(&media_type),
     };
     let limit_bytes = if kind == Kind::Binary { RESPONSE_BINARY_BYTES_MAX } else { RESPONSE_BYTES_MAX };
-    let bytes = response.read(limit_bytes).await.map_err(|error| failure::of_egress(&error))?;
+    let bytes = response.read(limit_bytes).await.map_err(|error| of_egress(&error))?;
     let shown = headers.keys().map(|name| (name.to_string(), Value::String(all_values(&headers, name.as_str())))).collect();
     let mut answer = Answer { status, headers: shown, body: Value::Null, binary: None, bytes: 0 };
     if bytes.is_empty() && kind != Kind::Binary {

@@ -22,6 +22,7 @@ use crate::{
     },
     nodes::{
         context::EffectContext,
+        effects::of_egress,
         services::{Credential, Services},
     },
     runtimes::scope::Scope,
@@ -235,7 +236,7 @@ async fn exchange(
         Request::First(draft) => draft.finish(blobs, timeout, params.follow_redirects).await?,
         Request::Further(request) => request,
     };
-    let response = services.egress.send(request.clone()).await.map_err(|error| failure::of_egress(&error))?;
+    let response = services.egress.send(request.clone()).await.map_err(|error| of_egress(&error))?;
     if !params.never_error
         && let Some(error) = failure::of_status(response.status(), response.headers(), clock::now_ms())
     {

@@ -83,6 +83,16 @@ async fn sends_every_method_with_url_query_and_headers() {
 }
 
 #[tokio::test]
+async fn takes_the_method_from_an_expression() {
+    let server = echo_server().await;
+    let params = json!({ "method": "{{ $json.verb }}", "url": server.url("/") });
+    let seen = one(params.clone(), json!({ "verb": "delete" })).await.unwrap();
+    assert_eq!((&seen["method"], seen["headers"]["idempotency-key"].is_string()), (&json!("DELETE"), true));
+    let error = one(params, json!({ "verb": "CONNECT" })).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.retryable), ("invalid_parameter", false));
+}
+
+#[tokio::test]
 async fn a_head_request_gives_an_empty_object() {
     let server = echo_server().await;
     assert_eq!(one(json!({ "method": "HEAD", "url": server.url("/") }), json!({})).await.unwrap(), json!({}));
@@ -111,8 +121,7 @@ async fn sends_and_receives_binary_data() {
     let server = TestServer::start(router).await;
     let bench = Bench::new();
     let sent = bench.blobs.put(Bytes::from_static(b"\x89PNG")).await.unwrap();
-    // `body` names the binary data.
-    let node = request(json!({ "method": "POST", "url": server.url("/"), "body_type": "binary", "body": "data" }));
+    let node = request(json!({ "method": "POST", "url": server.url("/"), "body_type": "binary" }));
     let item = Item { binary: Some(BTreeMap::from([("data".to_owned(), sent.clone())])), ..Item::from_value(json!({})) };
     let mut ctx = bench.context(&node, json!([]));
     ctx.inputs = vec![Input { items: Arc::new(vec![item]), origins: Vec::new() }];

@@ -88,9 +88,10 @@ impl PostgresSession {
             (false, false) => None,
         };
         let mut handle = Handle::open(pool, begin).await.map_err(|error| of_database(&error))?;
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // For the session, not for the transaction: the next run sets its own.
         sqlx::query("SELECT set_config('statement_timeout', $1, false)")
-            .bind(timeout.as_millis().to_string())
+            .bind(timeout_ms.to_string())
             .execute(handle.connection())
             .await
             .map_err(|error| of_database(&error))?;

@@ -16,13 +16,13 @@ use super::{
     target::{self, Server, Target},
 };
 use crate::{
-    auth::egress::EgressError,
     model::{
         error::{NodeError, codes},
         item::Item,
     },
     nodes::{
         context::{EffectContext, expect_string},
+        effects::{at_item, of_egress},
         files_root::FilesRoot,
         params::wrong_type,
     },
@@ -54,7 +54,7 @@ pub(super) async fn run(params: &Params, timeout: Duration, mut ctx: EffectConte
             output.push(item);
             continue;
         }
-        let items = work.run_item(&mut ctx, index).await.map_err(|error| with_item(error, index))?;
+        let items = work.run_item(&mut ctx, index).await.map_err(|error| at_item(error, index))?;
         // Inside a transaction nothing is done before the commit; and several rows do not fit one record.
         if let ([item], false, true) = (items.as_slice(), transaction, params.mode != Mode::Query) {
             ctx.progress.done(number, item.clone());
@@ -168,20 +168,4 @@ async fn open_postgres(
         }
     }
     Err(failure.unwrap_or_else(|| NodeError::transient(codes::CONNECTION_FAILED, format!("{host} has no address"))))
-}
-
-fn of_egress(error: &EgressError) -> NodeError {
-    match error {
-        EgressError::Denied(denied) => {
-            NodeError::permanent(codes::EGRESS_DENIED, denied.to_string()).with_details(json!({ "reason": denied.reason() }))
-        }
-        other => NodeError::transient(codes::CONNECTION_FAILED, other.to_string()),
-    }
-}
-
-fn with_item(mut error: NodeError, index: usize) -> NodeError {
-    error.message = format!("item {index}: {}", error.message);
-    let mut details = error.details.take().unwrap_or_else(|| json!({}));
-    details["item"] = json!(index);
-    error.with_details(details)
 }
