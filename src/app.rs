@@ -203,7 +203,7 @@ fn on_shards(supervisor: ServiceRef<ExecutionSupervisorMsg>) -> Arc<dyn Fn(Shard
 
 /// Loads the sandbox on a thread that may block: the first start on a machine compiles it.
 async fn start_javascript(config: &Config) -> anyhow::Result<Arc<JavaScript>> {
-    let sandbox = JavaScriptConfig { cache_dir: config.data_dir.join("cache"), instances_max: SANDBOXES_MAX };
+    let sandbox = JavaScriptConfig { cache_dir: config.cache_dir(), instances_max: SANDBOXES_MAX };
     let javascript = tokio::task::spawn_blocking(move || JavaScript::new(&sandbox)).await??;
     Ok(Arc::new(javascript))
 }

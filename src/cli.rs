@@ -8,15 +8,12 @@ mod serve;
 mod version;
 mod workflow;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
 use self::failure::Failure;
 use crate::config::{self, Config, Flags, LogFormat};
-
-/// Time that tasks which cannot be cancelled get after the command has ended.
-const LEFTOVERS_MAX: Duration = Duration::from_secs(1);
 
 /// A self-hosted workflow engine.
 #[derive(Debug, Parser)]
@@ -62,7 +59,8 @@ pub fn main() -> ExitCode {
         Err(error) => return Failure::error(format!("cannot start the runtime: {error}")).report(),
     };
     let code = runtime.block_on(dispatch(arguments)).unwrap_or_else(|failure| failure.report());
-    runtime.shutdown_timeout(LEFTOVERS_MAX);
+    // The command has put away everything that matters; what still blocks a thread must not hold the process.
+    runtime.shutdown_background();
     code
 }
 

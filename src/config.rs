@@ -26,6 +26,11 @@ use crate::model::duration::DurationMs;
 pub struct Config {
     /// Where the server keeps its files: the embedded database, blobs, keys.
     pub data_dir: PathBuf,
+    /// Where compiled sandboxes are kept over restarts; unset: `cache` in the data directory. Losing it costs time only.
+    pub cache_dir: Option<PathBuf>,
+    /// The user's directory for such things, if there is one; filled in by [`load`].
+    #[serde(skip)]
+    pub user_cache_dir: Option<PathBuf>,
     pub http: HttpConfig,
     pub store: StoreConfig,
     pub node: NodeConfig,
@@ -205,8 +210,14 @@ impl Config {
         }
     }
 
-    /// Sets the directory and puts the embedded database into it, whatever the settings said.
+    /// Where compiled sandboxes are kept.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(|| self.data_dir.join("cache"))
+    }
+
+    /// Sets the directory and puts the embedded database into it, whatever the settings said. The cache stays outside, if it can.
     pub fn use_throwaway_directory(&mut self, directory: &Path) {
+        self.cache_dir = self.cache_dir.take().or_else(|| self.user_cache_dir.clone());
         self.store.url = Some(Secret::new(sqlite_url(directory)));
         self.data_dir = directory.to_owned();
     }
@@ -221,6 +232,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("./data"),
+            cache_dir: None,
+            user_cache_dir: None,
             http: HttpConfig::default(),
             store: StoreConfig::default(),
             node: NodeConfig::default(),

@@ -124,8 +124,10 @@ impl Running<'_> {
     }
 }
 
-/// What the HTTP layer works with.
-fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
+/// What the HTTP layer works with. Its readiness says `starting`.
+///
+/// Errors: the key of cursors cannot be kept.
+pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
     Ok(AppState {
         store: app.store.clone(),
         executions: app.executions.clone(),

@@ -129,6 +129,7 @@ pub fn load_from(sources: Sources) -> Result<Config, ConfigError> {
     let mut config: Config = merged.build()?.try_deserialize()?;
     check(&config)?;
     config.env.visible = visible_variables(&config.env.allow, &sources.environment);
+    config.user_cache_dir = user_cache_dir(&sources.environment);
     Ok(config)
 }
 
@@ -259,6 +260,16 @@ fn visible_variables(allow: &[String], environment: &[(OsString, OsString)]) -> 
         .filter(|(name, _)| allow.iter().any(|allowed| allowed == name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
+}
+
+/// Where programs of this user keep what they can make again. Source: XDG Base Directory Specification.
+fn user_cache_dir(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(known, value)| known == name && !value.is_empty());
+        found.map(|(_, value)| PathBuf::from(value)).filter(|path| path.is_absolute())
+    };
+    let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
+    Some(caches.join("citadel"))
 }
 
 /// The text of [`ConfigError::Unknown`].

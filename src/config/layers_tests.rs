@@ -47,7 +47,7 @@ fn later_layers_win_over_earlier_ones() {
     flags.set_default("log.format", "json");
     let config = load_from(Sources {
         files: vec![first, second],
-        environment: environment(&[("CITADEL__NODE__NAME", "env"), ("CITADEL__DATA_DIR", "env"), ("HOME", "/root")]),
+        environment: environment(&[("CITADEL__NODE__NAME", "env"), ("CITADEL__DATA_DIR", "env"), ("HOME", "/h")]),
         flags,
     })
     .unwrap();
@@ -139,4 +139,18 @@ fn refuses_settings_that_contradict_each_other() {
 fn shows_workflows_the_allowed_variables_only() {
     let config = load_environment(&[("CITADEL__ENV__ALLOW", "REGION,ABSENT"), ("REGION", "eu"), ("SECRET", "no")]).unwrap();
     assert_eq!(config.env.visible.into_iter().collect::<Vec<_>>(), [("REGION".to_owned(), "eu".to_owned())]);
+}
+
+#[test]
+fn keeps_the_cache_of_a_throwaway_system_in_the_users_directory() {
+    let cache_dir = |variables: &[(&str, &str)]| {
+        let mut config = load_environment(variables).unwrap();
+        config.use_throwaway_directory(Path::new("/throwaway"));
+        config.cache_dir()
+    };
+    assert_eq!(cache_dir(&[]), Path::new("/throwaway/cache"));
+    assert_eq!(cache_dir(&[("HOME", "/h")]), Path::new("/h/.cache/citadel"));
+    assert_eq!(cache_dir(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")]), Path::new("/c/citadel"));
+    assert_eq!(cache_dir(&[("HOME", "/h"), ("CITADEL__CACHE_DIR", "/set")]), Path::new("/set"));
+    assert_eq!(load_environment(&[("HOME", "/h")]).unwrap().cache_dir(), Path::new("./data/cache"));
 }

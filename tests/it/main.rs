@@ -1,4 +1,12 @@
 //! The integration tests: one binary, so that the crate is linked once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
+mod accounts;
+mod commands;
+mod executions;
+mod hooks;
+mod problems;
+mod server;
+mod support;
 mod workflow_schema;
+mod workflows;

@@ -67,7 +67,7 @@ impl From<StartError> for ApiError {
             StartError::Draining => Self::new(&problem::DRAINING, "send the request again: another server takes it")
                 .with_retry_after_ms(RETRY_AFTER_MS),
             StartError::UnknownStartNode { node } => {
-                Self::new(&problem::UNKNOWN_START_NODE, format!("`{node}` is no trigger of the workflow"))
+                Self::new(&problem::UNKNOWN_START_NODE, format!("the workflow has no node `{node}`"))
             }
             StartError::NoTrigger => {
                 Self::new(&problem::UNKNOWN_START_NODE, "the workflow has no enabled trigger: name a `start_node`")

@@ -58,9 +58,9 @@ pub(in crate::http) async fn start_execution(
         key.map(|key| Idempotency { scope: format!("start:{id}"), key, request_hash: Sha256::digest(&body).into() });
     let wait = wait.map(|timeout| Wait { until: WaitUntil::Finished, timeout });
     let request = read_start(&app, caller.workspace(), id, &headers, &body).await?;
-    let version = request.workflow.version;
+    let fresh = Fresh { workspace: caller.workspace(), id, version: request.workflow.version, waited: wait.is_some() };
     let started = app.executions.start(StartRequest { idempotency, wait, ..request }).await?;
-    answer_start(&app, caller.workspace(), (id, version), started).await
+    answer_start(&app, &fresh, started).await
 }
 
 /// Reads the body of a start and finds what it starts.
@@ -95,28 +95,30 @@ async fn read_start(
     })
 }
 
-/// Answers a start: with the end if it was waited for and came in time, else with the way to it.
-async fn answer_start(
-    app: &AppState,
+/// What is known of a start without a look at the store.
+struct Fresh {
     workspace: WorkspaceId,
-    (workflow_id, workflow_version): (WorkflowId, u32),
-    started: Started,
-) -> Result<Response, ApiError> {
+    id: WorkflowId,
+    version: u32,
+    waited: bool,
+}
+
+/// Answers a start: with the end if it was waited for and came in time, else with the way to it.
+async fn answer_start(app: &AppState, fresh: &Fresh, started: Started) -> Result<Response, ApiError> {
     let mut headers = HeaderMap::from_iter([(header::LOCATION, location(started.execution)?)]);
     if started.replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    let row = match (&started.answer, started.replayed) {
-        (None, false) => None,
-        (Some(_), _) | (None, true) => app.store.find_execution(workspace, started.execution).await?,
-    };
+    // A fresh execution that nobody waited for is queued, whatever has become of it since: that saves the look.
+    let row =
+        if fresh.waited || started.replayed { app.store.find_execution(fresh.workspace, started.execution).await? } else { None };
     match (row, started.answer) {
         (Some(row), Some(Ended::Finished(end))) => {
             Ok((StatusCode::OK, headers, Answer(ExecutionBody::from(row).with_end(end))).into_response())
         }
         (row, Some(Ended::Responded(_)) | None) | (row @ None, Some(Ended::Finished(_))) => {
             let status = row.map_or(ExecutionStatus::Queued, |row| row.state.status);
-            let body = StartedBody { id: started.execution, workflow_id, workflow_version, status };
+            let body = StartedBody { id: started.execution, workflow_id: fresh.id, workflow_version: fresh.version, status };
             Ok((StatusCode::ACCEPTED, headers, Answer(body)).into_response())
         }
     }

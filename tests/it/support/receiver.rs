@@ -1,0 +1,56 @@
+//! A server that workflows can call: it counts its calls, and answers as the path asks.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Json, Router, extract::State, http::StatusCode, routing::any};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinSet};
+
+/// A running receiver; it stops when it is dropped.
+pub struct Receiver {
+    base: String,
+    calls: Arc<AtomicUsize>,
+    _server: JoinSet<()>,
+}
+
+impl Receiver {
+    /// Starts one on a free port. `/ok` answers at once, `/slow` after two minutes, `/broken` with 500.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let calls = Arc::new(AtomicUsize::new(0));
+        let router = Router::new()
+            .route("/ok", any(ok))
+            .route("/slow", any(slow))
+            .route("/broken", any(async || StatusCode::INTERNAL_SERVER_ERROR))
+            .with_state(Arc::clone(&calls));
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { base, calls, _server: server }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Calls of `/ok` and `/slow` so far.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+async fn ok(State(calls): State<Arc<AtomicUsize>>) -> Json<Value> {
+    Json(json!({ "call": calls.fetch_add(1, Ordering::SeqCst) + 1 }))
+}
+
+async fn slow(State(calls): State<Arc<AtomicUsize>>) -> Json<Value> {
+    let call = calls.fetch_add(1, Ordering::SeqCst) + 1;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    Json(json!({ "call": call }))
+}

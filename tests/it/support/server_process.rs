@@ -1,0 +1,134 @@
+//! The real binary in a process of its own, which can be killed and started again on the same data.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use tempfile::TempDir;
+
+use super::{Client, cache_dir, eventually};
+
+/// The binary with an environment that does not depend on the machine.
+pub fn citadel() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_citadel"));
+    command.env_clear().env("CITADEL__CACHE_DIR", cache_dir()).env("CITADEL__LOG__FILTER", "warn");
+    command
+}
+
+/// A server. It is killed when it is dropped.
+pub struct ServerProcess {
+    child: Child,
+    base: String,
+    /// What this start printed on standard output after its first line.
+    printed: Arc<Mutex<String>>,
+    environment: Vec<(String, String)>,
+    directory: TempDir,
+}
+
+impl ServerProcess {
+    /// Starts a server on a new data directory.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with more settings.
+    pub fn start_with(environment: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::launch(directory, environment)
+    }
+
+    /// Kills the server as a power cut would (SIGKILL), and starts it again on the same data.
+    pub fn kill_and_restart(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.restart()
+    }
+
+    /// Starts the server again on the same data after it has ended.
+    pub fn restart(mut self) -> Self {
+        self.child.wait().unwrap();
+        let environment = std::mem::take(&mut self.environment);
+        // The directory moves on; what is dropped here is a process that has ended.
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        Self::launch(directory, environment)
+    }
+
+    /// Asks the server to stop (SIGTERM).
+    pub fn terminate(&self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+    }
+
+    /// Waits until the server has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        eventually("the server has ended", async || self.child.try_wait().unwrap()).await
+    }
+
+    /// A client with the owner's token.
+    pub fn client(&self) -> Client {
+        let token = std::fs::read_to_string(self.data_dir().join("owner-token")).ok();
+        Client::new(self.base.clone(), token.map(|token| token.trim().to_owned()))
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// What this start has printed so far after its first line.
+    pub fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
+    }
+
+    /// What the server has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    fn launch(directory: TempDir, environment: Vec<(String, String)>) -> Self {
+        let log = std::fs::File::options().create(true).append(true).open(directory.path().join("log")).unwrap();
+        let mut child = citadel()
+            .args(["serve", "--random-ports", "--data-dir"])
+            .arg(directory.path().join("data"))
+            .env("CITADEL__DRAIN__READINESS_GRACE", "0s")
+            .env("CITADEL__EGRESS__ALLOW", r#"["127.0.0.1"]"#)
+            .envs(environment.clone())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        let Some(address) = first.trim_end().strip_prefix("http=") else {
+            let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+            panic!("the server did not start: {first:?}\n{log}");
+        };
+        let base = format!("http://{address}");
+        Self { child, base, printed: gather(lines), environment, directory }
+    }
+}
+
+/// Reads a pipe to its end, so that the server never blocks on it; answers where the text is gathered.
+fn gather(mut lines: BufReader<impl Read + Send + 'static>) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let gathered = Arc::clone(&text);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        while lines.read_line(&mut line).is_ok_and(|size| size > 0) {
+            gathered.lock().unwrap().push_str(&line);
+            line.clear();
+        }
+    });
+    text
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,39 @@
+//! Small workflows that tests share.
+
+use serde_json::{Value, json};
+
+/// Adds `seen: true` to every item.
+pub fn mark() -> Value {
+    json!({
+        "name": "mark",
+        "nodes": [
+            { "id": "start", "type": "manual" },
+            { "id": "mark", "type": "set", "params": { "fields": { "seen": true } } },
+        ],
+        "edges": [{ "from": "start", "to": "mark" }],
+    })
+}
+
+/// Calls a URL once per item.
+pub fn call(url: &str) -> Value {
+    json!({
+        "name": "call",
+        "nodes": [
+            { "id": "start", "type": "manual" },
+            { "id": "call", "type": "http.request", "params": { "url": url } },
+        ],
+        "edges": [{ "from": "start", "to": "call" }],
+    })
+}
+
+/// A webhook that adds `seen: true`; `params` are those of the webhook.
+pub fn hook(params: Value) -> Value {
+    json!({
+        "name": "hook",
+        "nodes": [
+            { "id": "hook", "type": "webhook", "params": params },
+            { "id": "mark", "type": "set", "params": { "fields": { "seen": true } } },
+        ],
+        "edges": [{ "from": "hook", "to": "mark" }],
+    })
+}
