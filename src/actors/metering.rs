@@ -1,5 +1,5 @@
 //! Gives actors what ractor lacks: the depth of their mailboxes, waiting times, handling times, and a refusal at a full mailbox.
-//! A message type opts in by [`metered!`], an actor by [`metered`]; everything else keeps plain `ActorRef`s.
+//! A message type opts in by `metered!`, an actor by [`metered()`]; everything else keeps plain `ActorRef`s.
 //! Costs one map look-up and two clock readings per message.
 
 mod histogram;
@@ -41,7 +41,7 @@ macro_rules! metered_message {
 }
 pub(crate) use metered_message as metered;
 
-/// A message whose mailbox is metered; implemented by [`metered!`] only.
+/// A message whose mailbox is metered; implemented by `metered!` only.
 pub trait MeteredMessage: Message {}
 
 /// A message with its stamp, as it lies in a mailbox. The stamp is absent if the addressee is not metered (any more).
@@ -52,12 +52,12 @@ struct Envelope<M> {
 
 impl<M: Send + 'static> Message for Envelope<M> {}
 
-/// Boxes a message, in the sender's thread. For [`metered!`].
+/// Boxes a message, in the sender's thread. For `metered!`.
 pub fn seal<M: Send + 'static>(message: M, to: &ActorId) -> Result<BoxedMessage, BoxedDowncastErr> {
     Envelope { message, stamp: observatory::find(*to).map(Stamp::new) }.box_message(to)
 }
 
-/// Unboxes a message, in the actor's task just before its handler. For [`metered!`].
+/// Unboxes a message, in the actor's task just before its handler. For `metered!`.
 pub fn open<M: Send + 'static>(boxed: BoxedMessage) -> Result<M, BoxedDowncastErr> {
     let Envelope { message, stamp } = Envelope::from_boxed(boxed)?;
     if let Some(stamp) = stamp {
