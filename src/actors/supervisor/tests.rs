@@ -197,7 +197,7 @@ async fn failed_restarts_count_as_ends() {
         let (reference, child) = service("a", &diary, health);
         let root = RootHandle::start(args(vec![child], limited(4))).await.unwrap();
         let _ = reference.get().unwrap().cast(Order::Fail);
-        root.ended().await;
+        tokio::time::timeout(Duration::from_secs(60), root.ended()).await.expect("a meltdown");
         assert_eq!(diary.count("start a"), 5, "the first start, four restarts, and then the meltdown");
     }
 }
