@@ -343,8 +343,10 @@ impl Live {
     /// Whether the actor can stop: nothing is open, and what comes next is far away or somebody else's to bring.
     fn can_leave(&self, now_ms: u64) -> bool {
         let soon = self.machine.next_wake().is_some_and(|at| at <= now_ms.saturating_add(PASSIVATE_AFTER_MS));
-        let has_rest = (self.machine.is_waiting() && !soon) || self.engine.is_draining.load(Ordering::Relaxed);
-        has_rest && self.journal.is_idle() && self.nodes.is_empty() && !self.inbox.is_reading
+        let is_draining = self.engine.is_draining.load(Ordering::Relaxed);
+        let has_rest = is_draining || (self.machine.is_waiting() && !soon);
+        let is_awaited = self.waiter.as_ref().is_some_and(|waiter| !waiter.reply.is_closed());
+        has_rest && (is_draining || !is_awaited) && self.journal.is_idle() && self.nodes.is_empty() && !self.inbox.is_reading
     }
 
     /// Sets a timer for the next thing that time brings, if it is near and no timer rings before it.

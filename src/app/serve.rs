@@ -48,10 +48,6 @@ pub enum Ended {
 ///
 /// Errors: what kept the server from starting, or what it died of.
 pub async fn serve(config: &Config, announce: impl FnOnce(&Announcement)) -> anyhow::Result<Ended> {
-    #[cfg(feature = "failpoints")]
-    if let Some(points) = crate::config::failpoints() {
-        crate::failpoint::configure(&points).context("cannot arm the fail points")?;
-    }
     let mut signals = StopSignals::listen().context("cannot listen for signals")?;
     let listen = &config.http.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (http.listen)"))?;

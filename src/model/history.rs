@@ -1,6 +1,9 @@
 //! Folds the events of an execution into what people look at: the runs of its nodes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     definition::WorkflowDefinition,
@@ -8,8 +11,8 @@ use super::{
     event::{Attempt, Event, Recorded, Wait},
     execution::NodeRunStatus,
     graph::Graph,
-    item::{Item, PortItems},
-    machine::Machine,
+    item::{Item, PortItems, RunOutput},
+    machine::{Effect, Machine},
 };
 
 /// One run of one node.
@@ -33,7 +36,7 @@ pub struct NodeRunView {
 
 /// The runs of every node in the order in which they began; nodes that did not run come last.
 pub fn node_runs(graph: &Arc<Graph>, definition: &WorkflowDefinition, events: &[Recorded]) -> Vec<NodeRunView> {
-    let mut fold = Fold { graph, machine: Machine::traced(Arc::clone(graph)), runs: Vec::new(), places: BTreeMap::new() };
+    let mut fold = Fold::new(graph);
     for recorded in events {
         fold.add(recorded);
     }
@@ -41,6 +44,8 @@ pub fn node_runs(graph: &Arc<Graph>, definition: &WorkflowDefinition, events: &[
     let mut runs = fold.runs;
     for run in runs.iter_mut().filter(|run| has_ended && !is_over(run.status)) {
         run.status = NodeRunStatus::Cancelled;
+        run.finished_at = events.last().map(|recorded| recorded.at);
+        run.wait = None;
     }
     let idle = if has_ended { NodeRunStatus::Skipped } else { NodeRunStatus::Pending };
     for node in &graph.nodes {
@@ -71,69 +76,106 @@ struct Fold<'a> {
     runs: Vec<NodeRunView>,
     /// Where a run is in `runs`.
     places: BTreeMap<(Arc<str>, u32), usize>,
+    /// Runs of which it is known when a worker took them up; before that, it is when they were handed out.
+    taken_up: BTreeSet<usize>,
 }
 
-impl Fold<'_> {
+impl<'a> Fold<'a> {
+    fn new(graph: &'a Arc<Graph>) -> Self {
+        let machine = Machine::traced(Arc::clone(graph));
+        Self { graph, machine, runs: Vec::new(), places: BTreeMap::new(), taken_up: BTreeSet::new() }
+    }
+
     fn add(&mut self, recorded: &Recorded) {
-        let at = recorded.at;
-        match &recorded.event {
-            Event::NodeStarted { attempt } => self.run(attempt, at).status = NodeRunStatus::Running,
-            Event::NodeProgressed { attempt, .. } => self.run(attempt, at).status = NodeRunStatus::Running,
-            Event::NodeSucceeded { attempt, started_at, outputs, .. } => {
-                let run = self.run(attempt, *started_at);
-                run.status = NodeRunStatus::Succeeded;
-                run.finished_at = Some(at);
-                run.outputs.clone_from(outputs);
-                run.wait = None;
+        // What the machine takes no notice of is not shown either: a success that came after the cancel, for one.
+        let is_expected = self.machine.expects(&recorded.event);
+        let effects = self.machine.apply(&recorded.event, recorded.at);
+        if is_expected {
+            self.happened(&recorded.event, recorded.at);
+        }
+        for (position, output) in self.machine.take_trace() {
+            self.put_out(position, output, recorded.at);
+        }
+        for effect in effects {
+            match effect {
+                Effect::Run(attempt) | Effect::Resume { attempt, .. } => self.handed_out(&attempt, recorded.at),
+                Effect::Abort(_) | Effect::Finish { .. } => {}
             }
-            Event::NodeFailed { attempt, started_at, error, .. } => self.failed(attempt, *started_at, at, error),
-            Event::RetryDue { attempt } => self.run(attempt, at).status = NodeRunStatus::Queued,
+        }
+    }
+
+    fn happened(&mut self, event: &Event, at: u64) {
+        match event {
+            Event::NodeSucceeded { attempt, started_at, .. } => {
+                self.reported(attempt, *started_at).status = NodeRunStatus::Succeeded;
+            }
+            Event::NodeFailed { attempt, started_at, error, .. } => {
+                let is_repeated = self.machine.current_attempt(&attempt.node, attempt.run).is_some();
+                let run = self.reported(attempt, *started_at);
+                run.status = if is_repeated { NodeRunStatus::Retrying } else { NodeRunStatus::Failed };
+                run.finished_at = (!is_repeated).then_some(at);
+                run.error = Some(error.clone());
+            }
             Event::WaitStarted { attempt, started_at, wait } => {
-                let run = self.run(attempt, *started_at);
+                let run = self.reported(attempt, *started_at);
                 run.status = NodeRunStatus::Waiting;
                 run.wait = Some(wait.clone());
             }
-            Event::WaitElapsed { attempt } => self.run(attempt, at).status = NodeRunStatus::Running,
+            Event::RetryDue { attempt } | Event::WaitElapsed { attempt } => {
+                self.run(&attempt.node, attempt.run, at).status = NodeRunStatus::Queued;
+            }
             Event::Created { .. }
+            | Event::NodeStarted { .. }
+            | Event::NodeProgressed { .. }
             | Event::SignalReceived { .. }
             | Event::CancelRequested { .. }
             | Event::TimedOut
             | Event::Finished { .. } => {}
         }
-        self.machine.apply(&recorded.event, at);
-        // What the machine itself put out: triggers, loops, disabled nodes and the outputs of `on_error`.
-        for (position, output) in self.machine.take_trace() {
-            let node = &self.graph.nodes[position];
-            let attempt = Attempt { node: Arc::clone(&node.id), run: output.run, attempt: 1 };
-            let status = if node.disabled { NodeRunStatus::Skipped } else { NodeRunStatus::Succeeded };
-            let run = self.run(&attempt, at);
-            run.outputs = output.ports;
-            run.finished_at = Some(at);
-            if !is_over(run.status) {
-                run.status = status;
-            }
+    }
+
+    /// A node put something out: after its run, or, as triggers, loops and disabled nodes do, without one.
+    fn put_out(&mut self, position: usize, output: RunOutput, at: u64) {
+        let node = &self.graph.nodes[position];
+        let run = self.run(&node.id, output.run, at);
+        run.outputs = output.ports;
+        run.finished_at = Some(at);
+        if !is_over(run.status) {
+            run.status = if node.disabled { NodeRunStatus::Skipped } else { NodeRunStatus::Succeeded };
+            run.attempts = u32::from(!node.disabled);
         }
     }
 
-    fn failed(&mut self, attempt: &Attempt, started_at: u64, at: u64, error: &NodeError) {
-        let attempts_max = self.graph.node(&attempt.node).map_or(1, |node| node.retry.max_attempts);
-        let run = self.run(attempt, started_at);
-        run.error = Some(error.clone());
-        run.finished_at = Some(at);
-        run.status =
-            if error.retryable && attempt.attempt < attempts_max { NodeRunStatus::Retrying } else { NodeRunStatus::Failed };
+    fn handed_out(&mut self, attempt: &Attempt, at: u64) {
+        let run = self.run(&attempt.node, attempt.run, at);
+        run.status = NodeRunStatus::Running;
+        run.attempts = attempt.attempt;
+        run.wait = None;
     }
 
-    /// The view of an attempt's run, made when it is seen first.
-    fn run(&mut self, attempt: &Attempt, started_at: u64) -> &mut NodeRunView {
-        let place = *self.places.entry((Arc::clone(&attempt.node), attempt.run)).or_insert_with(|| {
-            let view = NodeRunView::new(&attempt.node, attempt.run, NodeRunStatus::Running);
-            self.runs.push(NodeRunView { started_at: Some(started_at), ..view });
-            self.runs.len() - 1
-        });
+    /// The view of the run of an attempt that a worker has taken up at `started_at`.
+    fn reported(&mut self, attempt: &Attempt, started_at: u64) -> &mut NodeRunView {
+        let place = self.place(&attempt.node, attempt.run, started_at);
+        let is_first = self.taken_up.insert(place);
         let run = &mut self.runs[place];
-        run.attempts = run.attempts.max(attempt.attempt);
+        if is_first {
+            run.started_at = Some(started_at);
+        }
         run
+    }
+
+    fn run(&mut self, node: &Arc<str>, run_index: u32, at: u64) -> &mut NodeRunView {
+        let place = self.place(node, run_index, at);
+        &mut self.runs[place]
+    }
+
+    /// Where the view of a run is; it is made when the run is seen first.
+    fn place(&mut self, node: &Arc<str>, run_index: u32, at: u64) -> usize {
+        *self.places.entry((Arc::clone(node), run_index)).or_insert_with(|| {
+            let view = NodeRunView::new(node, run_index, NodeRunStatus::Queued);
+            self.runs.push(NodeRunView { started_at: Some(at), ..view });
+            self.runs.len() - 1
+        })
     }
 }
 
@@ -169,3 +211,6 @@ fn is_over(status: NodeRunStatus) -> bool {
         | NodeRunStatus::Reused => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,32 +131,30 @@ impl Machine {
         self.trace.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Applies one event at `now_ms` (Unix milliseconds; on replay the recorded time).
+    /// Applies one event at `now_ms` (Unix milliseconds; on replay the recorded time). An event that comes too late, or before
+    /// its time, changes nothing: see [`Machine::expects`].
     pub fn apply(&mut self, event: &Event, now_ms: u64) -> Vec<Effect> {
         let mut effects = Vec::new();
-        match (&self.end, event) {
-            (End::New, Event::Created { start_node, items, nesting, .. }) => {
-                self.end = End::Live;
-                self.created_at = now_ms;
-                self.nesting = *nesting;
-                self.begin(start_node, items, &mut effects);
-            }
-            (End::New | End::Live | End::Ending { .. }, Event::Finished { status, error }) => {
-                self.abort_runs(&mut effects);
-                self.end = End::Ended(*status);
-                self.failure.clone_from(error);
-            }
-            (End::Live, event) => self.apply_live(event, now_ms, &mut effects),
-            // Before its creation or after its end nothing can happen to an execution: such an event is late.
-            (End::New | End::Ending { .. } | End::Ended(_), _) => {}
+        if self.expects(event) {
+            self.take_in(event, now_ms, &mut effects);
+            self.settle(&mut effects);
         }
-        self.settle(&mut effects);
         effects
     }
 
-    fn apply_live(&mut self, event: &Event, now_ms: u64, effects: &mut Vec<Effect>) {
+    fn take_in(&mut self, event: &Event, now_ms: u64, effects: &mut Vec<Effect>) {
         match event {
-            Event::Created { .. } | Event::Finished { .. } => {}
+            Event::Created { start_node, items, nesting, .. } => {
+                self.end = End::Live;
+                self.created_at = now_ms;
+                self.nesting = *nesting;
+                self.begin(start_node, items, effects);
+            }
+            Event::Finished { status, error } => {
+                self.abort_runs(effects);
+                self.end = End::Ended(*status);
+                self.failure.clone_from(error);
+            }
             Event::NodeStarted { attempt } => self.started(attempt),
             Event::NodeProgressed { attempt, done } => {
                 if let Some(run) = self.in_flight_mut(attempt) {

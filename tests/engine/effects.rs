@@ -1,9 +1,15 @@
 //! Flows of effect nodes: each of them through the pools, the journal and, where it waits, its resumption.
 
-use citadel::{model::execution::ExecutionStatus, nodes::plan::CompiledWorkflow};
+use std::sync::Arc;
+
+use citadel::{
+    actors::executions::FinishedExecution,
+    model::{execution::ExecutionStatus, ids::WorkspaceId},
+    nodes::plan::CompiledWorkflow,
+};
 use serde_json::{Value, json};
 
-use crate::support::{Engine, json_of};
+use crate::support::{Engine, PATIENCE, json_of};
 
 /// A chain of nodes behind a manual trigger.
 fn chain(name: &str, nodes: &[Value]) -> Value {
@@ -11,6 +17,13 @@ fn chain(name: &str, nodes: &[Value]) -> Value {
     all.extend_from_slice(nodes);
     let edges: Vec<Value> = all.windows(2).map(|pair| json!({ "from": pair[0]["id"], "to": pair[1]["id"] })).collect();
     json!({ "name": name, "nodes": all, "edges": edges })
+}
+
+/// Runs a workflow that may leave memory while it waits, so its end is asked for instead of its answer.
+async fn run(engine: &Engine, definition: Value, input: Value) -> FinishedExecution {
+    let workflow = engine.workflow(definition).await;
+    let started = engine.begin(&workflow, input, None).await;
+    engine.app.executions.wait(WorkspaceId::DEFAULT, started.execution, PATIENCE).await.unwrap().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +53,7 @@ async fn files_sql_and_code_work_on_each_others_items() {
 }
 
 /// A workflow that fails for negative numbers, and doubles others.
-async fn doubling(engine: &Engine) -> std::sync::Arc<CompiledWorkflow> {
+async fn doubling(engine: &Engine) -> Arc<CompiledWorkflow> {
     let code = "if (input.n < 0) throw new Error('negative'); return { n: input.n * 2 }";
     engine
         .workflow(chain("doubling", &[json!({ "id": "double", "type": "code", "params": { "code": code, "mode": "each" } })]))
@@ -52,7 +65,7 @@ async fn a_sub_workflow_per_item_gives_its_results_back_in_order() {
     let engine = Engine::start().await;
     let child = doubling(&engine).await.workflow.to_string();
     let call = json!({ "id": "call", "type": "workflow", "params": { "workflow": child, "per_item": true } });
-    let finished = engine.run(chain("parent", &[call]), json!([{ "n": 1 }, { "n": 2 }, { "n": 3 }])).await;
+    let finished = run(&engine, chain("parent", &[call]), json!([{ "n": 1 }, { "n": 2 }, { "n": 3 }])).await;
     assert_eq!(finished.status, ExecutionStatus::Succeeded, "{:?}", finished.error);
     assert_eq!(json_of(&finished.result), [json!({ "n": 2 }), json!({ "n": 4 }), json!({ "n": 6 })]);
 }
@@ -62,7 +75,7 @@ async fn the_failure_of_a_sub_workflow_fails_its_parent() {
     let engine = Engine::start().await;
     let child = doubling(&engine).await.workflow.to_string();
     let call = json!({ "id": "call", "type": "workflow", "params": { "workflow": child } });
-    let finished = engine.run(chain("parent", &[call]), json!([{ "n": -1 }])).await;
+    let finished = run(&engine, chain("parent", &[call]), json!([{ "n": -1 }])).await;
     assert_eq!(finished.status, ExecutionStatus::Failed);
     let error = finished.error.unwrap();
     assert_eq!((error.code.as_str(), error.node_id.as_deref()), ("child_failed", Some("call")));

@@ -182,7 +182,7 @@ async fn every_example_ends_the_same_from_every_prefix_of_its_journal() {
     let delivery = json!({ "method": "POST", "path": "github/issues", "headers": headers, "body": issue });
     check(&engine, "github-webhook", delivery, None).await;
     let approved = Signal {
-        name: "ask".to_owned(),
+        name: "decision".to_owned(),
         payload: json!({ "approved": true, "data": { "reason": "broken on arrival" } }),
         dedupe_key: Some("decision".to_owned()),
     };

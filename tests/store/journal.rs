@@ -36,6 +36,7 @@ cases! {
     an_expired_key_is_claimed_again,
     a_fenced_claim_leaves_the_key_free,
     a_refused_claim_leaves_the_key_free,
+    two_claims_at_once_are_one,
 }
 
 async fn keeps_rows_in_order(store: Arc<dyn Store>) {
@@ -306,4 +307,21 @@ async fn a_refused_claim_leaves_the_key_free(store: Arc<dyn Store>) {
     let again = Append { entry: entry(9, epoch), ..creation(execution(1), epoch) };
     assert_eq!(broken(store.create_keyed(&again, &key).await), "executions_key");
     assert_eq!(store.create_keyed(&creation(execution(2), epoch), &key).await.unwrap(), KeyedOutcome::Created);
+}
+
+async fn two_claims_at_once_are_one(store: Arc<dyn Store>) {
+    let epoch = own_all(&*store).await;
+    for round in 0..10 {
+        let key = idempotency_key(&round.to_string());
+        let (first, second) = (creation(execution(2 * round), epoch), creation(execution(2 * round + 1), epoch));
+        let (one, two) = tokio::join!(store.create_keyed(&first, &key), store.create_keyed(&second, &key));
+        let (winner, loser, answer) = match (one.unwrap(), two.unwrap()) {
+            (KeyedOutcome::Created, answer) => (first.execution, second.execution, answer),
+            (answer, KeyedOutcome::Created) => (second.execution, first.execution, answer),
+            neither => panic!("{neither:?}"),
+        };
+        assert_eq!(answer, KeyedOutcome::Exists { execution: winner, request_hash: key.request_hash });
+        assert!(store.get_execution(winner).await.unwrap().is_some());
+        assert_eq!(store.get_execution(loser).await.unwrap(), None);
+    }
 }

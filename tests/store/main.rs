@@ -9,6 +9,7 @@ mod harness;
 mod inbox;
 mod journal;
 mod opening;
+mod partitions;
 mod plans;
 mod random;
 mod retention;

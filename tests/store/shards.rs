@@ -18,6 +18,8 @@ cases! {
     renews_what_it_still_has,
     a_takeover_fences_the_former_owner,
     unknown_shards_are_ignored,
+    a_shard_goes_to_one_of_many,
+    appends_and_leases_do_not_wait_in_circles,
 }
 
 async fn answers_when_it_can_be_read(store: Arc<dyn Store>) {
@@ -84,6 +86,42 @@ async fn unknown_shards_are_ignored(store: Arc<dyn Store>) {
     let leases = store.take_shards(owner(1), &[255, 256], u64::MAX).await.unwrap();
     assert_eq!(leases, [ShardLease { shard: 255, epoch: 1 }]);
     assert_eq!(store.take_shards(owner(2), &[255], LEASE_MS).await.unwrap(), []);
+}
+
+async fn a_shard_goes_to_one_of_many(store: Arc<dyn Store>) {
+    let shards = all_shards();
+    let reversed: Vec<u16> = shards.iter().rev().copied().collect();
+    let (one, two, three) = tokio::join!(
+        store.take_shards(owner(1), &shards, LEASE_MS),
+        store.take_shards(owner(2), &reversed, LEASE_MS),
+        store.take_shards(owner(3), &shards[64..], LEASE_MS),
+    );
+    let mut taken: Vec<ShardLease> = [one, two, three].into_iter().flat_map(Result::unwrap).collect();
+    taken.sort_unstable();
+    assert_eq!(taken, shards.iter().map(|shard| ShardLease { shard: *shard, epoch: 1 }).collect::<Vec<_>>());
+}
+
+/// Everything that locks shards, over all of them and at once. A circle would end one of them with an error.
+async fn appends_and_leases_do_not_wait_in_circles(store: Arc<dyn Store>) {
+    const ROUNDS: u128 = 20;
+    let shards = all_shards();
+    let append = async |writer: u128| {
+        for round in 0..ROUNDS {
+            // Whatever the epoch is by now: fenced requests lock their shards, too, unless they are behind.
+            let epoch = store.renew_shards(owner(1), LEASE_MS).await.unwrap().first().map_or(0, |lease| lease.epoch);
+            let first = (writer * ROUNDS + round) * 100;
+            let batch: Vec<_> = (first..first + 50).map(|number| creation(execution(number), epoch)).collect();
+            store.append_batch(&batch).await.unwrap();
+        }
+    };
+    let lease = async || {
+        for _ in 0..ROUNDS {
+            store.take_shards(owner(1), &shards, LEASE_MS).await.unwrap();
+            store.renew_shards(owner(1), LEASE_MS).await.unwrap();
+        }
+        store.release_shards(owner(1)).await.unwrap();
+    };
+    tokio::join!(append(1), append(2), append(3), lease(), lease());
 }
 
 /// Takes a shard for owner 2 as soon as its lease has run out.

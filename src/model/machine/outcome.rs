@@ -1,4 +1,5 @@
-//! What the end of an attempt means: success, another attempt, a wait, or the node's `on_error`.
+//! What the end of an attempt means: success, another attempt, a wait, or the node's `on_error`. Called with events that the
+//! machine expects only.
 
 use serde_json::{Value, json};
 
@@ -70,17 +71,13 @@ impl Machine {
     }
 
     pub(super) fn retry_due(&mut self, attempt: &Attempt) {
-        let Some(node) = self.graph.position(&attempt.node) else { return };
-        if self.current(attempt).is_some_and(|run| matches!(run.phase, Phase::Retrying { .. })) {
+        if let Some(node) = self.graph.position(&attempt.node) {
             self.enqueue(node, attempt.run, Work::Begin);
         }
     }
 
     pub(super) fn wait_started(&mut self, attempt: &Attempt, wait: &Wait) {
         let Some(node) = self.graph.position(&attempt.node) else { return };
-        if self.in_flight_mut(attempt).is_none() {
-            return;
-        }
         self.enter(node, attempt.run, Phase::Waiting { wait: wait.clone(), received: Vec::new() });
         if wait.until.is_none() && wait.signals.is_empty() {
             // It waits for nothing, so it is over: no event would ever end it.
@@ -89,8 +86,7 @@ impl Machine {
     }
 
     pub(super) fn wait_elapsed(&mut self, attempt: &Attempt) {
-        let Some(node) = self.graph.position(&attempt.node) else { return };
-        if self.current(attempt).is_some_and(|run| matches!(run.phase, Phase::Waiting { .. })) {
+        if let Some(node) = self.graph.position(&attempt.node) {
             self.wake(node, attempt.run, true);
         }
     }

@@ -60,9 +60,14 @@ impl Run {
         matches!(self.phase, Phase::Running { .. })
     }
 
-    /// Whether only time or a signal can move the run.
-    pub(super) fn is_at_rest(&self) -> bool {
-        matches!(self.phase, Phase::Waiting { .. } | Phase::Retrying { .. })
+    /// Whether the run waits for its next attempt.
+    pub(super) fn is_retrying(&self) -> bool {
+        matches!(self.phase, Phase::Retrying { .. })
+    }
+
+    /// Whether the run waits for a time or for signals.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. })
     }
 
     /// When time moves the run, in Unix milliseconds.

@@ -9,6 +9,23 @@ use crate::model::{
 };
 
 impl Machine {
+    /// Whether an event comes in time. No other has any effect, whoever sends it: results count for what is handed out only.
+    pub fn expects(&self, event: &Event) -> bool {
+        match event {
+            Event::Created { .. } => self.end == End::New,
+            Event::NodeStarted { attempt }
+            | Event::NodeProgressed { attempt, .. }
+            | Event::NodeSucceeded { attempt, .. }
+            | Event::NodeFailed { attempt, .. }
+            | Event::WaitStarted { attempt, .. } => self.current(attempt).is_some_and(Run::is_in_flight),
+            Event::RetryDue { attempt } => self.current(attempt).is_some_and(Run::is_retrying),
+            Event::WaitElapsed { attempt } => self.current(attempt).is_some_and(Run::is_waiting),
+            Event::SignalReceived { name, .. } => self.wants_signal(name),
+            Event::CancelRequested { .. } | Event::TimedOut => self.end == End::Live,
+            Event::Finished { .. } => !matches!(self.end, End::Ended(_)),
+        }
+    }
+
     /// After a replay: everything that is still to do, as if it had just been decided.
     pub fn outstanding(&self) -> Vec<Effect> {
         if let End::Ending { status, error } = &self.end {
@@ -69,7 +86,8 @@ impl Machine {
 
     /// Whether nothing runs: only time or a signal can move the execution.
     pub fn is_waiting(&self) -> bool {
-        self.end == End::Live && !self.runs.is_empty() && self.runs.values().all(Run::is_at_rest)
+        let at_rest = |run: &Run| run.is_waiting() || run.is_retrying();
+        self.end == End::Live && !self.runs.is_empty() && self.runs.values().all(at_rest)
     }
 
     /// The run of this attempt, if it is the current one.

@@ -66,11 +66,9 @@ impl Partitions {
         let days: Vec<i32> = sqlx::query_scalar(DAYS).bind(DAYS_EXAMINED_MAX).fetch_all(pool).await.map_err(failed(DROPPING))?;
         let mut dropped = 0;
         for day in days.into_iter().take_while(|day| *day < day_of(now_ms)) {
-            let mut connection = pool.acquire().await.map_err(failed(DROPPING))?;
-            if dropped == DROPS_MAX || has_executions(&mut connection, day).await.map_err(failed(DROPPING))? {
-                continue;
+            if dropped == DROPS_MAX {
+                break;
             }
-            drop(connection);
             if self.drop_day(pool, day).await? {
                 dropped += 1;
             }
@@ -79,11 +77,13 @@ impl Partitions {
     }
 
     async fn drop_day(&self, pool: &PgPool, day: i32) -> Result<bool> {
-        let dropped = drop_if_unused(pool, day).await;
-        self.seen().remove(&day);
-        match dropped {
+        match drop_if_unused(pool, day).await {
+            Ok(true) => {
+                self.seen().remove(&day);
+                Ok(true)
+            }
             Err(error) if is_lock_timeout(&error) => Ok(false),
-            other => other.map_err(failed(DROPPING)),
+            kept => kept.map_err(failed(DROPPING)),
         }
     }
 
@@ -105,10 +105,13 @@ async fn make(pool: &PgPool, day: i32) -> Result<()> {
     making.await.map_err(failed(MAKING))
 }
 
-/// Asks a second time under the lock: an append that came between has brought an execution of this day.
+/// Looks again under the lock: an append that came between has brought an execution of this day.
 /// The parent is locked first, as an append does, so that the two cannot wait for each other.
 async fn drop_if_unused(pool: &PgPool, day: i32) -> sqlx::Result<bool> {
     let mut tx = pool.begin().await?;
+    if has_executions(&mut tx, day).await? {
+        return Ok(false);
+    }
     sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
     sqlx::query("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await?;
     if has_executions(&mut tx, day).await? {
