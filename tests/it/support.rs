@@ -1,15 +1,15 @@
 //! What the integration tests share: an app in this process, the real binary in another one, a client for both, and a server
 //! that workflows can call.
 
-pub mod client;
+pub(crate) mod client;
 mod receiver;
 mod server_process;
 mod test_app;
-pub mod workflows;
+pub(crate) mod workflows;
 
 use std::{path::PathBuf, time::Duration};
 
-pub use self::{
+pub(crate) use self::{
     client::{Answer, Client},
     receiver::Receiver,
     server_process::{ServerProcess, citadel},
@@ -17,18 +17,18 @@ pub use self::{
 };
 
 /// Longest time that a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Where compiled sandboxes are kept, so that only the first test compiles them.
-pub fn cache_dir() -> PathBuf {
+pub(crate) fn cache_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 
 /// Looks again until `look` finds something; panics after [`PATIENCE`].
 #[track_caller]
-pub fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
+pub(crate) fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
     async move {
         let deadline = tokio::time::Instant::now() + PATIENCE;

@@ -7,7 +7,7 @@ use super::{PATIENCE, eventually};
 
 /// Calls one server, with a token unless told otherwise.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
@@ -15,15 +15,15 @@ pub struct Client {
 
 /// What a server answered.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
     /// The body as JSON; a string if it is something else.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 impl Client {
-    pub fn new(base: String, token: Option<String>) -> Self {
+    pub(crate) fn new(base: String, token: Option<String>) -> Self {
         // The provider is chosen once per process; a second choice is refused, which is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
@@ -31,17 +31,17 @@ impl Client {
     }
 
     /// The same server, without a token.
-    pub fn anonymous(&self) -> Self {
+    pub(crate) fn anonymous(&self) -> Self {
         Self { token: None, ..self.clone() }
     }
 
     /// The same server, with another token.
-    pub fn with_token(&self, token: &str) -> Self {
+    pub(crate) fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
     /// A request to a path that starts with `/`; paths below `/api/v1` are written without it.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let outside = ["/hooks/", "/healthz", "/readyz", "/startupz", "/problems/"];
         let prefix = if outside.iter().any(|known| path.starts_with(known)) { "" } else { "/api/v1" };
         let request = self.http.request(method, format!("{}{prefix}{path}", self.base));
@@ -51,31 +51,31 @@ impl Client {
         }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         send(self.request(Method::GET, path)).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         send(self.request(Method::POST, path).json(body)).await
     }
 
-    pub async fn put(&self, path: &str, etag: &str, body: &Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, etag: &str, body: &Value) -> Answer {
         send(self.request(Method::PUT, path).header("if-match", etag).json(body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         send(self.request(Method::DELETE, path)).await
     }
 
     /// Stores a workflow and answers its id.
-    pub async fn create_workflow(&self, definition: &Value) -> String {
+    pub(crate) async fn create_workflow(&self, definition: &Value) -> String {
         let created = self.post("/workflows", definition).await;
         assert_eq!(created.status, 201, "{created:?}");
         created.text("id")
     }
 
     /// Stores and activates a workflow; answers its id.
-    pub async fn publish(&self, definition: &Value) -> String {
+    pub(crate) async fn publish(&self, definition: &Value) -> String {
         let id = self.create_workflow(definition).await;
         let active = self.post(&format!("/workflows/{id}/activate"), &json!({})).await;
         assert_eq!(active.status, 200, "{active:?}");
@@ -83,14 +83,14 @@ impl Client {
     }
 
     /// Starts an execution and answers its id.
-    pub async fn start(&self, workflow: &str, body: &Value) -> String {
+    pub(crate) async fn start(&self, workflow: &str, body: &Value) -> String {
         let started = self.post(&format!("/workflows/{workflow}/executions"), body).await;
         assert_eq!(started.status, 202, "{started:?}");
         started.text("id")
     }
 
     /// Starts an execution and waits for its end, which is in the answer.
-    pub async fn run(&self, workflow: &str, body: &Value) -> Answer {
+    pub(crate) async fn run(&self, workflow: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, &format!("/workflows/{workflow}/executions"));
         let ended = send(request.header("prefer", "wait=60").json(body)).await;
         assert_eq!(ended.status, 200, "{ended:?}");
@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// Waits until an execution has this status; answers it.
-    pub async fn reaches(&self, execution: &str, status: &str) -> Answer {
+    pub(crate) async fn reaches(&self, execution: &str, status: &str) -> Answer {
         eventually(&format!("{execution} is {status}"), async || {
             let seen = self.get(&format!("/executions/{execution}")).await;
             (seen.body["status"] == status).then_some(seen)
@@ -108,7 +108,7 @@ impl Client {
 }
 
 /// Sends a request.
-pub async fn send(request: RequestBuilder) -> Answer {
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();
@@ -119,19 +119,19 @@ pub async fn send(request: RequestBuilder) -> Answer {
 impl Answer {
     /// A field of the body that is a string.
     #[track_caller]
-    pub fn text(&self, field: &str) -> String {
+    pub(crate) fn text(&self, field: &str) -> String {
         self.body[field].as_str().unwrap_or_else(|| panic!("no text `{field}` in {:?}", self.body)).to_owned()
     }
 
     /// A header.
     #[track_caller]
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no header {name} in {:?}", self.headers)).to_str().unwrap()
     }
 
     /// Checks that this is a problem in full form.
     #[track_caller]
-    pub fn assert_problem(&self, status: u16, code: &str) {
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
         assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["status"], status);

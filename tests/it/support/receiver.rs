@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 
 /// A running receiver; it stops when it is dropped.
-pub struct Receiver {
+pub(crate) struct Receiver {
     base: String,
     calls: Arc<AtomicUsize>,
     _server: JoinSet<()>,
@@ -21,7 +21,7 @@ pub struct Receiver {
 
 impl Receiver {
     /// Starts one on a free port. `/ok` answers at once, `/slow` after two minutes, `/broken` with 500.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(AtomicUsize::new(0));
@@ -35,12 +35,12 @@ impl Receiver {
         Self { base, calls, _server: server }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
     /// Calls of `/ok` and `/slow` so far.
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 }

@@ -12,14 +12,14 @@ use tempfile::TempDir;
 use super::{Client, cache_dir, eventually};
 
 /// The binary with an environment that does not depend on the machine.
-pub fn citadel() -> Command {
+pub(crate) fn citadel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_citadel"));
     command.env_clear().env("CITADEL__CACHE_DIR", cache_dir()).env("CITADEL__LOG__FILTER", "warn");
     command
 }
 
 /// A server. It is killed when it is dropped.
-pub struct ServerProcess {
+pub(crate) struct ServerProcess {
     child: Child,
     base: String,
     /// What this start printed on standard output after its first line.
@@ -30,25 +30,25 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     /// Starts a server on a new data directory.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// Starts a server with more settings.
-    pub fn start_with(environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Self::launch(directory, environment)
     }
 
     /// Kills the server as a power cut would (SIGKILL), and starts it again on the same data.
-    pub fn kill_and_restart(mut self) -> Self {
+    pub(crate) fn kill_and_restart(mut self) -> Self {
         self.child.kill().unwrap();
         self.restart()
     }
 
     /// Starts the server again on the same data after it has ended.
-    pub fn restart(mut self) -> Self {
+    pub(crate) fn restart(mut self) -> Self {
         self.child.wait().unwrap();
         let environment = std::mem::take(&mut self.environment);
         // The directory moves on; what is dropped here is a process that has ended.
@@ -57,33 +57,33 @@ impl ServerProcess {
     }
 
     /// Asks the server to stop (SIGTERM).
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success());
     }
 
     /// Waits until the server has ended by itself.
-    pub async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         eventually("the server has ended", async || self.child.try_wait().unwrap()).await
     }
 
     /// A client with the owner's token.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let token = std::fs::read_to_string(self.data_dir().join("owner-token")).ok();
         Client::new(self.base.clone(), token.map(|token| token.trim().to_owned()))
     }
 
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// What this start has printed so far after its first line.
-    pub fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         self.printed.lock().unwrap().clone()
     }
 
     /// What the server has logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 

@@ -17,24 +17,24 @@ use super::{Client, cache_dir};
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// A running app. A test has to end with [`TestApp::stop`], so that nothing is left running unseen.
-pub struct TestApp {
+pub(crate) struct TestApp {
     /// With the owner's token.
-    pub client: Client,
+    pub(crate) client: Client,
     /// The parts below HTTP; `None` once it has been stopped.
     app: Option<RunningApp>,
     server: JoinSet<()>,
     stop: CancellationToken,
-    pub directory: TempDir,
+    _directory: TempDir,
 }
 
 impl TestApp {
     /// Starts an app with the settings that tests want.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
     /// Starts an app whose settings are changed first.
-    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config { cache_dir: Some(cache_dir()), ..Config::default() };
         config.use_throwaway_directory(directory.path());
@@ -52,11 +52,11 @@ impl TestApp {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
         server.spawn(http::serve(listener, http::router(state), config.limits.http_connections_max, stop.clone()));
-        Self { client: Client::new(base, Some(token.expose().to_owned())), app: Some(app), server, stop, directory }
+        Self { client: Client::new(base, Some(token.expose().to_owned())), app: Some(app), server, stop, _directory: directory }
     }
 
     /// Stops everything in order.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         let app = self.app.take().expect("an app stops once");
         let (_, ended) = tokio::join!(app.stop(STOP_MAX), tokio::time::timeout(STOP_MAX, self.server.join_next()));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Adds `seen: true` to every item.
-pub fn mark() -> Value {
+pub(crate) fn mark() -> Value {
     json!({
         "name": "mark",
         "nodes": [
@@ -15,7 +15,7 @@ pub fn mark() -> Value {
 }
 
 /// Calls a URL once per item.
-pub fn call(url: &str) -> Value {
+pub(crate) fn call(url: &str) -> Value {
     json!({
         "name": "call",
         "nodes": [
@@ -27,7 +27,7 @@ pub fn call(url: &str) -> Value {
 }
 
 /// A webhook that adds `seen: true`; `params` are those of the webhook.
-pub fn hook(params: Value) -> Value {
+pub(crate) fn hook(params: Value) -> Value {
     json!({
         "name": "hook",
         "nodes": [
