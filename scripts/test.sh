@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 
 scripts/prerequisites.sh
 scripts/guests.sh
-exec scripts/with-postgres.sh cargo test --locked --features failpoints --all-targets --no-fail-fast "$@"
+exec scripts/with-postgres.sh cargo test --locked --features failpoints --lib --bins --tests --no-fail-fast "$@"
