@@ -15,7 +15,12 @@ pub use self::{
 use super::{engine::Engine, execution_supervisor::nudge};
 use crate::{
     clock,
-    model::ids::{ExecutionId, InboxId, WorkspaceId},
+    model::{
+        history::node_runs,
+        ids::{ExecutionId, InboxId, WorkspaceId},
+        problem::Problem,
+    },
+    nodes::approval::check_decision,
     store::{InboxKind, InboxRow, PutInbox, StoreError},
 };
 
@@ -34,6 +39,10 @@ pub enum CommandError {
     Finished,
     #[error("too many messages wait for the execution")]
     InboxFull,
+    #[error("the payload is not what the execution waits for")]
+    InvalidPayload(Vec<Problem>),
+    #[error("the execution could not be read")]
+    Unreadable(#[source] ReadError),
     #[error("the command could not be stored")]
     Unavailable(#[source] StoreError),
 }
@@ -66,8 +75,22 @@ impl ExecutionsHandle {
     }
 
     /// Sends a signal. It waits in the inbox until the execution asks for it. Durable when it returns.
+    ///
+    /// Errors: `InvalidPayload` if an approval waits for it and could not read it; see [`CommandError`].
     pub async fn signal(&self, workspace: WorkspaceId, id: ExecutionId, signal: Signal) -> Result<SignalOutcome, CommandError> {
+        self.check_payload(workspace, id, &signal).await?;
         self.put(workspace, id, InboxKind::Signal, signal.name, &signal.payload, signal.dedupe_key).await
+    }
+
+    /// Looks whether a run waits for this signal, and whether the payload is fit for it: a slip is better told than journaled.
+    async fn check_payload(&self, workspace: WorkspaceId, id: ExecutionId, signal: &Signal) -> Result<(), CommandError> {
+        let history = self.history(workspace, id).await.map_err(CommandError::Unreadable)?.ok_or(CommandError::NotFound)?;
+        let new = &history.row.new;
+        // A version that cannot be read has nobody who waits; the signal is kept all the same.
+        let Ok(plan) = self.engine.workflows.compiled(workspace, new.workflow, new.version).await else { return Ok(()) };
+        let runs = node_runs(&plan.graph, &plan.definition, &history.events);
+        let wait = runs.iter().filter_map(|run| run.wait.as_ref()).find(|wait| wait.signals.contains(&signal.name));
+        wait.map_or(Ok(()), |wait| check_decision(&wait.state, &signal.payload).map_err(CommandError::InvalidPayload))
     }
 
     async fn put(

@@ -163,9 +163,10 @@ mod tests {
 
     #[test]
     fn stops_before_copies_of_a_large_field_fill_the_memory() {
-        let fields: Vec<String> = (0..20).map(|depth| format!("a{}", ".a".repeat(depth))).collect();
-        let nested = (0..20).fold(json!("x".repeat(2_000_000)), |inner, _| json!({ "a": inner }));
-        let items = json!([nested]);
+        let fields: Vec<String> = (0..20).map(|number| format!("f{number}")).collect();
+        let large = "x".repeat(2_000_000);
+        let item: serde_json::Map<String, Value> = fields.iter().map(|field| (field.clone(), json!(large))).collect();
+        let items = json!([item]);
         assert_eq!(failure("aggregate", json!({ "fields": fields }), items), codes::OUTPUT_LIMIT);
     }
 

@@ -8,7 +8,7 @@ use super::{ExecutionsHandle, FinishedExecution};
 use crate::{
     actors::execution::read_events,
     model::{
-        event::{Event, Recorded},
+        event::{Event, Recorded, Response},
         history,
         ids::{ExecutionId, WorkspaceId},
     },
@@ -71,6 +71,15 @@ impl ExecutionsHandle {
         };
         self.engine.ends.leave(id, ends);
         if ended { self.finished(workspace, id).await } else { Ok(None) }
+    }
+
+    /// What a `respond` node of the execution has answered.
+    pub(super) async fn response(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<Option<Response>, ReadError> {
+        let events = self.history(workspace, id).await?.map_or_else(Vec::new, |history| history.events);
+        Ok(events.into_iter().find_map(|recorded| match recorded.event {
+            Event::NodeSucceeded { response, .. } => response,
+            _ => None,
+        }))
     }
 
     /// How an execution ended; `None` if it has not.

@@ -293,13 +293,16 @@ impl ExecutionsHandle {
         }
     }
 
-    /// Answers a repeated start with the first one's execution.
+    /// Answers a repeated start as the first one was answered.
     async fn join(&self, workspace: WorkspaceId, execution: ExecutionId, wait: Option<Wait>) -> Result<Started, StartError> {
-        let finished = match wait {
-            Some(wait) => self.wait(workspace, execution, wait.timeout).await.unwrap_or_default(),
-            None => None,
+        let Some(wait) = wait else { return Ok(Started { execution, replayed: true, answer: None }) };
+        let finished = self.wait(workspace, execution, wait.timeout).await.unwrap_or_default();
+        let response = match wait.until {
+            WaitUntil::Responded => self.response(workspace, execution).await.unwrap_or_default(),
+            WaitUntil::Finished => None,
         };
-        Ok(Started { execution, replayed: true, answer: finished.map(Answer::Finished) })
+        let answer = response.map(Answer::Responded).or(finished.map(Answer::Finished));
+        Ok(Started { execution, replayed: true, answer })
     }
 }
 

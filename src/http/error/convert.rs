@@ -91,6 +91,11 @@ impl From<CommandError> for ApiError {
             CommandError::Finished => Self::new(&problem::EXECUTION_FINISHED, "nothing can be sent to it any more"),
             CommandError::InboxFull => Self::new(&problem::INBOX_FULL, "wait until the execution has taken some messages")
                 .with_retry_after_ms(RETRY_AFTER_MS),
+            CommandError::InvalidPayload(problems) => {
+                let detail = format!("{} problems: see `errors`", problems.len());
+                Self::new(&problem::INVALID_BODY, detail).with_errors(problems)
+            }
+            CommandError::Unreadable(source) => source.into(),
             CommandError::Unavailable(source) => source.into(),
         }
     }

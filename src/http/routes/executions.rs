@@ -128,7 +128,8 @@ pub(in crate::http) async fn cancel_execution(
     Ok((StatusCode::ACCEPTED, Answer(AcceptedBody { id, status: "accepted" })))
 }
 
-/// `POST /executions/{id}/signal/{name}`: 202 once the signal is durable; the body is its payload; 404; 409; 429 `inbox_full`.
+/// `POST /executions/{id}/signal/{name}`: 202 once the signal is durable; the body is its payload; 404; 409; 422 `invalid_body`
+/// if an approval waits for it and cannot read it; 429 `inbox_full`.
 pub(in crate::http) async fn signal_execution(
     State(app): State<AppState>,
     caller: Caller,

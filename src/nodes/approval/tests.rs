@@ -1,3 +1,5 @@
+//! What `approval` does, case by case.
+
 use super::*;
 use crate::nodes::testing::{NOW_MS, failure, outcome, prepare, problems, resume};
 

@@ -1,3 +1,5 @@
+//! What `conditions` does, case by case.
+
 use serde_json::{Value, json};
 
 use crate::{

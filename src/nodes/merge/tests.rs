@@ -1,3 +1,5 @@
+//! What `merge` does, case by case.
+
 use serde_json::{Value, json};
 
 use super::*;

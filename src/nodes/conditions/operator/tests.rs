@@ -1,3 +1,5 @@
+//! What `operator` does, case by case.
+
 use super::*;
 
 const STRICT: Rules = Rules { case_sensitive: true, loose: false };

@@ -1,3 +1,5 @@
+//! What `check` does, case by case.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What `verify` does, case by case.
+
 use serde_json::{Value, json};
 
 use super::*;
