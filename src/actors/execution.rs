@@ -210,6 +210,7 @@ impl Actor for ExecutionActor {
                 }
             }
             ExecutionMsg::NodeEnded(ended) => live.node_ended(*ended),
+            ExecutionMsg::NodeProgressed { attempt, .. } if live.machine.current(&attempt).is_none() => {}
             ExecutionMsg::NodeProgressed { attempt, done } => live.happened(Event::NodeProgressed { attempt, done }),
             ExecutionMsg::Wake => live.look_at_the_time(),
             ExecutionMsg::Nudge => live.read_inbox(&myself),

@@ -29,6 +29,8 @@ impl Live {
         let mut inline_runs: u32 = 0;
         while let Some(effect) = self.next_effect() {
             match effect {
+                // Decided, and over before its turn came: an end aborts what had not begun.
+                Effect::Run(attempt) | Effect::Resume { attempt, .. } if self.machine.current(&attempt).is_none() => {}
                 Effect::Run(attempt) => {
                     if self.run(attempt, myself).await? {
                         inline_runs += 1;
