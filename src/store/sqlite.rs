@@ -37,7 +37,7 @@ mod workflows;
 const READERS_MAX: u32 = 4;
 /// How long a statement waits for the database file, and a caller for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Prepared statements per connection: each multi-row statement takes three.
+/// Prepared statements per connection: each multi-row statement takes seven.
 const STATEMENTS_MAX: usize = 200;
 /// Page cache of a connection, in KiB (SQLite's sign for "not pages" is the minus).
 const CACHE_KIB: &str = "-16000";
