@@ -49,6 +49,9 @@ use crate::{
     },
 };
 
+/// What `citadel openapi` prints.
+pub use crate::http::openapi_document;
+
 /// Restarts of services within [`MELTDOWN_WINDOW`] before the process gives up.
 const ENDS_MAX: usize = 10;
 const MELTDOWN_WINDOW: Duration = Duration::from_secs(60);

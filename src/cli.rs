@@ -44,6 +44,8 @@ enum Command {
     /// Looks after workflow files.
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// Prints the OpenAPI document of the API.
+    Openapi,
     /// Shows the version.
     Version(version::VersionArguments),
 }
@@ -82,8 +84,14 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Db(command) => Box::pin(db::db(command, &load(flags)?)).await,
         Command::Workflow(command) => Box::pin(workflow::workflow(command)).await,
+        Command::Openapi => Ok(openapi()),
         Command::Version(arguments) => version::version(&arguments),
     }
+}
+
+fn openapi() -> ExitCode {
+    output::print(crate::app::openapi_document());
+    ExitCode::SUCCESS
 }
 
 fn load(files: &[PathBuf], flags: Flags) -> Result<Config, Failure> {

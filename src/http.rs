@@ -7,6 +7,7 @@ mod error;
 mod extract;
 mod health;
 mod hook;
+mod openapi;
 mod problem;
 mod router;
 mod routes;
@@ -18,6 +19,7 @@ pub use self::{
     cursor::CursorKey,
     dto::{Items, NodeRunBody},
     health::{Phase, Readiness},
+    openapi::openapi_document,
     router::router,
     server::serve,
 };

@@ -215,6 +215,17 @@ fn the_clock_is_read_in_one_place() {
 }
 
 #[test]
+fn every_route_is_documented() {
+    // `routes!` takes handlers with `#[utoipa::path]` only. Tests make routers of their own.
+    let may = |path: &str| path.ends_with("_tests.rs") || path == "src/http/server.rs";
+    let mut findings = lines_with(".route(", may);
+    findings.extend(lines_with("axum::routing", may));
+    findings.extend(lines_with(".route_service(", may));
+    findings.retain(|finding| finding.starts_with("src/http"));
+    assert_none("a route is registered with `routes!`", &findings);
+}
+
+#[test]
 fn every_method_of_the_store_has_a_conformance_case() {
     let declaration = fs::read_to_string(root().join("src/store.rs")).unwrap();
     let body = declaration.split_once("pub trait Store").unwrap().1.split_once("\n}").unwrap().0;

@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{AppState, extract::Query};
 
@@ -56,33 +57,44 @@ impl Readiness {
 }
 
 /// The query of `/readyz`: its mere presence asks for the checks.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReadyQuery {
+    /// Lists the checks; any value will do.
     verbose: Option<String>,
 }
 
 /// An answer. **Shape**: `{ status, checks?: [{ name, ok, detail }] }`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Health {
     status: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     checks: Vec<Check>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Check {
     name: &'static str,
     ok: bool,
     detail: String,
 }
 
-/// `GET /healthz`: 200 while the process lives. Never looks at the database.
+/// Says that the process lives. Never looks at the database.
+#[utoipa::path(
+    get, path = "/healthz", tag = "health", security(()), responses((status = 200, description = "It lives.", body = Health)),
+)]
 pub(super) async fn healthz() -> impl IntoResponse {
     Json(Health { status: "ok", checks: Vec::new() })
 }
 
-/// `GET /startupz`: 200 once start-up is over; 503 before.
+/// Says whether the start-up is over.
+#[utoipa::path(
+    get, path = "/startupz", tag = "health", security(()),
+    responses(
+        (status = 200, description = "It is.", body = Health),
+        (status = 503, description = "It is not yet.", body = Health),
+    ),
+)]
 pub(super) async fn startupz(State(app): State<AppState>) -> Response {
     match app.ready.phase() {
         Phase::Starting => answer(false, Vec::new()),
@@ -90,7 +102,14 @@ pub(super) async fn startupz(State(app): State<AppState>) -> Response {
     }
 }
 
-/// `GET /readyz`: 200 while requests are welcome; 503 else. With `?verbose` it lists the checks.
+/// Says whether requests are welcome.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", security(()), params(ReadyQuery),
+    responses(
+        (status = 200, description = "They are.", body = Health),
+        (status = 503, description = "They are not: the process starts, stops, or cannot reach its database.", body = Health),
+    ),
+)]
 pub(super) async fn readyz(State(app): State<AppState>, Query(query): Query<ReadyQuery>) -> Response {
     let phase = app.ready.phase();
     let phase_name = match phase {

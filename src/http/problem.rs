@@ -13,9 +13,28 @@ pub(super) struct ProblemType {
     pub(super) title: &'static str,
 }
 
+/// Kinds of problems as a type, for the documentation of routes: one kind, or a tuple of lists.
+pub(super) trait ProblemList {
+    fn kinds() -> Vec<&'static ProblemType>;
+}
+
 macro_rules! problem_types {
     ($($name:ident = $status:ident, $code:literal, $title:literal;)*) => {
-        $(#[doc = $title] pub(super) const $name: ProblemType = ProblemType { status: StatusCode::$status, code: $code, title: $title };)*
+        $(
+            #[doc = $title]
+            pub(super) const $name: ProblemType = ProblemType { status: StatusCode::$status, code: $code, title: $title };
+
+            #[doc = $title]
+            #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the type has the name of the constant")]
+            #[allow(dead_code, reason = "some problems follow from what a route takes: no route lists them")]
+            pub(super) enum $name {}
+
+            impl ProblemList for $name {
+                fn kinds() -> Vec<&'static ProblemType> {
+                    vec![&$name]
+                }
+            }
+        )*
 
         /// All kinds, for the documentation.
         pub(super) const ALL: &[ProblemType] = &[$($name),*];

@@ -1,18 +1,19 @@
-//! Every route of the server on one screen, and what surrounds them.
+//! Every route of the server on one screen, and what surrounds them. A route says its method and its path itself, beside its
+//! handler: the OpenAPI document is made of the same words.
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
-    routing::{any, get, post},
 };
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     AppState,
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
-    routes::{auth, executions, hooks, meta, start, workflows},
+    routes::{auth, docs, executions, hooks, meta, start, workflows},
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 
@@ -21,10 +22,7 @@ const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The whole service.
 pub fn router(state: AppState) -> Router {
-    Router::new()
-        .nest("/api/v1", api().layer(from_fn_with_state(REQUEST_MAX, deadline)).merge(waiting_api()))
-        .route("/hooks/{*path}", any(hooks::receive_hook).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX)))
-        .merge(public().layer(from_fn_with_state(REQUEST_MAX, deadline)))
+    Router::from(documented_routes())
         .fallback(meta::not_found)
         .method_not_allowed_fallback(meta::method_not_allowed)
         .layer(CatchPanicLayer::custom(answer_panic))
@@ -32,45 +30,60 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
+/// The routes with their part of the OpenAPI document.
+pub(super) fn documented_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .nest("/api/v1", api().layer(from_fn_with_state(REQUEST_MAX, deadline)).merge(waiting_api()))
+        .merge(webhooks())
+        .merge(public().layer(from_fn_with_state(REQUEST_MAX, deadline)))
+}
+
 /// Without a token.
-fn public() -> Router<AppState> {
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/startupz", get(health::startupz))
-        .route("/problems/{code}", get(meta::get_problem_type))
+fn public() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::startupz))
+        .routes(routes!(meta::get_problem_type))
+        .routes(routes!(docs::get_docs))
+        .routes(routes!(docs::get_docs_file))
+}
+
+/// The caller is whoever the webhook lets in; how long it takes is the workflow's business.
+fn webhooks() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(hooks::receive_hook)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX))
 }
 
 /// Requests that may wait for an execution, and so have a deadline of their own.
-fn waiting_api() -> Router<AppState> {
-    Router::new().route("/workflows/{id}/executions", post(start::start_execution)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX))
+fn waiting_api() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(start::start_execution)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX))
 }
 
-fn api() -> Router<AppState> {
-    let definitions = Router::new()
-        .route("/workflows", post(workflows::create_workflow).get(workflows::list_workflows))
-        .route("/workflows/validate", post(workflows::validate_workflow))
-        .route("/workflows/{id}", get(workflows::get_workflow).put(workflows::update_workflow).delete(workflows::delete_workflow))
+fn api() -> OpenApiRouter<AppState> {
+    let definitions = OpenApiRouter::default()
+        .routes(routes!(workflows::create_workflow, workflows::list_workflows))
+        .routes(routes!(workflows::validate_workflow))
+        .routes(routes!(workflows::get_workflow, workflows::update_workflow, workflows::delete_workflow))
         .layer(DefaultBodyLimit::max(DEFINITION_BYTES_MAX));
-    let payloads = Router::new()
-        .route("/executions/{id}/signal/{name}", post(executions::signal_execution))
-        .layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
-    let small = Router::new()
-        .route("/auth/login", post(auth::login))
-        .route("/auth/refresh", post(auth::refresh))
-        .route("/auth/logout", post(auth::logout))
-        .route("/auth/me", get(auth::me))
-        .route("/workflows/{id}/activate", post(workflows::activate_workflow))
-        .route("/workflows/{id}/deactivate", post(workflows::deactivate_workflow))
-        .route("/workflows/{id}/versions", get(workflows::list_versions))
-        .route("/workflows/{id}/versions/{n}", get(workflows::get_version))
-        .route("/executions", get(executions::list_executions))
-        .route("/executions/{id}", get(executions::get_execution).delete(executions::delete_execution))
-        .route("/executions/{id}/nodes", get(executions::list_node_runs))
-        .route("/executions/{id}/cancel", post(executions::cancel_execution))
-        .route("/node-types", get(meta::list_node_types))
-        .route("/node-types/{type}", get(meta::get_node_type))
-        .route("/schemas/workflow.json", get(meta::get_workflow_schema))
+    let payloads =
+        OpenApiRouter::default().routes(routes!(executions::signal_execution)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
+    let small = OpenApiRouter::default()
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::me))
+        .routes(routes!(workflows::activate_workflow))
+        .routes(routes!(workflows::deactivate_workflow))
+        .routes(routes!(workflows::list_versions))
+        .routes(routes!(workflows::get_version))
+        .routes(routes!(executions::list_executions))
+        .routes(routes!(executions::get_execution, executions::delete_execution))
+        .routes(routes!(executions::list_node_runs))
+        .routes(routes!(executions::cancel_execution))
+        .routes(routes!(meta::list_node_types))
+        .routes(routes!(meta::get_node_type))
+        .routes(routes!(meta::get_workflow_schema))
+        .routes(routes!(docs::get_openapi))
         .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
     definitions.merge(payloads).merge(small)
 }

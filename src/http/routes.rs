@@ -1,6 +1,7 @@
-//! The handlers, by resource. `router.rs` says which path leads to which.
+//! The handlers, by resource. Each says its path; `router.rs` lists them.
 
 pub(super) mod auth;
+pub(super) mod docs;
 pub(super) mod executions;
 pub(super) mod hooks;
 pub(super) mod meta;

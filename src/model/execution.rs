@@ -68,6 +68,21 @@ pub enum NodeRunStatus {
     Reused,
 }
 
+impl NodeRunStatus {
+    pub const ALL: [Self; 10] = [
+        Self::Pending,
+        Self::Queued,
+        Self::Running,
+        Self::Retrying,
+        Self::Waiting,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Skipped,
+        Self::Cancelled,
+        Self::Reused,
+    ];
+}
+
 /// What started an execution. The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,6 +5,7 @@ mod accounts;
 mod commands;
 mod executions;
 mod hooks;
+mod openapi;
 mod problems;
 mod server;
 mod support;

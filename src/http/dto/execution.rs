@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Time;
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// An execution. `result` and the error's message are in the answer for one execution only, not in lists.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ExecutionBody {
     id: ExecutionId,
     workflow_id: WorkflowId,
@@ -38,7 +39,7 @@ pub(in crate::http) struct ExecutionBody {
 }
 
 /// The answer to a start that was not waited for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct StartedBody {
     pub(in crate::http) id: ExecutionId,
     pub(in crate::http) workflow_id: WorkflowId,
@@ -47,7 +48,7 @@ pub(in crate::http) struct StartedBody {
 }
 
 /// Why an execution or a node run failed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct ErrorBody {
     code: String,
     #[serde(skip_serializing_if = "Option::is_none")]

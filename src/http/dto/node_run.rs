@@ -2,16 +2,17 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Time, execution::ErrorBody};
 use crate::model::{
     execution::NodeRunStatus,
     history::NodeRunView,
-    item::{Items, Port, PortItems},
+    item::{Item, Items, Port, PortItems},
 };
 
 /// One run of one node. `items` of the outputs and the state of a wait are shown only where data was asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct NodeRunBody {
     node_id: String,
     node_name: Option<String>,
@@ -27,15 +28,17 @@ pub struct NodeRunBody {
     outputs: Vec<OutputBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct OutputBody {
+    #[schema(value_type = String)]
     port: Port,
     item_count: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Item>>)]
     items: Option<Items>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WaitBody {
     until: Option<Time>,
     signals: Vec<String>,
@@ -78,7 +81,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{error::NodeError, event::Wait, item::Item};
+    use crate::model::{error::NodeError, event::Wait};
 
     fn run() -> NodeRunView {
         NodeRunView {

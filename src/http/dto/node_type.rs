@@ -2,18 +2,21 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::nodes::Description;
 
 /// A node type. **Shape**: `{ type, summary, params_schema, verbatim }`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct NodeTypeBody {
     #[serde(rename = "type")]
     type_name: &'static str,
     summary: &'static str,
     /// JSON Schema (2020-12) of `params`.
+    #[schema(value_type = Object)]
     params_schema: Value,
     /// Parameters that are program text, not templates.
+    #[schema(value_type = Vec<String>)]
     verbatim: &'static [&'static str],
 }
 

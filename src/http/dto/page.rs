@@ -1,23 +1,24 @@
 //! Lists: a page and the way to the next one.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::{error::ApiError, problem};
 
 /// Items of a page where the query does not say.
 const LIMIT_DEFAULT: u32 = 50;
 /// Items of a page at most.
-const LIMIT_MAX: u32 = 200;
+pub(in crate::http) const LIMIT_MAX: u32 = 200;
 
 /// A page of a list. **Shape**: `{ items, next_cursor }`; the cursor is null on the last page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct Page<T> {
     items: Vec<T>,
     next_cursor: Option<String>,
 }
 
 /// A whole list. **Shape**: `{ items }`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Items<T> {
     pub items: Vec<T>,
 }

@@ -2,17 +2,18 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::Time;
 use crate::{
     actors::workflows::Workflow,
     http::error::ApiError,
-    model::ids::WorkflowId,
+    model::{definition::WorkflowDefinition, ids::WorkflowId},
     store::{VersionRow, VersionSummary, WorkflowRow},
 };
 
 /// A workflow. `version` is the latest one, `definition` its definition; lists leave the definition out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct WorkflowBody {
     id: WorkflowId,
     name: String,
@@ -22,16 +23,18 @@ pub(in crate::http) struct WorkflowBody {
     created_at: Time,
     updated_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<WorkflowDefinition>)]
     definition: Option<Box<RawValue>>,
 }
 
 /// A version; lists leave the definition out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct VersionBody {
     workflow_id: WorkflowId,
     version: u32,
     created_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<WorkflowDefinition>)]
     definition: Option<Box<RawValue>>,
 }
 

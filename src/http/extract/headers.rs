@@ -12,7 +12,7 @@ use crate::http::{error::ApiError, problem};
 /// The header of an answer that an earlier request was given, too.
 pub(in crate::http) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Characters of an idempotency key.
-const KEY_CHARS_MAX: usize = 255;
+pub(in crate::http) const KEY_CHARS_MAX: usize = 255;
 /// Longest wait that `Prefer: wait` gets; a longer wish is cut down to it.
 pub(in crate::http) const WAIT_MAX: Duration = Duration::from_secs(300);
 

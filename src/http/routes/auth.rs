@@ -2,6 +2,7 @@
 
 use axum::{Json as Answer, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     actors::accounts::{ACCESS_MS, TokenPair},
@@ -9,32 +10,36 @@ use crate::{
         AppState,
         error::ApiError,
         extract::{Bearer, Caller, ClientAddress, Json, refuse_token},
+        openapi::Problems,
+        problem,
     },
     model::ids::{UserId, WorkspaceId},
 };
 
 /// The body of a login. Has no `Debug`: it holds a password.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct LoginBody {
     email: String,
     password: String,
 }
 
-#[derive(Deserialize)]
+/// The body of a refresh.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct RefreshBody {
     refresh_token: String,
 }
 
-#[derive(Deserialize)]
+/// The body of a logout.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct LogoutBody {
     refresh_token: Option<String>,
 }
 
 /// What a login hands out.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::http) struct TokensBody {
     access_token: String,
     refresh_token: String,
@@ -44,20 +49,27 @@ pub(in crate::http) struct TokensBody {
 }
 
 /// Who the caller is; `user` is null for a key that belongs to nobody in particular.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::http) struct MeBody {
     workspace_id: WorkspaceId,
     role: &'static str,
     user: Option<UserBody>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct UserBody {
     id: UserId,
     email: String,
 }
 
-/// `POST /auth/login`: 200; 401 `login_failed`; 429 `too_many_logins`.
+/// Logs a user in.
+#[utoipa::path(
+    post, path = "/auth/login", tag = "auth", security(()),
+    responses(
+        (status = 200, description = "Tokens.", body = TokensBody),
+        Problems<(problem::LOGIN_FAILED, problem::TOO_MANY_LOGINS, problem::OVERLOADED, problem::UNAVAILABLE)>,
+    ),
+)]
 pub(in crate::http) async fn login(
     State(app): State<AppState>,
     ClientAddress(address): ClientAddress,
@@ -66,7 +78,14 @@ pub(in crate::http) async fn login(
     Ok(Answer(app.accounts.login(&body.email, &body.password, address).await?.into()))
 }
 
-/// `POST /auth/refresh`: 200 with new tokens, once per refresh token; 401 `unauthenticated`.
+/// Takes new tokens for a refresh token, which is good once.
+#[utoipa::path(
+    post, path = "/auth/refresh", tag = "auth", security(()),
+    responses(
+        (status = 200, description = "Tokens.", body = TokensBody),
+        Problems<(problem::UNAUTHENTICATED, problem::UNAVAILABLE)>,
+    ),
+)]
 pub(in crate::http) async fn refresh(
     State(app): State<AppState>,
     Json(body): Json<RefreshBody>,
@@ -74,7 +93,8 @@ pub(in crate::http) async fn refresh(
     Ok(Answer(app.accounts.refresh(&body.refresh_token).await.map_err(refuse_token)?.into()))
 }
 
-/// `POST /auth/logout`: 204, also for a token that is not good any more.
+/// Makes the tokens of a session worthless. One that is worthless already is no mistake.
+#[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 204, description = "They are gone.")))]
 pub(in crate::http) async fn logout(
     State(app): State<AppState>,
     Bearer(access): Bearer,
@@ -84,7 +104,8 @@ pub(in crate::http) async fn logout(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /auth/me`: 200.
+/// Says who the caller is.
+#[utoipa::path(get, path = "/auth/me", tag = "auth", responses((status = 200, description = "The caller.", body = MeBody)))]
 pub(in crate::http) async fn me(State(app): State<AppState>, caller: Caller) -> Result<Answer<MeBody>, ApiError> {
     let user = app.accounts.find_user(&caller.0).await?.map(|user| UserBody { id: user.id, email: user.email });
     Ok(Answer(MeBody { workspace_id: caller.workspace(), role: "owner", user }))

@@ -7,6 +7,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{
     actors::executions::{CommandError, Signal, SignalOutcome},
@@ -16,6 +17,7 @@ use crate::{
         dto::{ExecutionBody, Items, NodeRunBody, Page, page_limit, parse_time},
         error::ApiError,
         extract::{Body, Caller, IdempotencyKey, Json, Path, Query, REPLAYED, read_json},
+        openapi::Problems,
         problem,
     },
     model::{
@@ -32,47 +34,59 @@ const SIGNAL_NAME_CHARS_MAX: usize = 128;
 const REASON_CHARS_MAX: usize = 1_000;
 
 /// Which executions to list, and from where on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
+    /// Items of the page; 50 where it is not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
     status: Option<ExecutionStatus>,
     workflow_id: Option<WorkflowId>,
     trigger: Option<TriggerKind>,
+    #[param(format = DateTime)]
     started_after: Option<String>,
+    #[param(format = DateTime)]
     started_before: Option<String>,
     error_code: Option<String>,
     retry_of: Option<ExecutionId>,
 }
 
-#[derive(Debug, Deserialize)]
+/// How much to show of the node runs.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NodesQuery {
+    #[param(inline)]
     include: Option<Include>,
 }
 
 /// What to show besides the runs themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Include {
     Data,
 }
 
-#[derive(Debug, Deserialize)]
+/// Why to stop.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct CancelBody {
     reason: Option<String>,
 }
 
 /// The answer to a command: it is durable and will be acted upon.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct AcceptedBody {
     id: ExecutionId,
     status: &'static str,
 }
 
-/// `GET /executions`: 200, newest first; 400 `invalid_query`, `invalid_cursor`.
+/// Lists executions, newest first.
+#[utoipa::path(
+    get, path = "/executions", tag = "executions", params(ListQuery),
+    responses((status = 200, description = "A page.", body = Page<ExecutionBody>)),
+)]
 pub(in crate::http) async fn list_executions(
     State(app): State<AppState>,
     caller: Caller,
@@ -88,7 +102,11 @@ pub(in crate::http) async fn list_executions(
     Ok(Answer(Page::new(rows, limit, cursor, ExecutionBody::from)))
 }
 
-/// `GET /executions/{id}`: 200, with the result once it has ended; 404 `execution_not_found`.
+/// Shows an execution, with its result once it has ended.
+#[utoipa::path(
+    get, path = "/executions/{id}", tag = "executions", params(ExecutionId),
+    responses((status = 200, description = "The execution.", body = ExecutionBody), Problems<problem::EXECUTION_NOT_FOUND>),
+)]
 pub(in crate::http) async fn get_execution(
     State(app): State<AppState>,
     caller: Caller,
@@ -101,7 +119,11 @@ pub(in crate::http) async fn get_execution(
     }))
 }
 
-/// `GET /executions/{id}/nodes`: 200; `?include=data` adds the items.
+/// Lists the node runs of an execution, in the order of their start.
+#[utoipa::path(
+    get, path = "/executions/{id}/nodes", tag = "executions", params(ExecutionId, NodesQuery),
+    responses((status = 200, description = "All of them.", body = Items<NodeRunBody>), Problems<problem::EXECUTION_NOT_FOUND>),
+)]
 pub(in crate::http) async fn list_node_runs(
     State(app): State<AppState>,
     caller: Caller,
@@ -116,7 +138,14 @@ pub(in crate::http) async fn list_node_runs(
     Ok(Answer(Items { items: runs.into_iter().map(|run| NodeRunBody::new(run, with_data)).collect() }))
 }
 
-/// `POST /executions/{id}/cancel`: 202 once the request is durable; 404; 409 `execution_finished`.
+/// Asks an execution to stop.
+#[utoipa::path(
+    post, path = "/executions/{id}/cancel", tag = "executions", params(ExecutionId),
+    responses(
+        (status = 202, description = "The request is durable.", body = AcceptedBody),
+        Problems<(problem::EXECUTION_NOT_FOUND, problem::EXECUTION_FINISHED, problem::INBOX_FULL)>,
+    ),
+)]
 pub(in crate::http) async fn cancel_execution(
     State(app): State<AppState>,
     caller: Caller,
@@ -128,8 +157,17 @@ pub(in crate::http) async fn cancel_execution(
     Ok((StatusCode::ACCEPTED, Answer(AcceptedBody { id, status: "accepted" })))
 }
 
-/// `POST /executions/{id}/signal/{name}`: 202 once the signal is durable; the body is its payload; 404; 409; 422 `invalid_body`
-/// if an approval waits for it and cannot read it; 429 `inbox_full`.
+/// Sends a signal to an execution; the body is its payload.
+///
+/// A node that waits for the signal goes on. One that comes early is kept for it.
+#[utoipa::path(
+    post, path = "/executions/{id}/signal/{name}", tag = "executions", params(IdempotencyKey),
+    request_body(content = Value, content_type = "application/json"),
+    responses(
+        (status = 202, description = "The signal is durable.", body = AcceptedBody),
+        Problems<(problem::EXECUTION_NOT_FOUND, problem::EXECUTION_FINISHED, problem::INBOX_FULL)>,
+    ),
+)]
 pub(in crate::http) async fn signal_execution(
     State(app): State<AppState>,
     caller: Caller,
@@ -151,7 +189,14 @@ pub(in crate::http) async fn signal_execution(
     Ok((StatusCode::ACCEPTED, headers, Answer(AcceptedBody { id, status: "accepted" })))
 }
 
-/// `DELETE /executions/{id}`: 204; 404; 409 `execution_running`.
+/// Deletes an execution that has ended.
+#[utoipa::path(
+    delete, path = "/executions/{id}", tag = "executions", params(ExecutionId),
+    responses(
+        (status = 204, description = "It is gone."),
+        Problems<(problem::EXECUTION_NOT_FOUND, problem::EXECUTION_RUNNING)>,
+    ),
+)]
 pub(in crate::http) async fn delete_execution(
     State(app): State<AppState>,
     caller: Caller,

@@ -20,11 +20,12 @@ use crate::{
     http::{
         AppState,
         error::ApiError,
-        extract::{Body, read_key},
+        extract::{Body, IdempotencyKey, read_key},
         hook::{
-            answer::{answer, wait_of},
+            answer::{StateBody, answer, wait_of},
             request::{item_of, segments_of},
         },
+        openapi::Problems,
         problem,
     },
     model::{
@@ -33,7 +34,26 @@ use crate::{
     },
 };
 
-/// `ANY /hooks/{path}`: as the webhook says; 401 `hook_unverified`; 404 `hook_not_found`; 405; 413; 500 `execution_failed`.
+/// Starts an execution of the workflow that has published a webhook at this path.
+///
+/// The workflow decides who may call, and what the answer is.
+#[utoipa::path(
+    method(get, post, put, patch, delete, head, options), path = "/hooks/{*path}", tag = "hooks", security(()),
+    params(("path" = String, Path, description = "May have several segments.", example = "orders/new"), IdempotencyKey),
+    request_body(content(
+        (Value = "application/json"), (Value = "application/x-www-form-urlencoded"), (String = "text/plain"),
+        (String = "application/octet-stream"),
+    )),
+    responses(
+        (status = 200, description = "As the workflow says: by default which execution was started.", body = StateBody),
+        (status = 202, description = "The execution takes longer than the webhook waits.", body = StateBody, headers(("Location"))),
+        (status = "default", description = "As the workflow says."),
+        Problems<(
+            problem::HOOK_NOT_FOUND, problem::HOOK_UNVERIFIED, problem::METHOD_NOT_ALLOWED, problem::EXECUTION_FAILED,
+            problem::OVERLOADED, (problem::DRAINING, problem::UNAVAILABLE),
+        )>,
+    ),
+)]
 pub(in crate::http) async fn receive_hook(State(app): State<AppState>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let (hook, segments) = find_hook(&app, &parts)?;

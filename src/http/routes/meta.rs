@@ -2,6 +2,7 @@
 
 use axum::{Json as Answer, extract::State, http::header, response::IntoResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     http::{
@@ -9,25 +10,34 @@ use crate::{
         dto::{Items, NodeTypeBody},
         error::ApiError,
         extract::{Caller, Path},
+        openapi::Problems,
         problem,
     },
     model::definition::parse::WORKFLOW_SCHEMA,
 };
 
 /// A kind of problem, as `type` of a problem refers to it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::http) struct ProblemTypeBody {
     code: &'static str,
     status: u16,
     title: &'static str,
 }
 
-/// `GET /node-types`: 200.
+/// Lists the node types.
+#[utoipa::path(
+    get, path = "/node-types", tag = "node types",
+    responses((status = 200, description = "All of them.", body = Items<NodeTypeBody>)),
+)]
 pub(in crate::http) async fn list_node_types(State(app): State<AppState>, _caller: Caller) -> Answer<Items<NodeTypeBody>> {
     Answer(Items { items: app.registry.types().map(NodeTypeBody::from).collect() })
 }
 
-/// `GET /node-types/{type}`: 200; 404 `node_type_not_found`.
+/// Shows a node type.
+#[utoipa::path(
+    get, path = "/node-types/{type}", tag = "node types", params(("type" = String, Path, example = "http.request")),
+    responses((status = 200, description = "The node type.", body = NodeTypeBody), Problems<problem::NODE_TYPE_NOT_FOUND>),
+)]
 pub(in crate::http) async fn get_node_type(
     State(app): State<AppState>,
     _caller: Caller,
@@ -38,12 +48,22 @@ pub(in crate::http) async fn get_node_type(
     found.map(|description| Answer(description.into())).ok_or_else(missing)
 }
 
-/// `GET /schemas/workflow.json`: 200; the same for everybody, so it needs no token.
+/// Shows the JSON Schema of workflow definitions.
+///
+/// The same for everybody, so it needs no token.
+#[utoipa::path(
+    get, path = "/schemas/workflow.json", tag = "documentation", security(()),
+    responses((status = 200, description = "JSON Schema 2020-12.", body = Object, content_type = "application/schema+json")),
+)]
 pub(in crate::http) async fn get_workflow_schema() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/schema+json")], WORKFLOW_SCHEMA)
 }
 
-/// `GET /problems/{code}`: 200; 404 `not_found`.
+/// Explains a kind of problem.
+#[utoipa::path(
+    get, path = "/problems/{code}", tag = "documentation", security(()), params(("code" = String, Path, example = "not_found")),
+    responses((status = 200, description = "The kind.", body = ProblemTypeBody)),
+)]
 pub(in crate::http) async fn get_problem_type(Path(code): Path<String>) -> Result<Answer<ProblemTypeBody>, ApiError> {
     let found = problem::find(&code).ok_or_else(|| ApiError::new(&problem::NOT_FOUND, "there is no such kind of problem"))?;
     Ok(Answer(ProblemTypeBody { code: found.code, status: found.status.as_u16(), title: found.title }))

@@ -9,6 +9,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::{
     actors::executions::{Answer as Ended, Idempotency, StartRequest, Started, Wait, WaitUntil},
@@ -17,6 +18,7 @@ use crate::{
         dto::{ExecutionBody, StartedBody},
         error::ApiError,
         extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, is_json, media_type, read_json},
+        openapi::Problems,
         problem,
     },
     model::{
@@ -27,12 +29,15 @@ use crate::{
 };
 
 /// The body of a start.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "input": { "name": "Citadel" } }))]
 struct StartBody {
     /// An object is one item, an array one item each.
     #[serde(default)]
     input: Value,
+    /// What the execution is about, for searches.
+    #[schema(max_length = 255)]
     business_key: Option<String>,
     /// The trigger to start at; the workflow's first one where none is given.
     start_node: Option<String>,
@@ -43,8 +48,21 @@ struct StartBody {
 /// Characters of a business key.
 const BUSINESS_KEY_CHARS_MAX: usize = 255;
 
-/// `POST /workflows/{id}/executions`: 202 with `Location`; with `Prefer: wait=N` 200 with the result if it ends in time;
-/// 404 `workflow_not_found`; 422 `unknown_start_node`, `idempotency_key_mismatch`; 429 `overloaded`.
+/// Starts an execution.
+///
+/// Answers at once; with `Prefer: wait=N` it waits for the result, if it comes in time.
+#[utoipa::path(
+    post, path = "/workflows/{id}/executions", tag = "executions", params(WorkflowId, IdempotencyKey, PreferWait),
+    request_body = StartBody,
+    responses(
+        (status = 200, description = "The execution has ended.", body = ExecutionBody, headers(("Location"))),
+        (status = 202, description = "The execution is durable and goes on.", body = StartedBody, headers(("Location"))),
+        Problems<(
+            problem::WORKFLOW_NOT_FOUND, problem::VERSION_NOT_FOUND, problem::UNKNOWN_START_NODE, problem::INVALID_DEFINITION,
+            problem::OVERLOADED, problem::DRAINING,
+        )>,
+    ),
+)]
 pub(in crate::http) async fn start_execution(
     State(app): State<AppState>,
     caller: Caller,

@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     http::{
@@ -16,20 +17,26 @@ use crate::{
         extract::{
             Caller, Definition, IdempotencyKey, IfMatch, Json, MaybeDefinition, OptionalIfMatch, Path, Query, REPLAYED, etag,
         },
+        openapi::Problems,
         problem,
     },
-    model::{ids::WorkflowId, problem::Problem},
+    model::{definition::WorkflowDefinition, ids::WorkflowId, problem::Problem},
     store::{PageRequest, WorkflowCursor, WorkflowRow},
 };
 
-#[derive(Deserialize)]
+/// Which part of a list to show.
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
+    /// Items of the page; 50 where it is not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// What to publish.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ActivateBody {
     /// The latest one where none is given.
@@ -37,13 +44,23 @@ pub(in crate::http) struct ActivateBody {
 }
 
 /// What is wrong with a definition.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::http) struct ValidationBody {
     valid: bool,
     errors: Vec<Problem>,
 }
 
-/// `POST /workflows`: 201 with `Location` and `ETag`; 422 `invalid_definition`, `idempotency_key_mismatch`.
+/// Creates a workflow.
+///
+/// It does nothing until it is activated or started.
+#[utoipa::path(
+    post, path = "/workflows", tag = "workflows", params(IdempotencyKey),
+    request_body(content((WorkflowDefinition = "application/json"), (WorkflowDefinition = "application/yaml"))),
+    responses(
+        (status = 201, description = "The workflow.", body = WorkflowBody, headers(("ETag"), ("Location"))),
+        Problems<(problem::INVALID_YAML, problem::INVALID_DEFINITION)>,
+    ),
+)]
 pub(in crate::http) async fn create_workflow(
     State(app): State<AppState>,
     caller: Caller,
@@ -59,7 +76,11 @@ pub(in crate::http) async fn create_workflow(
     Ok((StatusCode::CREATED, headers, Answer(created.workflow.try_into()?)))
 }
 
-/// `GET /workflows`: 200, newest first; 400 `invalid_cursor`.
+/// Lists the workflows, newest first, without their definitions.
+#[utoipa::path(
+    get, path = "/workflows", tag = "workflows", params(ListQuery),
+    responses((status = 200, description = "A page.", body = Page<WorkflowBody>)),
+)]
 pub(in crate::http) async fn list_workflows(
     State(app): State<AppState>,
     caller: Caller,
@@ -74,7 +95,14 @@ pub(in crate::http) async fn list_workflows(
     Ok(Answer(Page::new(rows, limit, cursor, WorkflowBody::from)))
 }
 
-/// `GET /workflows/{id}`: 200 with `ETag`; 404 `workflow_not_found`.
+/// Shows a workflow with its latest definition.
+#[utoipa::path(
+    get, path = "/workflows/{id}", tag = "workflows", params(WorkflowId),
+    responses(
+        (status = 200, description = "The workflow.", body = WorkflowBody, headers(("ETag"))),
+        Problems<problem::WORKFLOW_NOT_FOUND>,
+    ),
+)]
 pub(in crate::http) async fn get_workflow(
     State(app): State<AppState>,
     caller: Caller,
@@ -84,7 +112,20 @@ pub(in crate::http) async fn get_workflow(
     Ok(([(header::ETAG, etag(workflow.row.latest_version))], Answer(workflow.try_into()?)))
 }
 
-/// `PUT /workflows/{id}`: 200 with the new `ETag`; 428 `if_match_required`; 412 `workflow_stale`; 422 `invalid_definition`.
+/// Gives a workflow a new version.
+///
+/// What is active stays active: activate the new version to publish it.
+#[utoipa::path(
+    put, path = "/workflows/{id}", tag = "workflows", params(WorkflowId, IfMatch),
+    request_body(content((WorkflowDefinition = "application/json"), (WorkflowDefinition = "application/yaml"))),
+    responses(
+        (status = 200, description = "The workflow.", body = WorkflowBody, headers(("ETag"))),
+        Problems<(
+            problem::INVALID_YAML, problem::INVALID_DEFINITION, problem::WORKFLOW_NOT_FOUND, problem::WORKFLOW_STALE,
+            problem::IF_MATCH_REQUIRED,
+        )>,
+    ),
+)]
 pub(in crate::http) async fn update_workflow(
     State(app): State<AppState>,
     caller: Caller,
@@ -100,7 +141,14 @@ pub(in crate::http) async fn update_workflow(
     Ok(([(header::ETAG, etag(workflow.row.latest_version))], Answer(workflow.try_into()?)))
 }
 
-/// `DELETE /workflows/{id}`: 204; 404 `workflow_not_found`; 412 `workflow_stale` if `If-Match` names another version.
+/// Deletes a workflow with its versions.
+#[utoipa::path(
+    delete, path = "/workflows/{id}", tag = "workflows", params(WorkflowId, OptionalIfMatch),
+    responses(
+        (status = 204, description = "It is gone."),
+        Problems<(problem::WORKFLOW_NOT_FOUND, problem::WORKFLOW_STALE)>,
+    ),
+)]
 pub(in crate::http) async fn delete_workflow(
     State(app): State<AppState>,
     caller: Caller,
@@ -117,7 +165,16 @@ pub(in crate::http) async fn delete_workflow(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /workflows/{id}/activate`: 200; 409 `hook_taken`; 404.
+/// Publishes a version: its triggers start executions from now on.
+#[utoipa::path(
+    post, path = "/workflows/{id}/activate", tag = "workflows", params(WorkflowId),
+    responses(
+        (status = 200, description = "The workflow.", body = WorkflowBody),
+        Problems<(
+            problem::WORKFLOW_NOT_FOUND, problem::VERSION_NOT_FOUND, problem::HOOK_TAKEN, problem::INVALID_DEFINITION,
+        )>,
+    ),
+)]
 pub(in crate::http) async fn activate_workflow(
     State(app): State<AppState>,
     caller: Caller,
@@ -127,7 +184,11 @@ pub(in crate::http) async fn activate_workflow(
     Ok(Answer(app.workflows.activate(caller.workspace(), id, body.version).await?.into()))
 }
 
-/// `POST /workflows/{id}/deactivate`: 200; 404.
+/// Takes a workflow's triggers back. What runs goes on.
+#[utoipa::path(
+    post, path = "/workflows/{id}/deactivate", tag = "workflows", params(WorkflowId),
+    responses((status = 200, description = "The workflow.", body = WorkflowBody), Problems<problem::WORKFLOW_NOT_FOUND>),
+)]
 pub(in crate::http) async fn deactivate_workflow(
     State(app): State<AppState>,
     caller: Caller,
@@ -136,7 +197,11 @@ pub(in crate::http) async fn deactivate_workflow(
     Ok(Answer(app.workflows.deactivate(caller.workspace(), id).await?.into()))
 }
 
-/// `GET /workflows/{id}/versions`: 200, newest first; the cursor is the number of the last version shown.
+/// Lists the versions of a workflow, newest first, without their definitions.
+#[utoipa::path(
+    get, path = "/workflows/{id}/versions", tag = "workflows", params(WorkflowId, ListQuery),
+    responses((status = 200, description = "A page.", body = Page<VersionBody>), Problems<problem::WORKFLOW_NOT_FOUND>),
+)]
 pub(in crate::http) async fn list_versions(
     State(app): State<AppState>,
     caller: Caller,
@@ -150,7 +215,14 @@ pub(in crate::http) async fn list_versions(
     Ok(Answer(Page::new(rows, limit, |row| row.version.to_string(), |row| VersionBody::summary(id, row))))
 }
 
-/// `GET /workflows/{id}/versions/{n}`: 200; 404 `workflow_not_found`, `version_not_found`.
+/// Shows a version with its definition.
+#[utoipa::path(
+    get, path = "/workflows/{id}/versions/{n}", tag = "workflows",
+    responses(
+        (status = 200, description = "The version.", body = VersionBody),
+        Problems<(problem::WORKFLOW_NOT_FOUND, problem::VERSION_NOT_FOUND)>,
+    ),
+)]
 pub(in crate::http) async fn get_version(
     State(app): State<AppState>,
     caller: Caller,
@@ -159,7 +231,12 @@ pub(in crate::http) async fn get_version(
     Ok(Answer(app.workflows.get_version(caller.workspace(), id, version).await?.try_into()?))
 }
 
-/// `POST /workflows/validate`: 200 with everything that is wrong.
+/// Checks a definition, and stores nothing.
+#[utoipa::path(
+    post, path = "/workflows/validate", tag = "workflows",
+    request_body(content((WorkflowDefinition = "application/json"), (WorkflowDefinition = "application/yaml"))),
+    responses((status = 200, description = "Everything that is wrong with it.", body = ValidationBody)),
+)]
 pub(in crate::http) async fn validate_workflow(
     State(app): State<AppState>,
     _caller: Caller,

@@ -1,0 +1,58 @@
+//! What can be done next with what an answer names, on one screen. Clients show it, and tests walk along it.
+
+use serde_json::{Map, Value, json};
+
+/// A way from an answer to operations that take its id as `id`.
+struct Way {
+    from: &'static str,
+    status: &'static str,
+    /// Where the id is in the answer.
+    id: &'static str,
+    to: &'static [&'static str],
+}
+
+const ID: &str = "$response.body#/id";
+const FIRST_ID: &str = "$response.body#/items/0/id";
+
+const WORKFLOW: &[&str] = &[
+    "getWorkflow",
+    "updateWorkflow",
+    "deleteWorkflow",
+    "activateWorkflow",
+    "deactivateWorkflow",
+    "listVersions",
+    "startExecution",
+];
+const EXECUTION: &[&str] = &["getExecution", "listNodeRuns", "cancelExecution", "signalExecution", "deleteExecution"];
+
+const WAYS: &[Way] = &[
+    Way { from: "createWorkflow", status: "201", id: ID, to: WORKFLOW },
+    Way { from: "updateWorkflow", status: "200", id: ID, to: WORKFLOW },
+    Way { from: "activateWorkflow", status: "200", id: ID, to: &["deactivateWorkflow", "startExecution"] },
+    Way { from: "listWorkflows", status: "200", id: FIRST_ID, to: &["getWorkflow"] },
+    Way { from: "startExecution", status: "202", id: ID, to: EXECUTION },
+    Way { from: "startExecution", status: "200", id: ID, to: EXECUTION },
+    Way { from: "listExecutions", status: "200", id: FIRST_ID, to: &["getExecution"] },
+];
+
+/// The links of an answer.
+pub(super) fn links_of(operation: &str, status: &str) -> Option<Value> {
+    let way = WAYS.iter().find(|way| way.from == operation && way.status == status)?;
+    let link = |to: &&str| ((*to).to_owned(), link_to(to, way.id));
+    Some(Value::Object(way.to.iter().map(link).collect::<Map<String, Value>>()))
+}
+
+/// A change needs the version that it changes, too.
+fn link_to(operation: &str, id: &str) -> Value {
+    let mut parameters = json!({ "id": id });
+    if operation == "updateWorkflow" {
+        parameters["If-Match"] = json!("$response.header.ETag");
+    }
+    json!({ "operationId": operation, "parameters": parameters })
+}
+
+/// The operations that links lead from.
+#[cfg(test)]
+pub(super) fn sources() -> Vec<&'static str> {
+    WAYS.iter().map(|way| way.from).collect()
+}

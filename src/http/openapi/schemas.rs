@@ -1,0 +1,187 @@
+//! Schemas of what other rooms own, written by hand: the model does not know of OpenAPI. The definition's schema is the one
+//! that is published.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Object, RefOr, schema::Schema},
+};
+
+use crate::{
+    http::dto::Time,
+    model::{
+        definition::{WorkflowDefinition, parse::WORKFLOW_SCHEMA},
+        execution::{ExecutionStatus, NodeRunStatus, TriggerKind},
+        ids::{ExecutionId, UserId, WorkflowId, WorkspaceId},
+        item::{BlobRef, Item, ItemSource},
+        problem,
+    },
+};
+
+/// Where the definition's schema has its parts, and where the document has them.
+const OWN_PARTS: &str = "#/$defs/";
+const PART: &str = "WorkflowDefinition.";
+
+macro_rules! described_below {
+    ($($type:ty = $name:literal;)*) => {$(
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                Object::new().into()
+            }
+        }
+
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed($name)
+            }
+        }
+    )*};
+}
+
+described_below! {
+    WorkspaceId = "WorkspaceId";
+    WorkflowId = "WorkflowId";
+    ExecutionId = "ExecutionId";
+    UserId = "UserId";
+    Time = "Time";
+    ExecutionStatus = "ExecutionStatus";
+    NodeRunStatus = "NodeRunStatus";
+    TriggerKind = "TriggerKind";
+    Item = "Item";
+    ItemSource = "ItemSource";
+    BlobRef = "BlobRef";
+    problem::Problem = "PlacedProblem";
+    WorkflowDefinition = "WorkflowDefinition";
+}
+
+/// The schemas that no type derives.
+pub(super) fn by_hand() -> Map<String, Value> {
+    let mut schemas = json!({
+        "WorkspaceId": id(WorkspaceId::PREFIX),
+        "WorkflowId": id(WorkflowId::PREFIX),
+        "ExecutionId": id(ExecutionId::PREFIX),
+        "UserId": id(UserId::PREFIX),
+        "Time": { "type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00.000Z"] },
+        "ExecutionStatus": choice(&ExecutionStatus::ALL),
+        "NodeRunStatus": choice(&NodeRunStatus::ALL),
+        "TriggerKind": choice(&TriggerKind::ALL),
+        "Item": {
+            "description": "What flows between nodes.",
+            "type": "object",
+            "required": ["json"],
+            "properties": {
+                "json": { "type": "object" },
+                "binary": { "type": "object", "additionalProperties": reference("BlobRef") },
+                "source": reference("ItemSource"),
+            },
+        },
+        "ItemSource": {
+            "description": "The output that an item was made from.",
+            "type": "object",
+            "required": ["node", "run", "item"],
+            "properties": { "node": { "type": "string" }, "run": count(), "item": count() },
+        },
+        "BlobRef": {
+            "description": "A reference to binary data.",
+            "type": "object",
+            "required": ["hash", "size_bytes"],
+            "properties": {
+                "hash": { "description": "SHA-256, in hex.", "type": "string", "pattern": "^[0-9a-f]{64}$" },
+                "size_bytes": count(),
+                "media_type": { "type": "string" },
+                "file_name": { "type": "string" },
+            },
+        },
+        "PlacedProblem": {
+            "description": "One thing that is wrong, and where.",
+            "type": "object",
+            "required": ["pointer", "code", "detail"],
+            "properties": {
+                "pointer": { "description": "JSON pointer (RFC 6901); empty for the whole.", "type": "string" },
+                "code": { "description": "Stable.", "type": "string", "pattern": "^[a-z][a-z0-9_]*$" },
+                "detail": { "type": "string" },
+            },
+        },
+        "Problem": {
+            "description": "What went wrong (RFC 9457).",
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "code", "request_id"],
+            "properties": {
+                "type": { "description": "The path of the kind's description.", "type": "string", "format": "uri-reference" },
+                "title": { "description": "The kind; the same each time.", "type": "string" },
+                "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+                "detail": { "description": "This case, and what to do about it.", "type": "string" },
+                "code": { "description": "Stable: for programs.", "type": "string" },
+                "request_id": { "description": "For the search in the server's log.", "type": "string" },
+                "execution_id": reference("ExecutionId"),
+                "errors": { "type": "array", "items": reference("PlacedProblem") },
+            },
+        },
+    });
+    let mut schemas = schemas.as_object_mut().map(std::mem::take).unwrap_or_default();
+    schemas.extend(definition());
+    schemas
+}
+
+/// The published schema of definitions and its parts, as components.
+fn definition() -> Map<String, Value> {
+    let mut whole: Value = serde_json::from_str(WORKFLOW_SCHEMA).expect("the schema is JSON");
+    let parts = whole["$defs"].take();
+    let mut components = Map::new();
+    for (name, part) in parts.as_object().into_iter().flatten() {
+        components.insert(format!("{PART}{name}"), part.clone());
+    }
+    if let Some(whole) = whole.as_object_mut() {
+        whole.retain(|key, _| !key.starts_with('$'));
+        whole.insert("examples".to_owned(), json!([example()]));
+    }
+    components.insert("WorkflowDefinition".to_owned(), whole);
+    components.values_mut().for_each(refer_to_components);
+    components
+}
+
+fn refer_to_components(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match field.as_str().filter(|_| key == "$ref").and_then(|text| text.strip_prefix(OWN_PARTS)) {
+                    Some(part) => *field = json!(format!("#/components/schemas/{PART}{part}")),
+                    None => refer_to_components(field),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(refer_to_components),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// A definition that a reader can save and run as it is.
+fn example() -> Value {
+    json!({
+        "name": "hello",
+        "nodes": [
+            { "id": "start", "type": "manual" },
+            { "id": "greet", "type": "set", "params": { "fields": { "greeting": "Hello, {{ $json.name }}!" } } },
+        ],
+        "edges": [{ "from": "start", "to": "greet" }],
+    })
+}
+
+fn id(prefix: &str) -> Value {
+    json!({ "type": "string", "pattern": format!("^{prefix}[0-9a-f]{{32}}$") })
+}
+
+fn choice<T: Serialize>(all: &[T]) -> Value {
+    json!({ "type": "string", "enum": all })
+}
+
+fn count() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
