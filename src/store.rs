@@ -7,6 +7,7 @@ pub mod memory;
 pub mod open;
 pub mod payload;
 pub mod postgres;
+pub mod scratch;
 pub mod sqlite;
 
 use async_trait::async_trait;

@@ -77,14 +77,14 @@ pub async fn migrate(url: &str) -> Result<Vec<MigrationStatus>> {
 
 /// What a URL names.
 #[derive(Debug)]
-enum Target {
+pub(super) enum Target {
     Memory,
     Sqlite(PathBuf),
     Postgres(Box<PgConnectOptions>),
 }
 
 impl Target {
-    fn parse(url: &str) -> Result<Self> {
+    pub(super) fn parse(url: &str) -> Result<Self> {
         let invalid = || StoreError::InvalidUrl { url: without_password(url) };
         if url == "sqlite::memory:" {
             return Ok(Self::Memory);
@@ -103,7 +103,7 @@ impl Target {
 }
 
 /// The URL for error messages: what stands before the last `@` may be a password.
-fn without_password(url: &str) -> String {
+pub(super) fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
         (None, Some((_, rest))) => format!("***@{rest}"),

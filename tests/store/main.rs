@@ -15,5 +15,6 @@ mod random;
 mod retention;
 mod samples;
 mod schema;
+mod scratch;
 mod shards;
 mod workflows;
