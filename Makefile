@@ -22,5 +22,6 @@ lint-extra:
 guests:
 	@scripts/guests.sh
 
-bench: guests
-	cargo bench --locked
+# Every benchmark, in release; docs/performance.md says how to read the figures.
+bench:
+	@scripts/bench.sh

@@ -1,5 +1,6 @@
 //! Wiring: builds the store, the services and the actor tree from the settings, and takes them down in reverse order.
 
+pub mod bench;
 pub mod database;
 pub mod definition_file;
 pub mod embedded;

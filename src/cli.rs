@@ -1,5 +1,6 @@
 //! The command line: reads arguments, calls `app`, prints. Results go to standard output, everything else to standard error.
 
+mod bench;
 mod db;
 mod failure;
 mod output;
@@ -38,6 +39,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Runs one workflow file to its end, without a server.
     Run(run::RunArguments),
+    /// Measures this program under load, with the limits of the machine beside it.
+    Bench(bench::BenchArguments),
     /// Looks after the database's schema.
     #[command(subcommand)]
     Db(db::DbCommand),
@@ -81,6 +84,10 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Run(arguments) => {
             arguments.add_flags(&mut flags);
             Box::pin(run::run(arguments, load(flags)?)).await
+        }
+        Command::Bench(arguments) => {
+            arguments.add_flags(&mut flags);
+            Box::pin(bench::bench(arguments, &config_files, &load(flags)?)).await
         }
         Command::Db(command) => Box::pin(db::db(command, &load(flags)?)).await,
         Command::Workflow(command) => Box::pin(workflow::workflow(command)).await,
