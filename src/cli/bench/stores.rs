@@ -1,6 +1,6 @@
 //! Fresh stores for servers: SQLite files in the temporary directory, or databases on the PostgreSQL server that was named.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use crate::{app::bench::BenchDatabase, cli::Failure, config::Config};
 
@@ -9,6 +9,9 @@ const SQLITE: &str = "sqlite";
 /// The value of `--store` for the PostgreSQL of the settings.
 const POSTGRES: &str = "postgres";
 const POSTGRES_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+/// How long the dropping of one database may take.
+const REMOVE_MAX: Duration = Duration::from_secs(30);
 
 /// Makes stores, and takes away again what they left behind.
 pub(super) enum Stores {
@@ -68,9 +71,14 @@ impl Stores {
         let Self::Postgres { made, .. } = self else { return Ok(()) };
         let mut removed = Ok(());
         for database in made {
-            removed = removed.and(database.remove().await);
+            let dropped = match tokio::time::timeout(REMOVE_MAX, database.remove()).await {
+                Ok(dropped) => dropped.map_err(Failure::from),
+                Err(_) => Err(Failure::timeout("the benchmark's database was not dropped in time")
+                    .with_hint("drop the databases whose names start with citadel_bench_")),
+            };
+            removed = removed.and(dropped);
         }
-        Ok(removed?)
+        removed
     }
 }
 
