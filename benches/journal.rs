@@ -163,7 +163,7 @@ fn transition(execution: ExecutionId, epoch: i64, step: u32) -> Append {
         create: (step == 0).then_some(create),
         state: (step == 0 || is_last).then_some(state),
         consumed: Vec::new(),
-        notify: None,
+        notify: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@
 //! Bounds: effects in flight by the machine, events per append by [`journal::EVENTS_PENDING_MAX`].
 
 mod decide;
+mod family;
 mod inbox;
 mod journal;
 mod perform;
@@ -62,6 +63,8 @@ pub enum ExecutionMsg {
     Nudge,
     /// The reading task -> execution.
     InboxRead(Vec<InboxRow>),
+    /// The reading task -> execution: how it stands with the parent; `None` if that could not be read.
+    ParentSeen(Option<ExecutionStatus>),
     /// Handle -> execution: answer as soon as the creation is durable.
     EnsureDurable { reply: oneshot::Sender<()> },
 }
@@ -146,6 +149,7 @@ struct Live {
     waiter: Option<Waiter>,
     durable_waiters: Vec<oneshot::Sender<()>>,
     inbox: inbox::Inbox,
+    family: family::Family,
     is_recovered: bool,
     /// Unix milliseconds of the timer that is set; an earlier one has rung.
     timer_at: Option<u64>,
@@ -183,6 +187,7 @@ impl Actor for ExecutionActor {
                     failpoint!("execution.resume");
                     live.look_at_the_time();
                     live.read_inbox(&myself);
+                    live.look_at_parent(&myself);
                 }
                 live.go_on(&myself).await
             }
@@ -220,6 +225,7 @@ impl Actor for ExecutionActor {
                     live.read_inbox(&myself);
                 }
             }
+            ExecutionMsg::ParentSeen(status) => live.parent_seen(status),
             ExecutionMsg::EnsureDurable { reply } => live.ensure_durable(reply),
         }
         live.go_on(&myself).await
@@ -288,6 +294,7 @@ impl Live {
             waiter: None,
             durable_waiters: Vec::new(),
             inbox: inbox::Inbox::default(),
+            family: family::Family::default(),
             is_recovered: false,
             timer_at: None,
         }
@@ -347,7 +354,8 @@ impl Live {
         let is_draining = self.engine.is_draining.load(Ordering::Relaxed);
         let has_rest = is_draining || (self.machine.is_waiting() && !soon);
         let is_awaited = self.waiter.as_ref().is_some_and(|waiter| !waiter.reply.is_closed());
-        has_rest && (is_draining || !is_awaited) && self.journal.is_idle() && self.nodes.is_empty() && !self.inbox.is_reading
+        let is_looking = self.inbox.is_reading || self.family.is_looking;
+        has_rest && (is_draining || !is_awaited) && self.journal.is_idle() && self.nodes.is_empty() && !is_looking
     }
 
     /// Sets a timer for the next thing that time brings, if it is near and no timer rings before it.

@@ -22,7 +22,7 @@ use crate::{
     store::{Append, AppendOutcome, Store, StoreError},
 };
 
-/// Rows of one commit.
+/// Rows of one commit, messages to other executions among them; a single append may have more.
 const BATCH_ROWS_MAX: usize = 2_000;
 /// Payload bytes of one commit.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -143,16 +143,16 @@ impl LaneState {
     }
 
     fn take_batch(&mut self) -> Vec<LaneRequest> {
-        let mut bytes = 0;
-        let mut rows = 0;
-        for request in self.queue.iter().take(BATCH_ROWS_MAX) {
-            bytes += request.append.entry.body.bytes.len();
-            if rows > 0 && bytes > BATCH_BYTES_MAX {
+        let (mut rows, mut bytes, mut requests) = (0, 0, 0);
+        for LaneRequest { append, .. } in &self.queue {
+            rows += 1 + append.notify.len();
+            bytes += size_of_bodies(append);
+            if requests > 0 && (rows > BATCH_ROWS_MAX || bytes > BATCH_BYTES_MAX) {
                 break;
             }
-            rows += 1;
+            requests += 1;
         }
-        self.queue.drain(..rows).collect()
+        self.queue.drain(..requests).collect()
     }
 }
 
@@ -222,6 +222,11 @@ async fn settle_conflict(store: &dyn Store, append: &Append, constraint: &str) -
     }
 }
 
+/// Payload bytes of an append.
+fn size_of_bodies(append: &Append) -> usize {
+    append.entry.body.bytes.len() + append.notify.iter().map(|note| note.body.bytes.len()).sum::<usize>()
+}
+
 /// How much waits for the lane, and how much may.
 #[derive(Debug)]
 struct Gauge {
@@ -271,7 +276,7 @@ impl LaneHandle {
 
     /// Hands an append to the lane. The ack is told in any case.
     pub fn append(&self, append: Append, ack: Ack) {
-        let bytes = append.entry.body.bytes.len();
+        let bytes = size_of_bodies(&append);
         self.gauge.rows.fetch_add(1, Ordering::Relaxed);
         self.gauge.bytes.fetch_add(bytes, Ordering::Relaxed);
         let load = Load { gauge: Arc::clone(&self.gauge), bytes };

@@ -39,17 +39,27 @@ pub struct NodeShape {
     pub inputs: u32,
     /// Output ports in order, without `error`, which `on_error: branch` adds.
     pub ports: Vec<Port>,
+    pub children: AwaitedChildren,
+}
+
+/// The child executions that a run of a node starts and waits for: they end with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AwaitedChildren {
+    None,
+    /// One, for all items of the run.
+    OfAllItems,
+    PerItem,
 }
 
 impl NodeShape {
     /// One input, one port `main`.
     pub fn step(effect: EffectClass) -> Self {
-        Self { role: Role::Step, effect, inputs: 1, ports: vec![super::item::MAIN] }
+        Self { role: Role::Step, effect, inputs: 1, ports: vec![super::item::MAIN], children: AwaitedChildren::None }
     }
 
     /// No input, one port `main`.
     pub fn trigger() -> Self {
-        Self { role: Role::Trigger, effect: EffectClass::Pure, inputs: 0, ports: vec![super::item::MAIN] }
+        Self { role: Role::Trigger, inputs: 0, ..Self::step(EffectClass::Pure) }
     }
 }
 

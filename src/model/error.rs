@@ -54,6 +54,7 @@ pub mod codes {
     pub const OUTPUT_LIMIT: &str = "output_limit";
     pub const LOOP_LIMIT: &str = "loop_limit";
     pub const NESTING_LIMIT: &str = "nesting_limit";
+    pub const CHILDREN_LIMIT: &str = "children_limit";
     pub const EGRESS_DENIED: &str = "egress_denied";
     pub const CONNECTION_FAILED: &str = "connection_failed";
     pub const HTTP_STATUS: &str = "http_status";

@@ -28,6 +28,10 @@ pub const OUTPUT_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const STEPS_MAX: u32 = 100_000;
 /// Iterations of one loop node, where the node does not set a smaller number.
 pub const LOOP_ITERATIONS_MAX: u32 = 10_000;
+/// Children of one node run.
+pub const CHILDREN_MAX: usize = 1_000;
+/// Children that one execution may wait for at the same time: its end has to reach them all in one commit.
+pub const CHILDREN_AWAITED_MAX: usize = 10_000;
 /// Sub-workflows inside sub-workflows.
 pub const NESTING_MAX: u32 = 16;
 /// Effects that one execution may have in flight.

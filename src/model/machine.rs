@@ -3,6 +3,7 @@
 //! The machine is total and deterministic: the same events give the same state, so recovery is a replay of the journal.
 //! An event of an attempt that is over has no effects. Called by the execution actor only; it never waits.
 
+mod children;
 mod flow;
 mod loops;
 mod outcome;
@@ -69,6 +70,8 @@ pub struct Machine {
     end: End,
     /// Why the execution ended as it did.
     failure: Option<ExecutionError>,
+    /// Keys of the children that were waited for when the execution ended.
+    abandoned: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +121,7 @@ impl Machine {
             in_flight: 0,
             end: End::New,
             failure: None,
+            abandoned: Vec::new(),
         }
     }
 
@@ -151,6 +155,7 @@ impl Machine {
                 self.begin(start_node, items, effects);
             }
             Event::Finished { status, error } => {
+                self.abandon_all();
                 self.abort_runs(effects);
                 self.end = End::Ended(*status);
                 self.failure.clone_from(error);

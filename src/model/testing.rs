@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    catalog::{EffectClass, NodeCatalog, NodeShape, Role},
+    catalog::{AwaitedChildren, EffectClass, NodeCatalog, NodeShape, Role},
     definition::{NodeDefinition, WorkflowDefinition, parse},
     graph::Graph,
     limits::LOOP_ITERATIONS_MAX,
@@ -57,6 +57,8 @@ impl NodeCatalog for Catalog {
             "step" => step,
             "effect" => NodeShape::step(EffectClass::Effect),
             "wait" => NodeShape::step(EffectClass::Wait),
+            "call" => NodeShape { children: AwaitedChildren::OfAllItems, ..NodeShape::step(EffectClass::Effect) },
+            "calls" => NodeShape { children: AwaitedChildren::PerItem, ..NodeShape::step(EffectClass::Effect) },
             "if" => NodeShape { ports: vec!["true".into(), "false".into()], ..step },
             "merge" => NodeShape { role: Role::Merge, inputs: param("0", 2), ..step },
             "loop" => {

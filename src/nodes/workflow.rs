@@ -17,22 +17,20 @@ use super::{
     services::ChildRequest,
 };
 use crate::model::{
-    catalog::{EffectClass, NodeShape},
+    catalog::{AwaitedChildren, EffectClass, NodeShape},
+    children,
     definition::NodeDefinition,
     error::{NodeError, codes},
     event::Wait,
     execution::ExecutionStatus,
     ids::ExecutionId,
     item::{Item, PortItems},
-    limits::NESTING_MAX,
+    limits::{CHILDREN_MAX, NESTING_MAX},
     problem::Problem,
 };
 
 #[cfg(test)]
 mod tests;
-
-/// Children of one node run.
-pub const CHILDREN_MAX: usize = 1_000;
 
 /// The node type.
 pub struct SubWorkflow;
@@ -96,8 +94,14 @@ impl NodeType for SubWorkflow {
     }
 
     fn prepare(&self, node: &NodeDefinition) -> Result<Prepared, Vec<Problem>> {
-        let runner = Runner::Effect(Arc::new(Starter(read(node)?)));
-        Ok(Prepared { shape: NodeShape::step(EffectClass::Effect), runner })
+        let params: Params = read(node)?;
+        let children = match (params.wait, params.per_item) {
+            (false, _) => AwaitedChildren::None,
+            (true, false) => AwaitedChildren::OfAllItems,
+            (true, true) => AwaitedChildren::PerItem,
+        };
+        let shape = NodeShape { children, ..NodeShape::step(EffectClass::Effect) };
+        Ok(Prepared { shape, runner: Runner::Effect(Arc::new(Starter(params))) })
     }
 }
 
@@ -107,17 +111,17 @@ struct Starter(Params);
 impl EffectNode for Starter {
     async fn run(&self, mut ctx: EffectContext) -> Result<Outcome, NodeError> {
         let requests = self.requests(&mut ctx)?;
-        let mut children = Vec::new();
+        let mut started = Vec::new();
         for (item, request) in requests {
-            let signal = signal_name(&request.key);
+            let signal = children::signal(&request.key);
             let execution_id = ctx.services.children.start(request).await?;
-            children.push(Child { signal, execution_id, item });
+            started.push(Child { signal, execution_id, item });
         }
-        if self.0.wait && !children.is_empty() {
-            let signals = children.iter().map(|child| child.signal.clone()).collect();
-            return Ok(Outcome::Wait(Wait { until: None, signals, state: json!(WaitState { children }) }));
+        if self.0.wait && !started.is_empty() {
+            let signals = started.iter().map(|child| child.signal.clone()).collect();
+            return Ok(Outcome::Wait(Wait { until: None, signals, state: json!(WaitState { children: started }) }));
         }
-        let items = children.iter().map(|child| output(&ctx.pure(), child.item, json!({ "execution_id": child.execution_id })));
+        let items = started.iter().map(|child| output(&ctx.pure(), child.item, json!({ "execution_id": child.execution_id })));
         Ok(Outcome::Done(PortItems::main(items.collect())))
     }
 
@@ -171,13 +175,12 @@ impl Starter {
                 chosen.iter().map(|item| Item { source: None, ..item.clone() }).collect()
             }
         };
-        let place = item.map_or_else(|| "all".to_owned(), |index| index.to_string());
-        let key = format!("{}/{}/{place}", ctx.attempt.node, ctx.attempt.run);
+        let key = children::key(&ctx.attempt.node, ctx.attempt.run, item);
         Ok(ChildRequest {
             workspace: ctx.workspace,
             parent: ctx.execution,
             nesting: ctx.nesting + 1,
-            notify: self.0.wait.then(|| signal_name(&key)),
+            notify: self.0.wait.then(|| children::signal(&key)),
             key,
             workflow,
             items: Arc::new(items),
@@ -192,11 +195,6 @@ fn output(ctx: &NodeContext<'_>, item: Option<usize>, json: Value) -> Item {
         (None, [_]) => ctx.derive(0, json),
         (None, _) => Item::from_value(json),
     }
-}
-
-/// The signal that a child's end sends.
-fn signal_name(key: &str) -> String {
-    format!("child:{key}")
 }
 
 fn child_failed(child: &Child, ended: &Ended) -> NodeError {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{Append, AppendOutcome, Result, StateChange, StoreError};
+use super::{Append, AppendOutcome, NOTIFY_ROWS_MAX, Result, StateChange, StoreError};
 use crate::model::{
     execution::ExecutionStatus,
     ids::{ExecutionId, SHARD_COUNT},
@@ -22,6 +22,8 @@ pub(super) mod constraints {
     pub(in crate::store) const JOURNAL_KEY: &str = "journal_key";
     /// A batch holds one request per execution.
     pub(in crate::store) const BATCH_EXECUTIONS: &str = "batch_executions";
+    /// An append has a bounded number of messages.
+    pub(in crate::store) const NOTIFY_ROWS: &str = "notify_rows";
     /// Epochs count from 0 up.
     pub(in crate::store) const EPOCH_RANGE: &str = "epoch_range";
 }
@@ -42,7 +44,7 @@ pub(super) fn first_state(append: &Append) -> &StateChange {
 }
 
 /// Refuses a batch that no backend could write in one statement.
-/// Errors: `Conflict` if an execution is in it twice, or an epoch is negative.
+/// Errors: `Conflict` if an execution is in it twice, an epoch is negative, or an append has too many messages.
 pub(super) fn check_batch(batch: &[Append]) -> Result<()> {
     let mut seen: HashSet<ExecutionId> = HashSet::with_capacity(batch.len());
     for append in batch {
@@ -51,6 +53,9 @@ pub(super) fn check_batch(batch: &[Append]) -> Result<()> {
         }
         if append.epoch < 0 {
             return Err(conflict(constraints::EPOCH_RANGE));
+        }
+        if append.notify.len() > NOTIFY_ROWS_MAX {
+            return Err(conflict(constraints::NOTIFY_ROWS));
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::model::{
     execution::{ExecutionStatus, TriggerKind},
     ids::{ExecutionId, InboxId, TokenId, UserId, WorkflowId, WorkspaceId},
+    limits::CHILDREN_AWAITED_MAX,
 };
 
 /// A stored document: JSON bytes, perhaps compressed, perhaps in the blob store. Made by `payload::PayloadCodec`.
@@ -54,9 +55,13 @@ pub struct Append {
     pub state: Option<StateChange>,
     /// Inbox rows that this append has used up.
     pub consumed: Vec<InboxId>,
-    /// A message to another execution, put in its inbox in the same commit (a child that tells its parent).
-    pub notify: Option<InboxRow>,
+    /// Messages to other executions, put in their inboxes in the same commit: a child tells its parent of its end, a parent
+    /// takes its children along. At most [`NOTIFY_ROWS_MAX`].
+    pub notify: Vec<InboxRow>,
 }
+
+/// Messages of one append: one to the parent, and one to each child that an execution may wait for.
+pub const NOTIFY_ROWS_MAX: usize = CHILDREN_AWAITED_MAX + 1;
 
 /// One row of a journal: some events, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]

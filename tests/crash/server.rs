@@ -110,6 +110,29 @@ impl Server {
         }
     }
 
+    /// Asks an execution to end. `None` if the server did not acknowledge it.
+    pub(crate) async fn try_cancel(&self, id: &str) -> Option<()> {
+        let request = self.client.post(format!("{}/api/v1/executions/{id}/cancel", self.base)).bearer_auth(&self.token);
+        let answer = request.json(&json!({})).send().await.ok()?;
+        (answer.status() == StatusCode::ACCEPTED).then_some(())
+    }
+
+    /// The executions of a workflow, once there are `count`.
+    pub(crate) async fn executions_of(&self, workflow: &str, count: usize) -> Vec<Value> {
+        let url = format!("{}/api/v1/executions?workflow_id={workflow}", self.base);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.client.get(&url).bearer_auth(&self.token).send().await.unwrap();
+            let body: Value = answer.json().await.unwrap();
+            let items = body["items"].as_array().unwrap();
+            if items.len() == count {
+                return items.clone();
+            }
+            assert!(Instant::now() < deadline, "there are not {count} executions: {body}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

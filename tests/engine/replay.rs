@@ -92,7 +92,7 @@ async fn plant(engine: &Engine, workflow: &CompiledWorkflow, events: &[Recorded]
             create: (seq == 0).then(|| new.clone()),
             state: (seq == 0).then(|| running.clone()),
             consumed: Vec::new(),
-            notify: None,
+            notify: Vec::new(),
         };
         shared.store.append_batch(&[append]).await.unwrap();
     }

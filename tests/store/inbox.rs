@@ -79,7 +79,7 @@ async fn an_inbox_has_a_limit(store: Arc<dyn Store>) {
     store.append_batch(&batch).await.unwrap();
     let notes = (1..INBOX_ROWS_MAX).zip(batch).map(|(number, child)| {
         let mut append = later(child.execution, epoch, 1);
-        append.notify = Some(keyed(number));
+        append.notify = vec![keyed(number)];
         append
     });
     store.append_batch(&notes.collect::<Vec<_>>()).await.unwrap();

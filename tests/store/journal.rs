@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use citadel::{
     model::execution::ExecutionStatus,
-    store::{Append, AppendOutcome, Encoding, IdempotencyKey, InboxRow, KeyedOutcome, Payload, Store},
+    store::{
+        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, KeyedOutcome, NOTIFY_ROWS_MAX, Payload, Store,
+    },
 };
 
 use crate::{
@@ -32,6 +34,7 @@ cases! {
     says_under_which_epoch_a_row_was_written,
     consumes_messages_in_the_same_commit,
     notifies_live_executions_only,
+    notifies_many_at_once,
     a_key_is_claimed_once,
     an_expired_key_is_claimed_again,
     a_fenced_claim_leaves_the_key_free,
@@ -115,7 +118,7 @@ async fn a_conflict_writes_nothing(store: Arc<dyn Store>) {
     assert_eq!(store.put_inbox(&signal(1, execution(2))).await.unwrap(), citadel::store::PutInbox::Stored);
     let mut consumer = change(execution(2), epoch, 1, waiting_until(NOON));
     consumer.consumed = vec![message(1)];
-    consumer.notify = Some(signal(2, execution(3)));
+    consumer.notify = vec![signal(2, execution(3))];
     let batch = [later(execution(1), epoch, 1), consumer, creation(execution(4), epoch), later(execution(3), epoch, 0)];
     assert_eq!(broken(store.append_batch(&batch).await), "journal_key");
     for number in 1..=3 {
@@ -149,7 +152,7 @@ async fn a_fenced_request_leaves_no_trace(store: Arc<dyn Store>) {
 
     let mut stale = change(execution(1), old, 1, finished(ExecutionStatus::Succeeded, NOON));
     stale.consumed = vec![message(1)];
-    stale.notify = Some(signal(2, execution(2)));
+    stale.notify = vec![signal(2, execution(2))];
     let batch = [stale, later(execution(2), old, 1), creation(execution(3), old)];
     let outcomes = store.append_batch(&batch).await.unwrap();
     assert_eq!(outcomes, [AppendOutcome::Fenced, AppendOutcome::Committed, AppendOutcome::Committed]);
@@ -245,7 +248,7 @@ async fn notifies_live_executions_only(store: Arc<dyn Store>) {
     for (seq, note) in (1..).zip([keyed(1), keyed(2), signal(1, live), signal(3, live), signal(4, done), signal(5, execution(9))])
     {
         let mut append = later(child, epoch, seq);
-        append.notify = Some(note);
+        append.notify = vec![note];
         commit(&*store, &append).await;
     }
     assert_eq!(store.list_inbox(live, 9).await.unwrap(), [keyed(1), signal(3, live)]);
@@ -254,10 +257,42 @@ async fn notifies_live_executions_only(store: Arc<dyn Store>) {
 
     // A target that finishes in the same batch was live before it; its message may go.
     let mut last = change(child, epoch, 9, finished(ExecutionStatus::Succeeded, NOON));
-    last.notify = Some(signal(6, live));
+    last.notify = vec![signal(6, live)];
     let batch = [change(live, epoch, 1, finished(ExecutionStatus::Succeeded, NOON)), last];
     assert_eq!(store.append_batch(&batch).await.unwrap(), [AppendOutcome::Committed; 2]);
     assert_eq!(store.list_inbox(live, 9).await.unwrap().len(), 3);
+}
+
+async fn notifies_many_at_once(store: Arc<dyn Store>) {
+    let epoch = own_all(&*store).await;
+    let children: Vec<_> = (1..=70).map(execution).collect();
+    let created: Vec<_> = children.iter().map(|id| creation(*id, epoch)).collect();
+    store.append_batch(&created).await.unwrap();
+    commit(&*store, &creation(execution(0), epoch)).await;
+    let cancel = |number: u128, target| InboxRow {
+        kind: InboxKind::Cancel,
+        name: String::new(),
+        dedupe_key: Some("cancel".to_owned()),
+        ..signal(number, target)
+    };
+    // Two for each child, of which the second is a duplicate, and some for executions that are not there.
+    let twice = (1..).zip(children.iter().chain(&children)).map(|(number, child)| cancel(number, *child));
+    let nobody = (1_000..1_010).map(|number| cancel(number, execution(number)));
+    let mut end = change(execution(0), epoch, 1, finished(ExecutionStatus::Cancelled, NOON));
+    end.notify = twice.chain(nobody).collect();
+    commit(&*store, &end).await;
+    for (number, child) in (1..).zip(&children) {
+        assert_eq!(store.list_inbox(*child, 9).await.unwrap(), [cancel(number, *child)]);
+    }
+    // As many as an execution may ever have, and one more.
+    commit(&*store, &creation(execution(200), epoch)).await;
+    let mut most = later(execution(200), epoch, 1);
+    most.notify = (0..NOTIFY_ROWS_MAX).map(|number| signal(u128::try_from(number).unwrap(), execution(300))).collect();
+    commit(&*store, &most).await;
+    let mut more = later(execution(200), epoch, 2);
+    more.notify = most.notify.iter().cloned().chain([signal(0, execution(1))]).collect();
+    assert_eq!(broken(store.append_batch(&[more]).await), "notify_rows");
+    assert_eq!(store.list_inbox(execution(1), 9).await.unwrap().len(), 1);
 }
 
 async fn a_key_is_claimed_once(store: Arc<dyn Store>) {

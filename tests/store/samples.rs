@@ -89,7 +89,7 @@ pub(crate) fn creation(id: ExecutionId, epoch: i64) -> Append {
         create: Some(new_execution()),
         state: Some(state(ExecutionStatus::Running)),
         consumed: Vec::new(),
-        notify: None,
+        notify: Vec::new(),
     }
 }
 

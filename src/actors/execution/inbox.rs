@@ -49,6 +49,10 @@ impl Live {
     /// Takes in what was read.
     pub(super) async fn inbox_read(&mut self, rows: Vec<InboxRow>) -> Result<(), ActorProcessingErr> {
         self.inbox.is_reading = false;
+        if self.machine.ended().is_some() {
+            // Its last commit is under way, and the store keeps what nobody takes.
+            return Ok(());
+        }
         for row in rows {
             if !self.inbox.seen.insert(row.id) {
                 continue;

@@ -1,15 +1,14 @@
 //! What an execution has decided and not committed yet, and how it becomes one append.
 
 use ractor::{ActorProcessingErr, ActorRef};
-use serde_json::json;
 
-use super::{ExecutionMsg, Live, Milestone, Reached};
+use super::{ExecutionMsg, Live, Milestone, Reached, family};
 use crate::{
     actors::{
         engine::LiveEvent,
         journal_lane::{Ack, Verdict},
     },
-    clock, failpoint,
+    failpoint,
     model::{
         event::{Event, ExecutionError, Parent, Recorded},
         execution::ExecutionStatus,
@@ -17,7 +16,7 @@ use crate::{
         machine::Effect,
     },
     nodes::Runner,
-    store::{Append, InboxKind, InboxRow, JournalRow, NewExecution, StateChange},
+    store::{Append, JournalRow, NewExecution, StateChange},
 };
 
 /// Events that may be pending before a commit comes first.
@@ -92,6 +91,11 @@ impl Journal {
         self.in_flight.as_ref().map_or(self.next_seq, |flight| self.next_seq - count_of(&flight.events))
     }
 
+    /// The execution that started this one.
+    pub(super) fn parent(&self) -> Option<&Parent> {
+        self.origin.parent.as_ref()
+    }
+
     pub(super) fn workspace(&self) -> crate::model::ids::WorkspaceId {
         self.origin.new.workspace
     }
@@ -110,7 +114,10 @@ impl Live {
         let body = self.engine.codec.encode(serde_json::to_vec(&events)?).await?;
         let count = count_of(&events);
         let at = events.last().map_or(0, |recorded| recorded.at);
-        let notify = self.message_to_parent().await?;
+        let notify = match self.end() {
+            Some(end) => end.messages(&self.engine.codec).await?,
+            None => Vec::new(),
+        };
         let append = Append {
             execution: self.id,
             epoch,
@@ -173,30 +180,6 @@ impl Live {
         own.map_or_else(|| u64::try_from(default.as_millis()).unwrap_or(u64::MAX), |keep| keep.0)
     }
 
-    /// A child's end tells its parent in the same commit.
-    async fn message_to_parent(&self) -> Result<Option<InboxRow>, ActorProcessingErr> {
-        let parent = self.journal.origin.parent.as_ref();
-        let (Some(status), Some(Parent { execution, signal: Some(signal) })) = (self.machine.ended(), parent) else {
-            return Ok(None);
-        };
-        let message = json!({
-            "execution_id": self.id,
-            "status": status,
-            "error": self.machine.failure(),
-            "items": self.machine.result(),
-        });
-        let body = self.engine.codec.encode(serde_json::to_vec(&message)?).await?;
-        Ok(Some(InboxRow {
-            id: InboxId::from_uuid(clock::new_uuid()),
-            execution: *execution,
-            kind: InboxKind::Signal,
-            name: signal.clone(),
-            dedupe_key: Some(self.id.to_string()),
-            body,
-            at: clock::now_ms(),
-        }))
-    }
-
     /// Acts on a verdict. `false` if the actor is on its way out.
     pub(super) async fn committed(
         &mut self,
@@ -219,6 +202,7 @@ impl Live {
             self.perform(effect, myself).await?;
         }
         self.announce(flight.events);
+        self.look_at_parent(myself);
         if self.machine.ended().is_some() && self.journal.is_idle() {
             self.leave(myself);
             return Ok(false);
@@ -260,8 +244,9 @@ impl Live {
         let seq = self.journal.next_seq - count_of(&events);
         let (workspace, execution) = (self.journal.workspace(), self.id);
         self.engine.live_events.publish(|| LiveEvent { workspace, execution, seq, events: std::sync::Arc::new(events) });
-        if let Some(parent) = ended.and(self.journal.origin.parent.as_ref()).filter(|parent| parent.signal.is_some()) {
-            super::super::execution_supervisor::nudge(&self.engine, parent.execution);
+        if ended.is_some() {
+            failpoint!("execution.before_nudges");
+            family::nudge_all(&self.engine, self.id, self.journal.parent(), self.machine.abandoned_children());
         }
     }
 

@@ -6,6 +6,7 @@ use ractor::ActorProcessingErr;
 
 use super::{
     Live,
+    family::{self, End},
     journal::{Journal, Origin, poisoned},
     run_data,
 };
@@ -17,11 +18,12 @@ use crate::{
     clock,
     model::{
         error::{NodeError, codes},
-        event::{Event, Recorded},
+        event::{Event, Parent, Recorded},
         execution::ExecutionStatus,
         ids::ExecutionId,
         machine::{Effect, Machine},
     },
+    nodes::plan::CompiledWorkflow,
     store::{Append, ExecutionRow, JournalRow, StateChange},
 };
 
@@ -47,28 +49,47 @@ pub(super) async fn load(
         let activations = engine.store.record_activation(id, next_seq).await?;
         if activations > ACTIVATIONS_MAX {
             let cause = last_cause.unwrap_or_else(|| "the process died".to_owned());
-            give_up(engine, &row, &events, &cause).await?;
+            // A replay that kills the process must not keep the execution from being given up: it is tried once.
+            let replayed = if activations == ACTIVATIONS_MAX + 1 { replay(engine, &row, &events).await.ok() } else { None };
+            give_up(engine, &row, replayed.map(|(_, machine)| machine), &events, &cause).await?;
             return Ok(None);
         }
     }
-    let plan = engine.workflows.compiled(row.new.workspace, row.new.workflow, row.new.version).await?;
-    let first = events.first().ok_or("the journal is empty")?;
-    let parent = match &first.event {
-        Event::Created { parent, .. } => parent.clone(),
-        _ => return Err("the journal does not begin with the creation".into()),
-    };
-    let data = run_data(engine, &plan, id, &first.event);
-    let mut machine = Machine::new(Arc::clone(&plan.graph));
-    for recorded in &events {
-        machine.apply(&recorded.event, recorded.at);
-    }
-    let origin = Origin { new: row.new.clone(), parent };
+    let (plan, machine) = replay(engine, &row, &events).await?;
+    let data = run_data(engine, &plan, id, &events[0].event);
+    let origin = Origin { new: row.new.clone(), parent: parent_of(&events) };
     let journal = Journal::recovered(origin, row.created_at, next_seq, row.state.status);
     let mut live = Live::with(id, Arc::clone(engine), plan, machine, data, journal);
     live.is_recovered = true;
     live.take_up();
     tracing::info!(execution.id = %id, seq = next_seq, "execution resumed");
     Ok(Some(live))
+}
+
+/// The machine of an execution, with its plan.
+///
+/// Errors: the version cannot be read, or the journal does not begin with the creation.
+async fn replay(
+    engine: &Engine,
+    row: &ExecutionRow,
+    events: &[Recorded],
+) -> Result<(Arc<CompiledWorkflow>, Machine), ActorProcessingErr> {
+    if !matches!(events.first(), Some(Recorded { event: Event::Created { .. }, .. })) {
+        return Err("the journal does not begin with the creation".into());
+    }
+    let plan = engine.workflows.compiled(row.new.workspace, row.new.workflow, row.new.version).await?;
+    let mut machine = Machine::new(Arc::clone(&plan.graph));
+    for recorded in events {
+        machine.apply(&recorded.event, recorded.at);
+    }
+    Ok((plan, machine))
+}
+
+fn parent_of(events: &[Recorded]) -> Option<Parent> {
+    match events.first().map(|recorded| &recorded.event) {
+        Some(Event::Created { parent, .. }) => parent.clone(),
+        _ => None,
+    }
 }
 
 /// Every event of a journal, in order.
@@ -111,15 +132,27 @@ impl Live {
     }
 }
 
-/// Ends an execution as `failed: poisoned`, without running anything of it.
-async fn give_up(engine: &Engine, row: &ExecutionRow, events: &[Recorded], cause: &str) -> Result<(), ActorProcessingErr> {
+/// Ends an execution as `failed: poisoned`, without running anything of it. Its family is told, as far as the machine knows it.
+async fn give_up(
+    engine: &Engine,
+    row: &ExecutionRow,
+    machine: Option<Machine>,
+    events: &[Recorded],
+    cause: &str,
+) -> Result<(), ActorProcessingErr> {
     tracing::error!(execution.id = %row.id, cause, "execution given up");
     let epoch = engine.ownership.epoch(row.id.shard()).ok_or("this process does not own the execution's shard any more")?;
-    let error = poisoned(cause);
-    let at = clock::now_ms();
-    let finished = Recorded { at, event: Event::Finished { status: ExecutionStatus::Failed, error: Some(error.clone()) } };
-    let body = engine.codec.encode(serde_json::to_vec(&[finished])?).await?;
+    let (at, status, error) = (clock::now_ms(), ExecutionStatus::Failed, poisoned(cause));
+    let finished = Recorded { at, event: Event::Finished { status, error: Some(error.clone()) } };
+    let parent = parent_of(events);
+    let (mut items, mut abandoned) = (Vec::new(), Vec::new());
+    if let Some(mut machine) = machine {
+        machine.apply(&finished.event, at);
+        (items, abandoned) = (machine.result(), machine.abandoned_children().to_vec());
+    }
+    let end = End { execution: row.id, status, error: Some(&error), items, parent: parent.as_ref(), abandoned: &abandoned };
     let keep_ms = u64::try_from(engine.settings.keep_failure.as_millis()).unwrap_or(u64::MAX);
+    let body = engine.codec.encode(serde_json::to_vec(&[finished])?).await?;
     let append = Append {
         execution: row.id,
         epoch,
@@ -127,14 +160,14 @@ async fn give_up(engine: &Engine, row: &ExecutionRow, events: &[Recorded], cause
         entry: JournalRow { seq: u32::try_from(events.len())?, count: 1, epoch, at, body },
         create: None,
         state: Some(StateChange {
-            status: ExecutionStatus::Failed,
+            status,
             wake_at: None,
             finished_at: Some(at),
-            error_code: Some(error.code),
+            error_code: Some(error.code.clone()),
             expires_at: Some(at.saturating_add(keep_ms)),
         }),
         consumed: Vec::new(),
-        notify: None,
+        notify: end.messages(&engine.codec).await?,
     };
     let (tell, told) = tokio::sync::oneshot::channel();
     let ack = Ack::new(move |verdict| {
@@ -144,7 +177,8 @@ async fn give_up(engine: &Engine, row: &ExecutionRow, events: &[Recorded], cause
     engine.lane.append(append, ack);
     match told.await? {
         Verdict::Committed => {
-            engine.ends.ended(row.id, ExecutionStatus::Failed);
+            engine.ends.ended(row.id, status);
+            family::nudge_all(engine, row.id, parent.as_ref(), &abandoned);
             Ok(())
         }
         verdict => Err(format!("the end of the execution was not journaled: {verdict:?}").into()),

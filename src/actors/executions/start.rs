@@ -7,7 +7,6 @@ use std::{
 
 use ractor::{Actor, ActorRef};
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::ExecutionsHandle;
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     },
     clock,
     model::{
+        children,
         event::{Event, ExecutionError, Parent, Recorded, Response},
         execution::{ExecutionStatus, TriggerKind},
         ids::{ExecutionId, WorkspaceId},
@@ -146,7 +146,7 @@ impl ExecutionsHandle {
         nesting: u32,
         key: &str,
     ) -> Result<Started, StartError> {
-        let id = ExecutionId::from_uuid(Uuid::new_v5(&parent.execution.uuid(), key.as_bytes()));
+        let id = children::id(parent.execution, key);
         self.start_as(id, request, Some(parent), nesting).await
     }
 
@@ -275,7 +275,7 @@ impl ExecutionsHandle {
             create: Some(prepared.origin.new.clone()),
             state: Some(state),
             consumed: Vec::new(),
-            notify: None,
+            notify: Vec::new(),
         };
         let row = IdempotencyKey {
             workspace,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Effect, End, Machine, Phase, Run};
+use super::{Effect, End, Machine, Phase, Run, Work};
 use crate::model::{
     catalog::Role,
     error::codes,
@@ -103,8 +103,12 @@ impl Machine {
                 continue;
             }
             let Some(Run { phase: Phase::Queued(work), attempt, .. }) = self.runs.get(&(node, run_index)) else { continue };
-            let work = work.clone();
-            effects.push(work.effect(self.attempt_of(node, run_index, *attempt)));
+            let (work, attempt) = (work.clone(), *attempt);
+            if work == Work::Begin && self.waits_for_too_many(node, run_index) {
+                self.fail_children_limit(node, effects);
+                return;
+            }
+            effects.push(work.effect(self.attempt_of(node, run_index, attempt)));
             self.enter(node, run_index, Phase::Running { work, recorded: false });
         }
     }

@@ -40,6 +40,7 @@ impl Machine {
         let (_, run) = self.take(attempt).expect("the run was just found");
         match self.graph.nodes[node].on_error {
             OnError::Stop => {
+                self.abandon(node, attempt.run, &run);
                 let failure = node_failure(&attempt.node, error);
                 self.finish(ExecutionStatus::Failed, Some(failure), effects);
             }
@@ -111,6 +112,7 @@ impl Machine {
 
     /// Ends the execution: whatever is in flight is aborted, and nothing is decided any more.
     pub(super) fn finish(&mut self, status: ExecutionStatus, error: Option<ExecutionError>, effects: &mut Vec<Effect>) {
+        self.abandon_all();
         self.abort_runs(effects);
         self.end = End::Ending { status, error: error.clone() };
         effects.push(Effect::Finish { status, error });

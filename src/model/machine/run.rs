@@ -40,7 +40,7 @@ pub(super) enum Phase {
 }
 
 /// What a run is handed out to do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Work {
     /// An attempt from its beginning.
     Begin,

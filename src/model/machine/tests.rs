@@ -1,6 +1,7 @@
 //! Tables of flows, events and the effects that they must have; and properties of random ones. See [`script`] for the language
 //! of the tables and [`play`] for what is checked after every event.
 
+mod children;
 mod ends;
 mod fan;
 mod limit;

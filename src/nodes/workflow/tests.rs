@@ -3,7 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::{
-    model::{catalog::EffectClass, event::Wait, item::Item, limits::NESTING_MAX},
+    model::{
+        catalog::{AwaitedChildren, EffectClass},
+        event::Wait,
+        item::Item,
+        limits::{CHILDREN_MAX, NESTING_MAX},
+    },
     nodes::{
         Outcome, Woken,
         effect_testing::{Bench, runner},
@@ -97,12 +102,20 @@ async fn nesting_and_number_of_children_obeyed_and_violated() {
     assert_eq!(nested(NESTING_MAX - 1).await, Ok(()));
     assert_eq!(nested(NESTING_MAX).await, Err("nesting_limit".to_owned()));
     let many = async |count: usize| bench.run(&node, Value::Array(vec![json!({}); count])).await.map(|items| items.len());
-    assert_eq!(many(super::CHILDREN_MAX).await.unwrap(), super::CHILDREN_MAX);
-    assert_eq!(many(super::CHILDREN_MAX + 1).await.unwrap_err().code, "item_limit");
+    assert_eq!(many(CHILDREN_MAX).await.unwrap(), CHILDREN_MAX);
+    assert_eq!(many(CHILDREN_MAX + 1).await.unwrap_err().code, "item_limit");
 }
 
 #[test]
 fn counts_as_an_effect() {
     let prepared = Registry::builtin().prepare(&node("workflow", json!({ "workflow": "w" }))).ok().unwrap();
     assert_eq!(prepared.shape.effect, EffectClass::Effect);
+}
+
+#[test]
+fn says_which_children_it_waits_for() {
+    let children = |params: Value| Registry::builtin().prepare(&node("workflow", params)).ok().unwrap().shape.children;
+    assert_eq!(children(json!({ "workflow": "w" })), AwaitedChildren::OfAllItems);
+    assert_eq!(children(json!({ "workflow": "w", "per_item": true })), AwaitedChildren::PerItem);
+    assert_eq!(children(json!({ "workflow": "w", "per_item": true, "wait": false })), AwaitedChildren::None);
 }

@@ -26,7 +26,7 @@ impl State {
         }
         // A message goes to whoever could receive it before this batch, as one SQL statement sees it.
         let notes: Vec<&InboxRow> =
-            admitted.iter().filter_map(|append| append.notify.as_ref()).filter(|note| self.is_live(note.execution)).collect();
+            admitted.iter().flat_map(|append| &append.notify).filter(|note| self.is_live(note.execution)).collect();
         for append in &admitted {
             self.write(append);
         }

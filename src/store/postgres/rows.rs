@@ -251,7 +251,7 @@ struct Notes<'a> {
 
 impl<'a> Notes<'a> {
     fn extend(&mut self, append: &'a Append) {
-        if let Some(note) = &append.notify {
+        for note in &append.notify {
             self.push(sender(append), note);
         }
     }

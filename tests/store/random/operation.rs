@@ -29,10 +29,10 @@ pub(super) struct Request {
     pub(super) status: Option<u8>,
     pub(super) time: u8,
     pub(super) consumed: Vec<u8>,
-    /// The target, the message, whether it has a dedupe key.
-    pub(super) note: Option<Message>,
+    pub(super) notes: Vec<Message>,
 }
 
+/// The message, its target, whether it has a dedupe key.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) number: u8,
@@ -97,9 +97,9 @@ fn any() -> impl Strategy<Value = Operation> {
 fn request() -> impl Strategy<Value = Request> {
     let epoch_offset = prop_oneof![8 => Just(0_i8), 1 => Just(-1), 1 => Just(1)];
     let creates = prop::bool::weighted(0.4);
-    let note = option::weighted(0.3, message());
-    (0..EXECUTIONS, epoch_offset, 0..SEQS, creates, option::of(status()), 0..9_u8, vec(0..MESSAGES, 0..3), note).prop_map(
-        |(execution, epoch_offset, seq, creates, status, time, consumed, note)| Request {
+    let notes = prop_oneof![2 => Just(Vec::new()), 1 => vec(message(), 1..3)];
+    (0..EXECUTIONS, epoch_offset, 0..SEQS, creates, option::of(status()), 0..9_u8, vec(0..MESSAGES, 0..3), notes).prop_map(
+        |(execution, epoch_offset, seq, creates, status, time, consumed, notes)| Request {
             execution,
             epoch_offset,
             seq,
@@ -107,7 +107,7 @@ fn request() -> impl Strategy<Value = Request> {
             status,
             time,
             consumed,
-            note,
+            notes,
         },
     )
 }

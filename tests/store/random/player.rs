@@ -216,7 +216,7 @@ impl Player {
             create: request.creates.then_some(new),
             state: request.status.map(|status| state_of(status_of(status), NOON + u64::from(request.time))),
             consumed: request.consumed.iter().map(|number| message((*number).into())).collect(),
-            notify: request.note.as_ref().map(inbox_row),
+            notify: request.notes.iter().map(inbox_row).collect(),
             ..creation(id, epoch)
         }
     }

@@ -119,10 +119,24 @@ impl Play {
 
 /// Everything that a machine knows but its graph.
 pub(in crate::model) fn snapshot(machine: &Machine) -> String {
-    let Machine { graph: _, created_at, nesting, runs, nodes, outputs, last_node, trace, steps, queue, in_flight, end, failure } =
-        machine;
+    let Machine {
+        graph: _,
+        created_at,
+        nesting,
+        runs,
+        nodes,
+        outputs,
+        last_node,
+        trace,
+        steps,
+        queue,
+        in_flight,
+        end,
+        failure,
+        abandoned,
+    } = machine;
     format!(
-        "{created_at} {nesting} {runs:?} {nodes:?} {outputs:?} {last_node:?} {trace:?} {steps} {queue:?} {in_flight} {end:?} {failure:?}"
+        "{created_at} {nesting} {runs:?} {nodes:?} {outputs:?} {last_node:?} {trace:?} {steps} {queue:?} {in_flight} {end:?} {failure:?} {abandoned:?}"
     )
 }
 
