@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 /// Unix milliseconds by the system's clock.
@@ -9,6 +10,12 @@ use uuid::Uuid;
 pub fn now_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Unix milliseconds as RFC 3339 in UTC: `2026-01-31T12:00:00.000Z`. What is beyond the calendar is its last moment.
+pub fn rfc3339(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX);
+    format!("{time:.3}")
 }
 
 /// A new UUID of version 7: ordered by time.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     engine::Engine,
+    execution_supervisor::nudge,
     executions::{ExecutionsHandle, StartError, StartRequest},
     workflows::{WorkflowError, WorkflowsHandle},
 };
@@ -46,6 +47,7 @@ impl Children for ChildStarter {
         }
         let engine = self.engine.get().and_then(Weak::upgrade);
         let engine = engine.ok_or_else(|| NodeError::transient(codes::OVERLOADED, "the engine is starting or stopping"))?;
+        let nudged = Arc::clone(&engine);
         let executions = ExecutionsHandle::new(engine);
         let workflow = self.workflows.resolve(child.workspace, &child.workflow).await.map_err(|error| match error {
             WorkflowError::Store(error) => NodeError::transient(codes::CHILD_FAILED, error.to_string()),
@@ -64,7 +66,11 @@ impl Children for ChildStarter {
         let parent = Parent { execution: child.parent, signal: child.notify };
         match executions.start_child(request, parent, child.nesting, &child.key).await {
             Ok(started) => Ok(started.execution),
-            Err(StartError::Exists { execution }) => Ok(execution),
+            Err(StartError::Exists { execution }) => {
+                // Whoever made it may have died before it ran.
+                nudge(&nudged, execution);
+                Ok(execution)
+            }
             Err(
                 error @ (StartError::Overloaded { .. } | StartError::Draining | StartError::Unavailable(_) | StartError::Unknown),
             ) => Err(NodeError::transient(codes::OVERLOADED, error.to_string())),

@@ -6,6 +6,7 @@
 //! Bounds: effects in flight by the machine, events per append by [`journal::EVENTS_PENDING_MAX`].
 
 mod decide;
+mod error_workflow;
 mod family;
 mod inbox;
 mod journal;
@@ -33,7 +34,7 @@ use crate::{
     clock, failpoint,
     model::{
         error::NodeError,
-        event::{Attempt, Event, Recorded, Response},
+        event::{Attempt, Event, ExecutionError, Recorded, Response},
         execution::ExecutionStatus,
         ids::ExecutionId,
         item::Item,
@@ -65,6 +66,8 @@ pub enum ExecutionMsg {
     InboxRead(Vec<InboxRow>),
     /// The reading task -> execution: how it stands with the parent; `None` if that could not be read.
     ParentSeen(Option<ExecutionStatus>),
+    /// The starting task -> execution: the error workflow is started, or will not be.
+    MayEnd { status: ExecutionStatus, error: Option<ExecutionError> },
     /// Handle -> execution: answer as soon as the creation is durable.
     EnsureDurable { reply: oneshot::Sender<()> },
 }
@@ -114,7 +117,7 @@ pub enum Reached {
     Responded(Response),
     Finished {
         status: ExecutionStatus,
-        error: Option<crate::model::event::ExecutionError>,
+        error: Option<ExecutionError>,
         result: Vec<Item>,
     },
     /// The creation was refused: the id is taken, or the shard has another owner.
@@ -226,6 +229,7 @@ impl Actor for ExecutionActor {
                 }
             }
             ExecutionMsg::ParentSeen(status) => live.parent_seen(status),
+            ExecutionMsg::MayEnd { status, error } => live.happened(Event::Finished { status, error }),
             ExecutionMsg::EnsureDurable { reply } => live.ensure_durable(reply),
         }
         live.go_on(&myself).await

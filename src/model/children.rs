@@ -23,6 +23,11 @@ pub fn id(parent: ExecutionId, key: &str) -> ExecutionId {
     ExecutionId::from_uuid(Uuid::new_v5(&parent.uuid(), key.as_bytes()))
 }
 
+/// The id of the execution that the failure of another one starts. As lasting as [`id`].
+pub fn error_workflow_id(failed: ExecutionId) -> ExecutionId {
+    ExecutionId::from_uuid(Uuid::new_v5(&failed.uuid(), b"error_workflow"))
+}
+
 /// How many children a run over so many items waits for.
 pub fn count(children: AwaitedChildren, items: usize) -> usize {
     match children {

@@ -93,10 +93,13 @@ pub enum TriggerKind {
     Workflow,
     Event,
     Retry,
+    /// The failure of another execution, whose workflow names this one as its error workflow.
+    Error,
 }
 
 impl TriggerKind {
-    pub const ALL: [Self; 6] = [Self::Manual, Self::Webhook, Self::Schedule, Self::Workflow, Self::Event, Self::Retry];
+    pub const ALL: [Self; 7] =
+        [Self::Manual, Self::Webhook, Self::Schedule, Self::Workflow, Self::Event, Self::Retry, Self::Error];
 
     /// The number that the stores keep.
     pub const fn code(self) -> i16 {
@@ -107,6 +110,7 @@ impl TriggerKind {
             Self::Workflow => 3,
             Self::Event => 4,
             Self::Retry => 5,
+            Self::Error => 6,
         }
     }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod effects;
+mod error_workflow;
 mod family;
 mod kill;
 mod panics;

@@ -30,11 +30,16 @@ async fn an_execution_whose_actor_panics_goes_on_from_its_journal() {
 async fn a_poison_execution_is_given_up_and_the_rest_goes_on() {
     let (store, effects) = (TestStore::sqlite(), Effects::start().await);
     let server = Server::start(&store, "execution.handle=panic@1,execution.resume=panic@1+").await;
-    let workflow = server.create_workflow(&two_effects(&effects)).await;
+    let nothing = json!({ "name": "handler", "nodes": [{ "id": "start", "type": "manual" }] });
+    let handler = server.create_workflow(&nothing).await;
+    let mut definition = two_effects(&effects);
+    definition["settings"] = json!({ "error_workflow": handler });
+    let workflow = server.create_workflow(&definition).await;
     let poison = server.start_execution(&workflow, &json!({ "n": 1 }), "poison").await;
     let ended = server.ended(&poison).await;
     assert_eq!((&ended["status"], &ended["error"]["code"]), (&json!("failed"), &json!("poisoned")), "{ended}");
     assert!(ended["error"]["message"].as_str().unwrap().contains("execution.resume"), "the cause is named: {ended}");
+    assert_eq!(server.executions_of(&handler, 1).await[0]["trigger"], "error");
     let other = server.start_execution(&workflow, &json!({ "n": 2 }), "other").await;
     assert_eq!(server.ended(&other).await["status"], "succeeded");
 }

@@ -43,6 +43,11 @@ impl Live {
                     self.resume(attempt, Woken { state: wait_state, signals, timed_out });
                 }
                 Effect::Abort(attempt) => self.after_commit.push(Effect::Abort(attempt)),
+                Effect::Finish { status, error } if self.wants_error_workflow(status) => {
+                    // The failure is committed before anybody is started for it.
+                    self.after_commit.push(Effect::Finish { status, error });
+                    self.journal.flush_wanted = true;
+                }
                 Effect::Finish { status, error } => self.happened(Event::Finished { status, error }),
             }
             self.take_early_signals().await?;

@@ -11,7 +11,7 @@ use crate::{
     failpoint,
     model::{
         event::{Event, ExecutionError, Parent, Recorded},
-        execution::ExecutionStatus,
+        execution::{ExecutionStatus, TriggerKind},
         ids::InboxId,
         machine::Effect,
     },
@@ -94,6 +94,10 @@ impl Journal {
     /// The execution that started this one.
     pub(super) fn parent(&self) -> Option<&Parent> {
         self.origin.parent.as_ref()
+    }
+
+    pub(super) fn trigger(&self) -> TriggerKind {
+        self.origin.new.trigger
     }
 
     pub(super) fn workspace(&self) -> crate::model::ids::WorkspaceId {

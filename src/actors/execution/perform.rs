@@ -30,8 +30,12 @@ impl Live {
                 }
                 Ok(())
             }
-            // These are decided at once and never wait for a commit.
-            Effect::Resume { .. } | Effect::Finish { .. } => Ok(()),
+            Effect::Finish { status, error } => {
+                self.start_error_workflow(status, error, myself);
+                Ok(())
+            }
+            // It is decided at once and never waits for a commit.
+            Effect::Resume { .. } => Ok(()),
         }
     }
 

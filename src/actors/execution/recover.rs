@@ -6,6 +6,7 @@ use ractor::ActorProcessingErr;
 
 use super::{
     Live,
+    error_workflow::{Failure, Settled},
     family::{self, End},
     journal::{Journal, Origin, poisoned},
     run_data,
@@ -51,7 +52,7 @@ pub(super) async fn load(
             let cause = last_cause.unwrap_or_else(|| "the process died".to_owned());
             // A replay that kills the process must not keep the execution from being given up: it is tried once.
             let replayed = if activations == ACTIVATIONS_MAX + 1 { replay(engine, &row, &events).await.ok() } else { None };
-            give_up(engine, &row, replayed.map(|(_, machine)| machine), &events, &cause).await?;
+            give_up(engine, &row, replayed, &events, &cause).await?;
             return Ok(None);
         }
     }
@@ -132,11 +133,12 @@ impl Live {
     }
 }
 
-/// Ends an execution as `failed: poisoned`, without running anything of it. Its family is told, as far as the machine knows it.
+/// Ends an execution as `failed: poisoned`, without running anything of it. Its error workflow is started, and its family told,
+/// as far as the replay went well.
 async fn give_up(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     row: &ExecutionRow,
-    machine: Option<Machine>,
+    replayed: Option<(Arc<CompiledWorkflow>, Machine)>,
     events: &[Recorded],
     cause: &str,
 ) -> Result<(), ActorProcessingErr> {
@@ -146,7 +148,18 @@ async fn give_up(
     let finished = Recorded { at, event: Event::Finished { status, error: Some(error.clone()) } };
     let parent = parent_of(events);
     let (mut items, mut abandoned) = (Vec::new(), Vec::new());
-    if let Some(mut machine) = machine {
+    if let Some((plan, mut machine)) = replayed {
+        let failure = Failure {
+            execution: row.id,
+            workspace: row.new.workspace,
+            plan,
+            trigger: row.new.trigger,
+            created_at: row.created_at,
+            error: Some(error.clone()),
+        };
+        if failure.settle(engine).await == Settled::LeftOpen {
+            return Err("the process is shutting down".into());
+        }
         machine.apply(&finished.event, at);
         (items, abandoned) = (machine.result(), machine.abandoned_children().to_vec());
     }

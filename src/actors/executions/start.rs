@@ -146,7 +146,19 @@ impl ExecutionsHandle {
         nesting: u32,
         key: &str,
     ) -> Result<Started, StartError> {
-        let id = children::id(parent.execution, key);
+        self.start_derived(children::id(parent.execution, key), request, parent, nesting).await
+    }
+
+    /// Starts an execution under an id that follows from another execution's.
+    ///
+    /// Errors: `Exists` if it was started before.
+    pub async fn start_derived(
+        &self,
+        id: ExecutionId,
+        request: StartRequest,
+        parent: Parent,
+        nesting: u32,
+    ) -> Result<Started, StartError> {
         self.start_as(id, request, Some(parent), nesting).await
     }
 

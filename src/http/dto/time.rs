@@ -3,14 +3,15 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::clock;
+
 /// A time in Unix milliseconds that is shown in RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) struct Time(pub(in crate::http) u64);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let time = i64::try_from(self.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX);
-        serializer.collect_str(&format_args!("{time:.3}"))
+        serializer.serialize_str(&clock::rfc3339(self.0))
     }
 }
 
