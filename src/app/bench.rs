@@ -174,7 +174,7 @@ impl Writer {
                 expires_at: Some(at.saturating_add(KEEP_MS)),
             }),
             consumed: Vec::new(),
-            notify: None,
+            notify: Vec::new(),
         }
     }
 
