@@ -129,8 +129,8 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes one finished execution with its journal. `false` if it is not there or not finished.
     async fn delete_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<bool>;
 
-    /// Deletes at most `limit` finished executions whose `expires_at` is before `now_ms`, with their journals, and expired
-    /// idempotency keys. Answers how many executions went.
+    /// Deletes at most `limit` finished executions whose `expires_at` is before `now_ms`, with their journals, and at most as
+    /// many expired idempotency keys and tokens each. Answers how many executions went.
     async fn prune(&self, now_ms: u64, limit: u32) -> Result<u64>;
 
     // ---- inbox (`inbox.rs`) ----

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use citadel::{
     model::{execution::ExecutionStatus, ids::WorkspaceId},
-    store::{Append, IdempotencyKey, KeyedOutcome, Store},
+    store::{Append, IdempotencyKey, KeyedOutcome, Store, TokenKind, TokenRow},
 };
 
 use crate::{
     harness::cases,
     samples::{
-        NOON, change, commit, creation, execution, finished, idempotency_key, own_all, signal, state, stranger, waiting_until,
+        NOON, change, commit, creation, execution, finished, idempotency_key, own_all, signal, state, stranger, token_row,
+        waiting_until,
     },
 };
 
@@ -21,6 +22,7 @@ cases! {
     prunes_what_has_expired,
     prunes_a_few_at_a_time,
     prunes_keys,
+    prunes_tokens,
     keeps_the_journals_of_a_day_that_is_in_use,
 }
 
@@ -93,6 +95,19 @@ async fn prunes_keys(store: Arc<dyn Store>) {
     assert_eq!(store.create_keyed(&creation(execution(3), epoch), &key).await.unwrap(), KeyedOutcome::Created);
     let outcome = store.create_keyed(&creation(execution(4), epoch), &long).await.unwrap();
     assert!(matches!(outcome, KeyedOutcome::Exists { .. }), "{outcome:?}");
+}
+
+async fn prunes_tokens(store: Arc<dyn Store>) {
+    let expiring = |number: u8, expires_at| TokenRow { expires_at, ..token_row(number, TokenKind::Access) };
+    for token in [expiring(1, Some(NOON)), expiring(2, Some(NOON + 1)), expiring(3, None)] {
+        store.insert_token(&token).await.unwrap();
+    }
+    assert_eq!(store.prune(NOON, 100).await.unwrap(), 0);
+    let mut left = Vec::new();
+    for number in 1..=3 {
+        left.push(store.find_token(&[number; 32]).await.unwrap().is_some());
+    }
+    assert_eq!(left, [false, true, true]);
 }
 
 async fn keeps_the_journals_of_a_day_that_is_in_use(store: Arc<dyn Store>) {
