@@ -15,6 +15,7 @@ pub mod item;
 pub mod limits;
 pub mod machine;
 pub mod problem;
+pub mod schedule;
 #[cfg(test)]
 mod testing;
 pub mod validation;

@@ -32,6 +32,7 @@ pub mod plan;
 pub mod registry;
 pub mod rename;
 pub mod respond;
+pub mod schedule;
 pub mod services;
 pub mod set;
 pub mod sort;

@@ -79,6 +79,8 @@ prefixed_ids! {
     WorkflowId = "wf_";
     /// One run of one workflow version.
     ExecutionId = "exe_";
+    /// A schedule: what starts executions by the time.
+    ScheduleId = "sch_";
     /// A person.
     UserId = "usr_";
     /// A stored access, refresh or owner token; never the secret itself.

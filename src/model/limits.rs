@@ -44,6 +44,27 @@ pub const WAIT_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
 pub const EXECUTION_MS_DEFAULT: u64 = 30 * 24 * 3_600_000;
 /// Wall time of one attempt of an effect node where the node sets none, in milliseconds.
 pub const NODE_MS_DEFAULT: u64 = 5 * 60_000;
+/// Shortest interval of a schedule, in milliseconds.
+pub const SCHEDULE_EVERY_MS_MIN: u64 = 1_000;
+/// Characters of a cron expression.
+pub const CRON_CHARS_MAX: usize = 200;
+/// Longest delay by chance of a schedule's ticks, in milliseconds.
+pub const SCHEDULE_JITTER_MS_MAX: u64 = 24 * 3_600_000;
+/// A tick that fires later than this is a missed one, in milliseconds: long enough for a restart.
+pub const SCHEDULE_GRACE_MS: u64 = 60_000;
+/// Missed ticks that `catch_up: all` makes up for at most, and where the schedule does not say.
+pub const CATCH_UP_TICKS_MAX: u32 = 1_000;
+pub const CATCH_UP_TICKS_DEFAULT: u32 = 100;
+/// Ticks that wait for the execution before them (`overlap: queue`); older ones are passed over.
+pub const QUEUED_TICKS_MAX: u32 = 100;
+/// Bytes of the input of a schedule that stands alone, as JSON.
+pub const SCHEDULE_INPUT_BYTES_MAX: usize = 64 * 1024;
+/// Schedules that stand alone, per workspace.
+pub const SCHEDULES_MAX: u32 = 10_000;
+/// Coming ticks that one request shows.
+pub const NEXT_TICKS_MAX: u32 = 100;
+/// Past ticks that one request fires.
+pub const BACKFILL_TICKS_MAX: u32 = 1_000;
 
 /// Bytes of a value as compact JSON, without writing it; `None` if it nests deeper than [`JSON_DEPTH_MAX`].
 /// Escapes are not counted, so a text of control characters may be up to six times as long.

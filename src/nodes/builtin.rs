@@ -2,7 +2,7 @@
 
 use super::{
     NodeType, aggregate, approval, code, dedupe, file, filter, format, http_request, if_node, limit, loop_node, manual, merge,
-    no_op, parse, rename, respond, set, sort, split, sql, stop_error, summarize, switch, wait, webhook, workflow,
+    no_op, parse, rename, respond, schedule, set, sort, split, sql, stop_error, summarize, switch, wait, webhook, workflow,
 };
 
 /// One of each, in any order.
@@ -26,6 +26,7 @@ pub(super) fn node_types() -> Vec<Box<dyn NodeType>> {
         Box::new(parse::Parse),
         Box::new(rename::Rename),
         Box::new(respond::Respond),
+        Box::new(schedule::Schedule),
         Box::new(set::Set),
         Box::new(sort::Sort),
         Box::new(split::Split),

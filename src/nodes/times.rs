@@ -5,7 +5,12 @@ use serde_json::Value;
 
 /// The zone of a run's `$now`; UTC if its name is unknown, as the workflow's validation reports that.
 pub fn zone_of(name: &str) -> TimeZone {
-    TimeZone::get(name).unwrap_or(TimeZone::UTC)
+    find_zone(name).unwrap_or(TimeZone::UTC)
+}
+
+/// The IANA zone of that name.
+pub fn find_zone(name: &str) -> Option<TimeZone> {
+    TimeZone::get(name).ok()
 }
 
 /// Reads a point in time, in Unix milliseconds: RFC 3339, a date or a date with time in `zone`, or a number of milliseconds.
