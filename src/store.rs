@@ -13,7 +13,10 @@ pub mod sqlite;
 use async_trait::async_trait;
 
 pub use self::rows::*;
-use crate::model::ids::{ExecutionId, InboxId, NodeInstanceId, TokenId, UserId, WorkflowId, WorkspaceId};
+use crate::model::{
+    ids::{ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    schedule::Tick,
+};
 
 mod columns;
 mod delegate;
@@ -94,6 +97,12 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: as [`append_batch`](Self::append_batch); the key stays free then.
     async fn create_keyed(&self, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome>;
 
+    /// Creates an execution for whoever owns its shard: nothing is fenced, and the epoch of the request does not matter. `schedule`
+    /// is the one whose tick it is. `false` if the execution is there already.
+    ///
+    /// Errors: as [`append_batch`](Self::append_batch).
+    async fn create_queued(&self, append: &Append, schedule: Option<ScheduleId>) -> Result<bool>;
+
     /// Journal rows from `from_seq` on, in order, at most `limit`.
     async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>>;
 
@@ -118,6 +127,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Queued and running executions of the shards with an id above `after`, by id: what an owner starts again.
     async fn list_live(&self, shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Result<Vec<ExecutionId>>;
+
+    /// Queued executions of the shards, by id: what others left to their owner.
+    async fn list_queued(&self, shards: &[u16], limit: u32) -> Result<Vec<ExecutionId>>;
 
     /// Waiting executions of the shards that are due at `until_ms` or before, soonest first.
     async fn list_due(&self, shards: &[u16], until_ms: u64, limit: u32) -> Result<Vec<DueExecution>>;
@@ -157,8 +169,15 @@ pub trait Store: Send + Sync + 'static {
     /// Extends every lease of the owner, also one that has run out but was not taken. Answers the shards it still has.
     async fn renew_shards(&self, owner: NodeInstanceId, lease_ms: u64) -> Result<Vec<ShardLease>>;
 
-    /// Gives up every lease of the owner at once. Fences nobody: appends of the owner go on until the next one takes the shard.
+    /// Gives up every lease of the owner at once, and its place among the live processes. Fences nobody: appends of the owner go
+    /// on until the next one takes the shard.
     async fn release_shards(&self, owner: NodeInstanceId) -> Result<u64>;
+
+    /// Gives up the leases of some shards; those of others stay. Fences nobody, as above.
+    async fn hand_over_shards(&self, owner: NodeInstanceId, shards: &[u16]) -> Result<u64>;
+
+    /// Says that a process lives for `lease_ms` from now on. Answers every process that lives, by id.
+    async fn announce_node(&self, node: NodeInstanceId, lease_ms: u64) -> Result<Vec<NodeInstanceId>>;
 
     // ---- workflows (`workflows.rs`, `hooks.rs`) ----
 
@@ -181,7 +200,7 @@ pub trait Store: Send + Sync + 'static {
     /// Workflows of a workspace, newest first.
     async fn list_workflows(&self, workspace: WorkspaceId, page: &PageRequest<WorkflowCursor>) -> Result<Vec<WorkflowRow>>;
 
-    /// Deletes a workflow, its versions and hooks. Executions stay. `false` if it is not there.
+    /// Deletes a workflow, its versions, hooks and schedules. Executions stay. `false` if it is not there.
     async fn delete_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<bool>;
 
     async fn find_workflow_version(&self, workspace: WorkspaceId, id: WorkflowId, version: u32) -> Result<Option<VersionRow>>;
@@ -195,23 +214,78 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<VersionSummary>>;
 
-    /// Makes `version` the active one and publishes its hooks instead of the earlier ones.
+    /// Makes a version the active one and publishes its hooks and schedules instead of the earlier ones.
     ///
-    /// Errors: `Conflict` (`hooks_key`) if `hooks` has a path and method twice.
-    async fn activate_workflow(
-        &self,
-        workspace: WorkspaceId,
-        id: WorkflowId,
-        version: u32,
-        hooks: &[NewHook],
-        now_ms: u64,
-    ) -> Result<Activation>;
+    /// Errors: `Conflict` (`hooks_key`) if there is a path and method twice.
+    async fn activate_workflow(&self, workspace: WorkspaceId, id: WorkflowId, publication: &Publication) -> Result<Activation>;
 
-    /// Takes the workflow's hooks down. `false` if it is not there.
+    /// Takes the workflow's hooks and published schedules down. `false` if it is not there.
     async fn deactivate_workflow(&self, workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> Result<bool>;
+
+    /// A number that grows with every activation and deactivation, and with every deletion of a workflow.
+    async fn publication_rev(&self) -> Result<u64>;
 
     /// Every published hook, by path and method, at most `limit`.
     async fn list_hooks(&self, limit: u32) -> Result<Vec<HookRow>>;
+
+    // ---- schedules (`schedules.rs`) ----
+
+    /// Stores a schedule that stands alone, unless its workspace has `schedules_max` of them. Callers that come at the same time
+    /// may overfill it by their number.
+    ///
+    /// Errors: `Conflict` (`schedules_key`) if its id is taken.
+    async fn insert_schedule(&self, schedule: &NewSchedule, schedules_max: u32) -> Result<InsertSchedule>;
+
+    /// Changes a schedule that stands alone, if its number is `expected_rev`.
+    async fn update_schedule(
+        &self,
+        workspace: WorkspaceId,
+        id: ScheduleId,
+        expected_rev: u32,
+        content: &ScheduleContent,
+        now_ms: u64,
+    ) -> Result<UpdateSchedule>;
+
+    /// Keeps a schedule from firing. One that is paused already stays as it is. `None` if it is not there.
+    async fn pause_schedule(&self, workspace: WorkspaceId, id: ScheduleId, now_ms: u64) -> Result<Option<ScheduleRow>>;
+
+    /// Lets a schedule fire again, from the tick `next` on, if its number is `expected_rev`. Never answers `Published`.
+    async fn resume_schedule(
+        &self,
+        workspace: WorkspaceId,
+        id: ScheduleId,
+        expected_rev: u32,
+        next: Option<Tick>,
+        now_ms: u64,
+    ) -> Result<UpdateSchedule>;
+
+    /// Deletes a schedule that stands alone. Executions stay. `false` if it is not there or published.
+    async fn delete_schedule(&self, workspace: WorkspaceId, id: ScheduleId) -> Result<bool>;
+
+    async fn find_schedule(&self, workspace: WorkspaceId, id: ScheduleId) -> Result<Option<ScheduleRow>>;
+
+    /// Schedules of a workspace, or of one of its workflows, newest first.
+    async fn list_schedules(
+        &self,
+        workspace: WorkspaceId,
+        workflow: Option<WorkflowId>,
+        page: &PageRequest<ScheduleCursor>,
+    ) -> Result<Vec<ScheduleRow>>;
+
+    /// Schedules of all workspaces that are not paused and whose next tick is due at `until_ms` or before, soonest first.
+    async fn due_schedules(&self, until_ms: u64, limit: u32) -> Result<Vec<ScheduleRow>>;
+
+    /// Passes ticks over, or lets the next one wait. `false` if the schedule is in another state, paused, or gone.
+    async fn move_schedule(&self, step: &MoveSchedule) -> Result<bool>;
+
+    /// Fires a tick: creates its execution as [`create_queued`](Self::create_queued) does and moves the schedule on, in one
+    /// commit.
+    ///
+    /// Errors: as [`append_batch`](Self::append_batch).
+    async fn fire_schedule(&self, fire: &FireSchedule) -> Result<FireOutcome>;
+
+    /// Executions of a schedule that have not ended, by id.
+    async fn list_live_of_schedule(&self, id: ScheduleId, limit: u32) -> Result<Vec<ExecutionId>>;
 
     // ---- accounts (`accounts.rs`) ----
 

@@ -8,7 +8,7 @@ mod hook_table;
 mod hooks;
 mod versions;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -56,6 +56,8 @@ struct Inner {
     env: Value,
     compiled: CompiledCache,
     hooks: ArcSwap<HookTable>,
+    /// The number of what was published when the table was read.
+    publication_rev: AtomicU64,
     /// Held while the table is read and replaced, so that an older one never follows a newer one.
     hooks_refresh: Mutex<()>,
 }
@@ -90,6 +92,7 @@ impl WorkflowsHandle {
                 env,
                 compiled: CompiledCache::default(),
                 hooks: ArcSwap::default(),
+                publication_rev: AtomicU64::new(0),
                 hooks_refresh: Mutex::new(()),
             }),
         };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub(super) use self::{catalog::*, engine::*};
+pub(super) use self::{catalog::*, engine::*, schedules::*};
 use super::{Encoding, Payload, Result, StoreError};
 use crate::model::{
     execution::ExecutionStatus,
@@ -15,6 +15,7 @@ use crate::model::{
 
 mod catalog;
 mod engine;
+mod schedules;
 
 /// A stored number that this release gives no meaning to.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ macro_rules! implement_store {
         $crate::store::delegate::delegate! { $store, $kind;
             journal: fn append_batch(batch: &[Append]) -> Vec<AppendOutcome>;
             journal: fn create_keyed(append: &Append, key: &IdempotencyKey) -> KeyedOutcome;
+            journal: fn create_queued(append: &Append, schedule: Option<ScheduleId>) -> bool;
             journal: fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
             journal: fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
 
@@ -17,6 +18,7 @@ macro_rules! implement_store {
                 workspace: WorkspaceId, filter: &ExecutionFilter, page: &PageRequest<ExecutionCursor>
             ) -> Vec<ExecutionRow>;
             executions: fn list_live(shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionId>;
+            executions: fn list_queued(shards: &[u16], limit: u32) -> Vec<ExecutionId>;
             executions: fn list_due(shards: &[u16], until_ms: u64, limit: u32) -> Vec<DueExecution>;
             executions: fn record_activation(id: ExecutionId, seq: u32) -> u32;
 
@@ -31,6 +33,8 @@ macro_rules! implement_store {
             shards: fn take_shards(owner: NodeInstanceId, shards: &[u16], lease_ms: u64) -> Vec<ShardLease>;
             shards: fn renew_shards(owner: NodeInstanceId, lease_ms: u64) -> Vec<ShardLease>;
             shards: fn release_shards(owner: NodeInstanceId) -> u64;
+            shards: fn hand_over_shards(owner: NodeInstanceId, shards: &[u16]) -> u64;
+            shards: fn announce_node(node: NodeInstanceId, lease_ms: u64) -> Vec<NodeInstanceId>;
 
             workflows: fn insert_workflow(workflow: &NewWorkflow) -> WorkflowRow;
             workflows: fn update_workflow(
@@ -44,11 +48,28 @@ macro_rules! implement_store {
                 workspace: WorkspaceId, id: WorkflowId, below: Option<u32>, limit: u32
             ) -> Vec<VersionSummary>;
 
-            hooks: fn activate_workflow(
-                workspace: WorkspaceId, id: WorkflowId, version: u32, hooks: &[NewHook], now_ms: u64
-            ) -> Activation;
+            hooks: fn activate_workflow(workspace: WorkspaceId, id: WorkflowId, publication: &Publication) -> Activation;
             hooks: fn deactivate_workflow(workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> bool;
+            hooks: fn publication_rev() -> u64;
             hooks: fn list_hooks(limit: u32) -> Vec<HookRow>;
+
+            schedules: fn insert_schedule(schedule: &NewSchedule, schedules_max: u32) -> InsertSchedule;
+            schedules: fn update_schedule(
+                workspace: WorkspaceId, id: ScheduleId, expected_rev: u32, content: &ScheduleContent, now_ms: u64
+            ) -> UpdateSchedule;
+            schedules: fn pause_schedule(workspace: WorkspaceId, id: ScheduleId, now_ms: u64) -> Option<ScheduleRow>;
+            schedules: fn resume_schedule(
+                workspace: WorkspaceId, id: ScheduleId, expected_rev: u32, next: Option<Tick>, now_ms: u64
+            ) -> UpdateSchedule;
+            schedules: fn delete_schedule(workspace: WorkspaceId, id: ScheduleId) -> bool;
+            schedules: fn find_schedule(workspace: WorkspaceId, id: ScheduleId) -> Option<ScheduleRow>;
+            schedules: fn list_schedules(
+                workspace: WorkspaceId, workflow: Option<WorkflowId>, page: &PageRequest<ScheduleCursor>
+            ) -> Vec<ScheduleRow>;
+            schedules: fn due_schedules(until_ms: u64, limit: u32) -> Vec<ScheduleRow>;
+            schedules: fn move_schedule(step: &MoveSchedule) -> bool;
+            schedules: fn fire_schedule(fire: &FireSchedule) -> FireOutcome;
+            schedules: fn list_live_of_schedule(id: ScheduleId, limit: u32) -> Vec<ExecutionId>;
 
             accounts: fn insert_first_user(user: &UserRow) -> bool;
             accounts: fn find_user_by_email(email: &str) -> Option<UserRow>;

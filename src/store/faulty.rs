@@ -5,12 +5,16 @@ use std::{collections::HashMap, sync::Mutex};
 use async_trait::async_trait;
 
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, HookRow, IdempotencyKey,
-    InboxRow, JournalRow, KeyedOutcome, NewHook, NewVersion, NewWorkflow, PageRequest, PutInbox, Result, ShardLease, Store,
-    StoreError, TokenKind, TokenRow, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
-    memory::MemoryStore,
+    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
+    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Store,
+    StoreError, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
+    WorkflowRow, memory::MemoryStore,
 };
-use crate::model::ids::{ExecutionId, InboxId, NodeInstanceId, TokenId, UserId, WorkflowId, WorkspaceId};
+use crate::model::{
+    ids::{ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    schedule::Tick,
+};
 
 /// What happens to calls of a method, before they reach the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,12 +80,14 @@ pass_on! {
     fn ping() -> ();
     fn append_batch(batch: &[Append]) -> Vec<AppendOutcome>;
     fn create_keyed(append: &Append, key: &IdempotencyKey) -> KeyedOutcome;
+    fn create_queued(append: &Append, schedule: Option<ScheduleId>) -> bool;
     fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
     fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
     fn find_execution(workspace: WorkspaceId, id: ExecutionId) -> Option<ExecutionRow>;
     fn get_execution(id: ExecutionId) -> Option<ExecutionRow>;
     fn list_executions(workspace: WorkspaceId, filter: &ExecutionFilter, page: &PageRequest<ExecutionCursor>) -> Vec<ExecutionRow>;
     fn list_live(shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionId>;
+    fn list_queued(shards: &[u16], limit: u32) -> Vec<ExecutionId>;
     fn list_due(shards: &[u16], until_ms: u64, limit: u32) -> Vec<DueExecution>;
     fn record_activation(id: ExecutionId, seq: u32) -> u32;
     fn delete_execution(workspace: WorkspaceId, id: ExecutionId) -> bool;
@@ -92,6 +98,8 @@ pass_on! {
     fn take_shards(owner: NodeInstanceId, shards: &[u16], lease_ms: u64) -> Vec<ShardLease>;
     fn renew_shards(owner: NodeInstanceId, lease_ms: u64) -> Vec<ShardLease>;
     fn release_shards(owner: NodeInstanceId) -> u64;
+    fn hand_over_shards(owner: NodeInstanceId, shards: &[u16]) -> u64;
+    fn announce_node(node: NodeInstanceId, lease_ms: u64) -> Vec<NodeInstanceId>;
     fn insert_workflow(workflow: &NewWorkflow) -> WorkflowRow;
     fn update_workflow(workspace: WorkspaceId, id: WorkflowId, expected_version: u32, version: &NewVersion) -> UpdateWorkflow;
     fn find_workflow(workspace: WorkspaceId, id: WorkflowId) -> Option<WorkflowRow>;
@@ -99,9 +107,27 @@ pass_on! {
     fn delete_workflow(workspace: WorkspaceId, id: WorkflowId) -> bool;
     fn find_workflow_version(workspace: WorkspaceId, id: WorkflowId, version: u32) -> Option<VersionRow>;
     fn list_workflow_versions(workspace: WorkspaceId, id: WorkflowId, below: Option<u32>, limit: u32) -> Vec<VersionSummary>;
-    fn activate_workflow(workspace: WorkspaceId, id: WorkflowId, version: u32, hooks: &[NewHook], now_ms: u64) -> Activation;
+    fn activate_workflow(workspace: WorkspaceId, id: WorkflowId, publication: &Publication) -> Activation;
     fn deactivate_workflow(workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> bool;
+    fn publication_rev() -> u64;
     fn list_hooks(limit: u32) -> Vec<HookRow>;
+    fn insert_schedule(schedule: &NewSchedule, schedules_max: u32) -> InsertSchedule;
+    fn update_schedule(
+        workspace: WorkspaceId, id: ScheduleId, expected_rev: u32, content: &ScheduleContent, now_ms: u64
+    ) -> UpdateSchedule;
+    fn pause_schedule(workspace: WorkspaceId, id: ScheduleId, now_ms: u64) -> Option<ScheduleRow>;
+    fn resume_schedule(
+        workspace: WorkspaceId, id: ScheduleId, expected_rev: u32, next: Option<Tick>, now_ms: u64
+    ) -> UpdateSchedule;
+    fn delete_schedule(workspace: WorkspaceId, id: ScheduleId) -> bool;
+    fn find_schedule(workspace: WorkspaceId, id: ScheduleId) -> Option<ScheduleRow>;
+    fn list_schedules(
+        workspace: WorkspaceId, workflow: Option<WorkflowId>, page: &PageRequest<ScheduleCursor>
+    ) -> Vec<ScheduleRow>;
+    fn due_schedules(until_ms: u64, limit: u32) -> Vec<ScheduleRow>;
+    fn move_schedule(step: &MoveSchedule) -> bool;
+    fn fire_schedule(fire: &FireSchedule) -> FireOutcome;
+    fn list_live_of_schedule(id: ScheduleId, limit: u32) -> Vec<ExecutionId>;
     fn insert_first_user(user: &UserRow) -> bool;
     fn find_user_by_email(email: &str) -> Option<UserRow>;
     fn find_user(id: UserId) -> Option<UserRow>;

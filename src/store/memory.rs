@@ -10,19 +10,24 @@ use async_trait::async_trait;
 
 use self::{executions::StoredExecution, journal::StoredKey, shards::Shard};
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, HookRow, IdempotencyKey,
-    InboxRow, JournalRow, KeyedOutcome, NewHook, NewVersion, NewWorkflow, PageRequest, PutInbox, Result, ShardLease, Store,
-    TokenKind, TokenRow, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
+    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Store,
+    TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
 };
 use crate::{
     clock,
-    model::ids::{ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, TokenId, UserId, WorkflowId, WorkspaceId},
+    model::{
+        ids::{ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+        schedule::Tick,
+    },
 };
 
 mod accounts;
 mod executions;
 mod inbox;
 mod journal;
+mod schedules;
 mod shards;
 mod workflows;
 
@@ -44,6 +49,11 @@ struct State {
     versions: BTreeMap<(WorkflowId, u32), VersionRow>,
     /// By path and method.
     hooks: BTreeMap<(String, String), HookRow>,
+    schedules: BTreeMap<ScheduleId, ScheduleRow>,
+    /// Grows with everything that is published or taken down.
+    publications: u64,
+    /// Processes that live, each until a time.
+    nodes: BTreeMap<NodeInstanceId, u64>,
     users: BTreeMap<UserId, UserRow>,
     tokens: BTreeMap<TokenId, TokenRow>,
 }
@@ -61,6 +71,9 @@ impl MemoryStore {
             workflows: BTreeMap::new(),
             versions: BTreeMap::new(),
             hooks: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            publications: 0,
+            nodes: BTreeMap::new(),
             users: BTreeMap::new(),
             tokens: BTreeMap::new(),
         };
@@ -99,6 +112,10 @@ impl Store for MemoryStore {
         self.state().create_keyed(append, key)
     }
 
+    async fn create_queued(&self, append: &Append, schedule: Option<ScheduleId>) -> Result<bool> {
+        self.state().create_queued(append, schedule)
+    }
+
     async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>> {
         Ok(self.state().load_journal(execution, from_seq, limit))
     }
@@ -126,6 +143,10 @@ impl Store for MemoryStore {
 
     async fn list_live(&self, shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Result<Vec<ExecutionId>> {
         Ok(self.state().list_live(shards, after, limit))
+    }
+
+    async fn list_queued(&self, shards: &[u16], limit: u32) -> Result<Vec<ExecutionId>> {
+        Ok(self.state().list_queued(shards, limit))
     }
 
     async fn list_due(&self, shards: &[u16], until_ms: u64, limit: u32) -> Result<Vec<DueExecution>> {
@@ -172,6 +193,14 @@ impl Store for MemoryStore {
         Ok(self.state().release_shards(owner))
     }
 
+    async fn hand_over_shards(&self, owner: NodeInstanceId, shards: &[u16]) -> Result<u64> {
+        Ok(self.state().hand_over_shards(owner, shards))
+    }
+
+    async fn announce_node(&self, node: NodeInstanceId, lease_ms: u64) -> Result<Vec<NodeInstanceId>> {
+        Ok(self.state().announce_node(node, lease_ms, clock::now_ms()))
+    }
+
     async fn insert_workflow(&self, workflow: &NewWorkflow) -> Result<WorkflowRow> {
         self.state().insert_workflow(workflow)
     }
@@ -212,23 +241,83 @@ impl Store for MemoryStore {
         Ok(self.state().list_workflow_versions(workspace, id, below, limit))
     }
 
-    async fn activate_workflow(
-        &self,
-        workspace: WorkspaceId,
-        id: WorkflowId,
-        version: u32,
-        hooks: &[NewHook],
-        now_ms: u64,
-    ) -> Result<Activation> {
-        self.state().activate_workflow(workspace, id, version, hooks, now_ms)
+    async fn activate_workflow(&self, workspace: WorkspaceId, id: WorkflowId, publication: &Publication) -> Result<Activation> {
+        self.state().activate_workflow(workspace, id, publication)
     }
 
     async fn deactivate_workflow(&self, workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> Result<bool> {
         Ok(self.state().deactivate_workflow(workspace, id, now_ms))
     }
 
+    async fn publication_rev(&self) -> Result<u64> {
+        Ok(self.state().publications)
+    }
+
     async fn list_hooks(&self, limit: u32) -> Result<Vec<HookRow>> {
         Ok(self.state().list_hooks(limit))
+    }
+
+    async fn insert_schedule(&self, schedule: &NewSchedule, schedules_max: u32) -> Result<InsertSchedule> {
+        self.state().insert_schedule(schedule, schedules_max)
+    }
+
+    async fn update_schedule(
+        &self,
+        workspace: WorkspaceId,
+        id: ScheduleId,
+        expected_rev: u32,
+        content: &ScheduleContent,
+        now_ms: u64,
+    ) -> Result<UpdateSchedule> {
+        Ok(self.state().update_schedule(workspace, id, expected_rev, content, now_ms))
+    }
+
+    async fn pause_schedule(&self, workspace: WorkspaceId, id: ScheduleId, now_ms: u64) -> Result<Option<ScheduleRow>> {
+        Ok(self.state().pause_schedule(workspace, id, now_ms))
+    }
+
+    async fn resume_schedule(
+        &self,
+        workspace: WorkspaceId,
+        id: ScheduleId,
+        expected_rev: u32,
+        next: Option<Tick>,
+        now_ms: u64,
+    ) -> Result<UpdateSchedule> {
+        Ok(self.state().resume_schedule(workspace, id, expected_rev, next, now_ms))
+    }
+
+    async fn delete_schedule(&self, workspace: WorkspaceId, id: ScheduleId) -> Result<bool> {
+        Ok(self.state().delete_schedule(workspace, id))
+    }
+
+    async fn find_schedule(&self, workspace: WorkspaceId, id: ScheduleId) -> Result<Option<ScheduleRow>> {
+        Ok(self.state().find_schedule(workspace, id))
+    }
+
+    async fn list_schedules(
+        &self,
+        workspace: WorkspaceId,
+        workflow: Option<WorkflowId>,
+        page: &PageRequest<ScheduleCursor>,
+    ) -> Result<Vec<ScheduleRow>> {
+        Ok(self.state().list_schedules(workspace, workflow, page))
+    }
+
+    async fn due_schedules(&self, until_ms: u64, limit: u32) -> Result<Vec<ScheduleRow>> {
+        Ok(self.state().due_schedules(until_ms, limit))
+    }
+
+    async fn move_schedule(&self, step: &MoveSchedule) -> Result<bool> {
+        Ok(self.state().move_schedule(step))
+    }
+
+    async fn fire_schedule(&self, fire: &FireSchedule) -> Result<FireOutcome> {
+        self.state().fire_schedule(fire)
+    }
+
+    async fn list_live_of_schedule(&self, id: ScheduleId, limit: u32) -> Result<Vec<ExecutionId>> {
+        Ok(self.state().list_live_of_schedule(id, limit))
     }
 
     async fn insert_first_user(&self, user: &UserRow) -> Result<bool> {

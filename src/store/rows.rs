@@ -1,7 +1,10 @@
 //! The rows and requests that cross the `Store` trait. They are not DTOs: the HTTP layer has its own.
 
+mod schedules;
+
 use bytes::Bytes;
 
+pub use self::schedules::*;
 use crate::model::{
     execution::{ExecutionStatus, TriggerKind},
     ids::{ExecutionId, InboxId, TokenId, UserId, WorkflowId, WorkspaceId},
@@ -237,6 +240,9 @@ pub enum PutInbox {
 
 /// Messages that may wait for one execution.
 pub const INBOX_ROWS_MAX: u32 = 1_000;
+
+/// Live processes that an answer names: more than one store serves.
+pub(super) const NODES_MAX: i64 = 1_000;
 
 /// A shard that an owner holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

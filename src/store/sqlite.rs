@@ -11,13 +11,17 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, HookRow, IdempotencyKey,
-    InboxRow, JournalRow, KeyedOutcome, NewHook, NewVersion, NewWorkflow, PageRequest, PutInbox, Result, ShardLease, Store,
-    TokenKind, TokenRow, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
+    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Store,
+    TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
-use crate::model::ids::{ExecutionId, InboxId, NodeInstanceId, TokenId, UserId, WorkflowId, WorkspaceId};
+use crate::model::{
+    ids::{ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    schedule::Tick,
+};
 
 super::delegate::implement_store!(SqliteStore, "sqlite");
 
@@ -30,6 +34,7 @@ mod inbox;
 mod journal;
 mod lock;
 mod retention;
+mod schedules;
 mod shards;
 mod workflows;
 

@@ -27,6 +27,7 @@ cases! {
     every_filter_narrows_the_list,
     filters_narrow_together,
     lists_live_executions_of_the_shards,
+    lists_queued_executions_of_the_shards,
     lists_due_executions_soonest_first,
     counts_activations_at_a_place,
 }
@@ -169,6 +170,22 @@ async fn lists_live_executions_of_the_shards(store: Arc<dyn Store>) {
     let twice_and_unknown = [live[0].shard(), live[0].shard(), u16::MAX];
     let once: Vec<ExecutionId> = live.iter().copied().filter(|id| id.shard() == live[0].shard()).collect();
     assert_eq!(store.list_live(&twice_and_unknown, None, 100).await.unwrap(), once);
+}
+
+async fn lists_queued_executions_of_the_shards(store: Arc<dyn Store>) {
+    let epoch = own_all(&*store).await;
+    let ids: Vec<ExecutionId> = (1..=4).map(execution).collect();
+    for id in &ids[..2] {
+        commit(&*store, &Append { state: None, ..creation(*id, epoch) }).await;
+    }
+    commit(&*store, &creation(ids[2], epoch)).await;
+    assert!(store.create_queued(&Append { state: None, ..creation(ids[3], 0) }, None).await.unwrap());
+    assert_eq!(store.list_queued(&all_shards(), 9).await.unwrap(), [ids[0], ids[1], ids[3]]);
+    assert_eq!(store.list_queued(&all_shards(), 2).await.unwrap(), ids[..2]);
+    assert_eq!(store.list_queued(&[ids[1].shard()], 9).await.unwrap(), [ids[1]]);
+    assert_eq!(store.list_queued(&[], 9).await.unwrap(), []);
+    commit(&*store, &change(ids[0], epoch, 1, state(ExecutionStatus::Running))).await;
+    assert_eq!(store.list_queued(&all_shards(), 9).await.unwrap(), [ids[1], ids[3]]);
 }
 
 async fn lists_due_executions_soonest_first(store: Arc<dyn Store>) {

@@ -14,6 +14,7 @@ mod plans;
 mod random;
 mod retention;
 mod samples;
+mod schedules;
 mod schema;
 mod scratch;
 mod shards;

@@ -18,6 +18,7 @@ use crate::harness::with_postgres_database;
 
 mod operation;
 mod player;
+mod schedules;
 
 const SEQUENCES: u32 = 24;
 const OPERATIONS_MAX: usize = 80;
@@ -66,6 +67,10 @@ fn the_sequences_do_something() {
         "Activated",
         "HookTaken",
         "Stale",
+        "Inserted",
+        "Published",
+        "Fired",
+        "Moved",
     ] {
         let count = answers.iter().filter(|answer| answer.contains(wanted)).count();
         assert!(count >= 3, "{count} of {} answers say {wanted}", answers.len());

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use citadel::{
     model::{
         execution::{ExecutionStatus, TriggerKind},
-        ids::{ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, TokenId, UserId, WorkflowId, WorkspaceId},
+        ids::{ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+        schedule::Tick,
     },
     store::{
-        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewExecution, NewVersion, NewWorkflow,
-        Payload, StateChange, Store, StoreError, TokenKind, TokenRow, UserRow,
+        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewExecution, NewSchedule, NewVersion,
+        NewWorkflow, Payload, PublishedSchedule, ScheduleContent, StateChange, Store, StoreError, TokenKind, TokenRow, UserRow,
     },
 };
 use uuid::Uuid;
@@ -40,6 +41,10 @@ pub(crate) fn user(number: u128) -> UserId {
 
 pub(crate) fn token(number: u128) -> TokenId {
     TokenId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_bc00_0000_0000_0000 + number))
+}
+
+pub(crate) fn schedule(number: u128) -> ScheduleId {
+    ScheduleId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_be00_0000_0000_0000 + number))
 }
 
 /// A workspace that has no row: executions may name it, workflows may not.
@@ -136,6 +141,34 @@ pub(crate) fn new_workflow(number: u128, created_at: u64) -> NewWorkflow {
         workspace: WorkspaceId::DEFAULT,
         version: version(&format!("workflow {number}"), created_at),
     }
+}
+
+/// A tick that is due a second after its time.
+pub(crate) fn tick(scheduled_at: u64) -> Tick {
+    Tick { scheduled_at, due_at: scheduled_at + 1_000, waits: false }
+}
+
+/// A schedule that stands alone, of workflow 1.
+pub(crate) fn new_schedule(number: u128, created_at: u64, next: Option<Tick>) -> NewSchedule {
+    NewSchedule {
+        id: schedule(number),
+        workspace: WorkspaceId::DEFAULT,
+        workflow: workflow(1),
+        content: ScheduleContent {
+            node: None,
+            spec: Bytes::from(format!("{{\"every\":\"{number}s\"}}")),
+            input: Some(Bytes::from_static(b"[{}]")),
+            next,
+        },
+        paused_at: None,
+        created_at,
+    }
+}
+
+/// A schedule that a workflow publishes.
+pub(crate) fn published(number: u128, spec: &'static str, next: Option<Tick>) -> PublishedSchedule {
+    let node = format!("node {number}");
+    PublishedSchedule { id: schedule(number), node, spec: Bytes::from_static(spec.as_bytes()), next }
 }
 
 pub(crate) fn user_row(number: u128) -> UserRow {

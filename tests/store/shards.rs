@@ -20,6 +20,8 @@ cases! {
     unknown_shards_are_ignored,
     a_shard_goes_to_one_of_many,
     appends_and_leases_do_not_wait_in_circles,
+    hands_over_the_named_shards_only,
+    knows_who_lives,
 }
 
 async fn answers_when_it_can_be_read(store: Arc<dyn Store>) {
@@ -135,4 +137,31 @@ async fn take_when_free(store: &dyn Store, shard: u16) -> ShardLease {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), taking).await.expect("a lease of a millisecond runs out")
+}
+
+async fn hands_over_the_named_shards_only(store: Arc<dyn Store>) {
+    store.take_shards(owner(1), &[1, 2, 3], LEASE_MS).await.unwrap();
+    store.take_shards(owner(2), &[4], LEASE_MS).await.unwrap();
+    assert_eq!(store.hand_over_shards(owner(1), &[2, 3, 4, 5]).await.unwrap(), 2);
+    assert_eq!(store.hand_over_shards(owner(1), &[2]).await.unwrap(), 0);
+    assert_eq!(store.renew_shards(owner(1), LEASE_MS).await.unwrap(), [ShardLease { shard: 1, epoch: 1 }]);
+    // Fences nobody until the next one takes it.
+    let contested = (0..).map(execution).find(|id| id.shard() == 2).unwrap();
+    commit(&*store, &creation(contested, 1)).await;
+    let taken = store.take_shards(owner(2), &[1, 2, 3], LEASE_MS).await.unwrap();
+    assert_eq!(taken, [ShardLease { shard: 2, epoch: 2 }, ShardLease { shard: 3, epoch: 2 }]);
+}
+
+async fn knows_who_lives(store: Arc<dyn Store>) {
+    assert_eq!(store.announce_node(owner(2), LEASE_MS).await.unwrap(), [owner(2)]);
+    assert_eq!(store.announce_node(owner(1), LEASE_MS).await.unwrap(), [owner(1), owner(2)]);
+    assert_eq!(store.announce_node(owner(1), LEASE_MS).await.unwrap(), [owner(1), owner(2)], "once each");
+    store.release_shards(owner(2)).await.unwrap();
+    assert_eq!(store.announce_node(owner(1), LEASE_MS).await.unwrap(), [owner(1)], "who leaves says so");
+    store.announce_node(owner(3), 1).await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while store.announce_node(owner(1), LEASE_MS).await.unwrap() != [owner(1)] {
+        assert!(tokio::time::Instant::now() < deadline, "a silent process lives on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

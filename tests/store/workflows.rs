@@ -5,7 +5,7 @@ use std::sync::Arc;
 use citadel::{
     model::ids::{WorkflowId, WorkspaceId},
     store::{
-        Activation, HookRow, NewHook, NewWorkflow, PageRequest, Store, UpdateWorkflow, VersionRow, VersionSummary,
+        Activation, HookRow, NewHook, NewWorkflow, PageRequest, Publication, Store, UpdateWorkflow, VersionRow, VersionSummary,
         WorkflowCursor, WorkflowRow,
     },
 };
@@ -27,6 +27,7 @@ cases! {
     refuses_the_same_hook_twice,
     two_activations_at_once_do_not_share_a_hook,
     deleting_a_workflow_takes_everything_of_it,
+    counts_what_is_published_and_taken_down,
 }
 
 const HERE: WorkspaceId = WorkspaceId::DEFAULT;
@@ -113,7 +114,7 @@ async fn workflows_belong_to_their_workspace(store: Arc<dyn Store>) {
     assert_eq!(store.find_workflow_version(there, id, 1).await.unwrap(), None);
     assert_eq!(store.list_workflow_versions(there, id, None, 9).await.unwrap(), []);
     assert_eq!(store.update_workflow(there, id, 1, &version("theirs", NOON)).await.unwrap(), UpdateWorkflow::NotFound);
-    assert_eq!(store.activate_workflow(there, id, 1, &[], NOON).await.unwrap(), Activation::NotFound);
+    assert_eq!(store.activate_workflow(there, id, &publication(1, &[], NOON)).await.unwrap(), Activation::NotFound);
     assert!(!store.deactivate_workflow(there, id, NOON).await.unwrap());
     assert!(!store.delete_workflow(there, id).await.unwrap());
     assert_eq!(store.find_workflow(HERE, id).await.unwrap().unwrap().latest_version, 1);
@@ -123,7 +124,7 @@ async fn publishes_the_hooks_of_the_active_version(store: Arc<dyn Store>) {
     let row = store.insert_workflow(&new_workflow(1, NOON)).await.unwrap();
     store.update_workflow(HERE, workflow(1), 1, &version("workflow 1", NOON)).await.unwrap();
     let first = [hook("orders", "POST"), hook("Orders", "POST"), hook("orders", "GET"), hook("zebra/:name", "ANY")];
-    let activated = store.activate_workflow(HERE, workflow(1), 1, &first, NOON + 7).await.unwrap();
+    let activated = store.activate_workflow(HERE, workflow(1), &publication(1, &first, NOON + 7)).await.unwrap();
     let expected = WorkflowRow { latest_version: 2, active_version: Some(1), updated_at: NOON + 7, ..row };
     assert_eq!(activated, Activation::Activated(expected.clone()));
     assert_eq!(store.find_workflow(HERE, workflow(1)).await.unwrap(), Some(expected));
@@ -133,12 +134,12 @@ async fn publishes_the_hooks_of_the_active_version(store: Arc<dyn Store>) {
     assert_eq!(store.list_hooks(2).await.unwrap().len(), 2);
 
     let second = [hook("orders", "POST"), hook("invoices", "POST")];
-    let activated = store.activate_workflow(HERE, workflow(1), 2, &second, NOON + 8).await.unwrap();
+    let activated = store.activate_workflow(HERE, workflow(1), &publication(2, &second, NOON + 8)).await.unwrap();
     assert!(matches!(activated, Activation::Activated(row) if row.active_version == Some(2)));
     let listed = [published(1, 2, &second[1]), published(1, 2, &second[0])];
     assert_eq!(store.list_hooks(100).await.unwrap(), listed);
 
-    assert_eq!(store.activate_workflow(HERE, workflow(1), 3, &[], NOON).await.unwrap(), Activation::NotFound);
+    assert_eq!(store.activate_workflow(HERE, workflow(1), &publication(3, &[], NOON)).await.unwrap(), Activation::NotFound);
     assert_eq!(store.list_hooks(100).await.unwrap(), listed);
 
     assert!(store.deactivate_workflow(HERE, workflow(1), NOON + 9).await.unwrap());
@@ -152,21 +153,21 @@ async fn a_hook_belongs_to_one_workflow(store: Arc<dyn Store>) {
     for number in 1..=2 {
         store.insert_workflow(&new_workflow(number, NOON)).await.unwrap();
     }
-    store.activate_workflow(HERE, workflow(1), 1, &[hook("a", "POST"), hook("b", "POST")], NOON).await.unwrap();
+    store.activate_workflow(HERE, workflow(1), &publication(1, &[hook("a", "POST"), hook("b", "POST")], NOON)).await.unwrap();
     let wanted = [hook("c", "POST"), hook("b", "GET"), hook("b", "POST"), hook("a", "POST")];
-    let taken = store.activate_workflow(HERE, workflow(2), 1, &wanted, NOON).await.unwrap();
+    let taken = store.activate_workflow(HERE, workflow(2), &publication(1, &wanted, NOON)).await.unwrap();
     assert_eq!(taken, Activation::HookTaken { hook: hook("b", "POST"), workflow: workflow(1) });
     assert_eq!(store.find_workflow(HERE, workflow(2)).await.unwrap().unwrap().active_version, None);
     assert_eq!(store.list_hooks(9).await.unwrap().len(), 2);
     store.deactivate_workflow(HERE, workflow(1), NOON).await.unwrap();
-    let activated = store.activate_workflow(HERE, workflow(2), 1, &wanted, NOON).await.unwrap();
+    let activated = store.activate_workflow(HERE, workflow(2), &publication(1, &wanted, NOON)).await.unwrap();
     assert!(matches!(activated, Activation::Activated(_)));
 }
 
 async fn refuses_the_same_hook_twice(store: Arc<dyn Store>) {
     store.insert_workflow(&new_workflow(1, NOON)).await.unwrap();
     let twice = [hook("a", "POST"), NewHook { node: "other".to_owned(), ..hook("a", "POST") }];
-    assert_eq!(broken(store.activate_workflow(HERE, workflow(1), 1, &twice, NOON).await), "hooks_key");
+    assert_eq!(broken(store.activate_workflow(HERE, workflow(1), &publication(1, &twice, NOON)).await), "hooks_key");
     assert_eq!(store.list_hooks(9).await.unwrap(), []);
     assert_eq!(store.find_workflow(HERE, workflow(1)).await.unwrap().unwrap().active_version, None);
 }
@@ -176,10 +177,11 @@ async fn two_activations_at_once_do_not_share_a_hook(store: Arc<dyn Store>) {
         store.insert_workflow(&new_workflow(number, NOON)).await.unwrap();
     }
     let (forwards, backwards) = ([hook("a", "POST"), hook("b", "POST")], [hook("b", "POST"), hook("a", "POST")]);
+    let (forwards, backwards) = (publication(1, &forwards, NOON), publication(1, &backwards, NOON));
     for _ in 0..10 {
         let (one, two) = tokio::join!(
-            store.activate_workflow(HERE, workflow(1), 1, &forwards, NOON),
-            store.activate_workflow(HERE, workflow(2), 1, &backwards, NOON),
+            store.activate_workflow(HERE, workflow(1), &forwards),
+            store.activate_workflow(HERE, workflow(2), &backwards),
         );
         let activated = [one.unwrap(), two.unwrap()].iter().filter(|done| matches!(done, Activation::Activated(_))).count();
         assert_eq!(activated, 1);
@@ -194,7 +196,7 @@ async fn deleting_a_workflow_takes_everything_of_it(store: Arc<dyn Store>) {
     for number in 1..=2 {
         store.insert_workflow(&new_workflow(number, NOON)).await.unwrap();
         let hooks = [hook(&format!("path {number}"), "POST")];
-        store.activate_workflow(HERE, workflow(number), 1, &hooks, NOON).await.unwrap();
+        store.activate_workflow(HERE, workflow(number), &publication(1, &hooks, NOON)).await.unwrap();
     }
     assert!(store.delete_workflow(HERE, workflow(1)).await.unwrap());
     assert!(!store.delete_workflow(HERE, workflow(1)).await.unwrap());
@@ -202,6 +204,32 @@ async fn deleting_a_workflow_takes_everything_of_it(store: Arc<dyn Store>) {
     assert_eq!(store.find_workflow_version(HERE, workflow(1), 1).await.unwrap(), None);
     assert_eq!(store.list_hooks(9).await.unwrap(), [published(2, 1, &hook("path 2", "POST"))]);
     store.insert_workflow(&new_workflow(1, NOON)).await.unwrap();
+}
+
+async fn counts_what_is_published_and_taken_down(store: Arc<dyn Store>) {
+    store.insert_workflow(&new_workflow(1, NOON)).await.unwrap();
+    let mut last = store.publication_rev().await.unwrap();
+    let mut grows = async |expected: bool, what: &str| {
+        let now = store.publication_rev().await.unwrap();
+        assert_eq!(now > last, expected, "{what}");
+        last = now;
+    };
+    grows(false, "nothing is published").await;
+    store.activate_workflow(HERE, workflow(1), &publication(1, &[], NOON)).await.unwrap();
+    grows(true, "activated").await;
+    store.activate_workflow(HERE, workflow(1), &publication(2, &[], NOON)).await.unwrap();
+    grows(false, "there is no version 2").await;
+    store.deactivate_workflow(HERE, workflow(1), NOON).await.unwrap();
+    grows(true, "deactivated").await;
+    store.delete_workflow(stranger(), workflow(1)).await.unwrap();
+    store.deactivate_workflow(HERE, workflow(2), NOON).await.unwrap();
+    grows(false, "neither is there").await;
+    store.delete_workflow(HERE, workflow(1)).await.unwrap();
+    grows(true, "deleted").await;
+}
+
+fn publication(version: u32, hooks: &[NewHook], now_ms: u64) -> Publication {
+    Publication { version, hooks: hooks.to_vec(), schedules: Vec::new(), now_ms }
 }
 
 fn hook(path: &str, method: &str) -> NewHook {

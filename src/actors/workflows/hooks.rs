@@ -1,25 +1,32 @@
-//! What is published of a workflow: activation takes its webhooks from one version and puts them into the table of routes.
+//! What is published of a workflow: activation takes its webhooks and schedules from one version, puts the webhooks into the table
+//! of routes, and leaves the schedules to the scheduler.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{CompiledWorkflow, HookLookup, HookTable, PublishedHook, WorkflowError, WorkflowsHandle};
 use crate::{
     clock,
     model::{
         error::NodeError,
-        ids::{WorkflowId, WorkspaceId},
+        ids::{ScheduleId, WorkflowId, WorkspaceId},
+        problem::Problem,
     },
-    nodes::webhook::{
-        WebhookParams,
-        verify::{Verifier, params::Verification},
+    nodes::{
+        schedule::{SCHEDULE, ScheduleSpec, TIMEZONE_DEFAULT},
+        webhook::{
+            WebhookParams,
+            verify::{Verifier, params::Verification},
+        },
     },
     runtimes::{
         javascript::{GuestSession, JavaScript},
         scope::RunData,
     },
-    store::{Activation, NewHook, StoreError, WorkflowRow},
+    store::{Activation, NewHook, Publication, PublishedSchedule, StoreError, WorkflowRow},
 };
 
 /// The node type whose nodes are published.
@@ -31,7 +38,7 @@ const HOOKS_MAX: u32 = 100_000;
 impl WorkflowsHandle {
     /// Publishes a version, the latest one where none is given, in place of what was published before.
     ///
-    /// Errors: `NotFound`, `VersionNotFound`, `Unusable`, `HookTaken`, `Store`.
+    /// Errors: `NotFound`, `VersionNotFound`, `Unusable`, `Invalid` (an unknown time zone), `HookTaken`, `Store`.
     pub async fn activate(
         &self,
         workspace: WorkspaceId,
@@ -43,8 +50,11 @@ impl WorkflowsHandle {
             None => self.get_row(workspace, id).await?.latest_version,
         };
         let compiled = self.compiled(workspace, id, version).await?;
+        let now_ms = clock::now_ms();
+        let schedules = schedules_of(&compiled, now_ms).map_err(WorkflowError::Invalid)?;
         let hooks = hooks_of(&compiled);
-        match self.inner.store.activate_workflow(workspace, id, version, &hooks, clock::now_ms()).await? {
+        let publication = Publication { version, hooks, schedules, now_ms };
+        match self.inner.store.activate_workflow(workspace, id, &publication).await? {
             Activation::Activated(row) => {
                 self.refresh_hooks().await?;
                 Ok(row)
@@ -80,16 +90,30 @@ impl WorkflowsHandle {
         Ok((compiled, Arc::clone(opened)))
     }
 
-    /// Reads the table of published webhooks again. Called after every change here, and to see what other nodes changed.
+    /// Reads the table of published webhooks again if something was published or taken down since it was read, here or by another
+    /// process. Called regularly.
+    ///
+    /// Errors: those of the store.
+    pub async fn follow_publications(&self) -> Result<(), StoreError> {
+        if self.inner.store.publication_rev().await? == self.inner.publication_rev.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.refresh_hooks().await
+    }
+
+    /// Reads the table of published webhooks again. Called after every change here.
     ///
     /// Errors: those of the store.
     pub async fn refresh_hooks(&self) -> Result<(), StoreError> {
         let _turn = self.inner.hooks_refresh.lock().await;
+        // Before the table: what is published in between is read again, rather than not at all.
+        let rev = self.inner.store.publication_rev().await?;
         let rows = self.inner.store.list_hooks(HOOKS_MAX).await?;
         if u32::try_from(rows.len()).is_ok_and(|count| count >= HOOKS_MAX) {
             tracing::error!(hooks.max = HOOKS_MAX, "there are more webhooks than one server publishes");
         }
         self.inner.hooks.store(Arc::new(HookTable::new(rows)));
+        self.inner.publication_rev.store(rev, Ordering::Relaxed);
         Ok(())
     }
 
@@ -140,4 +164,28 @@ fn hooks_of(compiled: &CompiledWorkflow) -> Vec<NewHook> {
     let nodes = compiled.definition.nodes.iter().filter(|node| node.node_type == WEBHOOK && !node.disabled);
     let read = nodes.filter_map(|node| Some((node, WebhookParams::read(node).ok()?)));
     read.map(|(node, params)| NewHook { path: params.path.pattern(), method: params.method, node: node.id.to_string() }).collect()
+}
+
+/// The schedules of a version, with their first ticks after `now_ms`.
+///
+/// Errors: what was not known when the version was stored: the workflow's time zone is none.
+fn schedules_of(compiled: &CompiledWorkflow, now_ms: u64) -> Result<Vec<PublishedSchedule>, Vec<Problem>> {
+    let timezone = compiled.definition.settings.timezone.as_deref().unwrap_or(TIMEZONE_DEFAULT);
+    let nodes = compiled.definition.nodes.iter().enumerate();
+    let nodes = nodes.filter(|(_, node)| node.node_type == SCHEDULE && !node.disabled);
+    let read = nodes.map(|(position, node)| {
+        let under_node = |problem: Problem| problem.under(&format!("/nodes/{position}"));
+        let spec =
+            ScheduleSpec::read(node, timezone).map_err(|problems| problems.into_iter().map(under_node).collect::<Vec<_>>())?;
+        let cadence = spec.cadence().map_err(|problem| vec![under_node(problem)])?;
+        let id = published_id(compiled.workflow, &node.id);
+        let next = spec.rules(id, &cadence).first_after(now_ms);
+        Ok(PublishedSchedule { id, node: node.id.to_string(), spec: Bytes::from(spec.to_json()), next })
+    });
+    read.collect()
+}
+
+/// The id of a schedule that a node publishes: the same in every version, so that it goes on where it was.
+fn published_id(workflow: WorkflowId, node: &str) -> ScheduleId {
+    ScheduleId::from_uuid(Uuid::new_v5(&workflow.uuid(), format!("schedule:{node}").as_bytes()))
 }

@@ -4,7 +4,7 @@ use super::{State, take};
 use crate::{
     model::{
         execution::ExecutionStatus,
-        ids::{ExecutionId, WorkspaceId},
+        ids::{ExecutionId, ScheduleId, WorkspaceId},
     },
     store::{DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, PageRequest},
 };
@@ -14,6 +14,8 @@ pub(super) struct StoredExecution {
     pub(super) row: ExecutionRow,
     pub(super) activations: u32,
     pub(super) activation_seq: u32,
+    /// The schedule whose tick it is.
+    pub(super) schedule: Option<ScheduleId>,
 }
 
 impl State {
@@ -48,6 +50,16 @@ impl State {
             .map(|stored| &stored.row)
             .filter(|row| matches!(row.state.status, ExecutionStatus::Queued | ExecutionStatus::Running))
             .filter(|row| shards.contains(&row.id.shard()) && after.is_none_or(|after| row.id > after))
+            .take(take(limit))
+            .map(|row| row.id)
+            .collect()
+    }
+
+    pub(super) fn list_queued(&self, shards: &[u16], limit: u32) -> Vec<ExecutionId> {
+        self.executions
+            .values()
+            .map(|stored| &stored.row)
+            .filter(|row| row.state.status == ExecutionStatus::Queued && shards.contains(&row.id.shard()))
             .take(take(limit))
             .map(|row| row.id)
             .collect()

@@ -2,7 +2,7 @@
 
 use super::{State, executions::StoredExecution, take};
 use crate::{
-    model::ids::ExecutionId,
+    model::ids::{ExecutionId, ScheduleId},
     store::{
         Append, AppendOutcome, ExecutionRow, IdempotencyKey, InboxRow, JournalRow, KeyedOutcome, Result,
         journal::{Epochs, check_batch, conflict, constraints, first_state},
@@ -51,6 +51,18 @@ impl State {
         }
     }
 
+    pub(super) fn create_queued(&mut self, append: &Append, schedule: Option<ScheduleId>) -> Result<bool> {
+        if self.executions.contains_key(&append.execution) {
+            return Ok(false);
+        }
+        let epoch = self.shards[usize::from(append.execution.shard())].epoch;
+        self.append_batch(&[Append { epoch, ..append.clone() }])?;
+        if let Some(stored) = self.executions.get_mut(&append.execution) {
+            stored.schedule = schedule;
+        }
+        Ok(true)
+    }
+
     pub(super) fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow> {
         self.journal.range((execution, from_seq)..=(execution, u32::MAX)).take(take(limit)).map(|(_, row)| row.clone()).collect()
     }
@@ -76,7 +88,7 @@ impl State {
         let id = append.execution;
         if let Some(new) = &append.create {
             let row = ExecutionRow { id, new: new.clone(), state: first_state(append).clone(), created_at: append.created_at };
-            self.executions.insert(id, StoredExecution { row, activations: 0, activation_seq: 0 });
+            self.executions.insert(id, StoredExecution { row, activations: 0, activation_seq: 0, schedule: None });
         } else if let (Some(state), Some(stored)) = (&append.state, self.executions.get_mut(&id)) {
             stored.row.state = state.clone();
         }

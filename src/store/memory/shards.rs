@@ -40,7 +40,24 @@ impl State {
             *shard = Shard { owner: None, epoch: shard.epoch, lease_until: 0 };
             released += 1;
         }
+        self.nodes.remove(&owner);
         released
+    }
+
+    pub(super) fn hand_over_shards(&mut self, owner: NodeInstanceId, wanted: &[u16]) -> u64 {
+        let mut released = 0;
+        let owned = self.numbered_shards().filter(|(number, shard)| shard.owner == Some(owner) && wanted.contains(number));
+        for (_, shard) in owned {
+            *shard = Shard { owner: None, epoch: shard.epoch, lease_until: 0 };
+            released += 1;
+        }
+        released
+    }
+
+    pub(super) fn announce_node(&mut self, node: NodeInstanceId, lease_ms: u64, now_ms: u64) -> Vec<NodeInstanceId> {
+        self.nodes.retain(|_, lease_until| *lease_until >= now_ms);
+        self.nodes.insert(node, now_ms.saturating_add(lease_ms));
+        self.nodes.keys().copied().collect()
     }
 
     fn numbered_shards(&mut self) -> impl Iterator<Item = (u16, &mut Shard)> {

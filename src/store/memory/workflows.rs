@@ -1,11 +1,11 @@
-//! Workflows, their versions and hooks.
+//! Workflows, their versions, and what they publish.
 
 use super::{State, take};
 use crate::{
     model::ids::{WorkflowId, WorkspaceId},
     store::{
-        Activation, HookRow, NewHook, NewVersion, NewWorkflow, PageRequest, Result, UpdateWorkflow, VersionRow, VersionSummary,
-        WorkflowCursor, WorkflowRow, journal::conflict,
+        Activation, HookRow, NewHook, NewVersion, NewWorkflow, PageRequest, Publication, Result, UpdateWorkflow, VersionRow,
+        VersionSummary, WorkflowCursor, WorkflowRow, journal::conflict,
     },
 };
 
@@ -74,6 +74,8 @@ impl State {
         self.workflows.remove(&id);
         self.versions.retain(|(workflow, _), _| *workflow != id);
         self.remove_hooks(id);
+        self.schedules.retain(|_, row| row.workflow != id);
+        self.publications += 1;
         true
     }
 
@@ -104,11 +106,10 @@ impl State {
         &mut self,
         workspace: WorkspaceId,
         id: WorkflowId,
-        version: u32,
-        hooks: &[NewHook],
-        now_ms: u64,
+        publication: &Publication,
     ) -> Result<Activation> {
-        if self.find_workflow_version(workspace, id, version).is_none() {
+        let Publication { version, hooks, schedules, now_ms } = publication;
+        if self.find_workflow_version(workspace, id, *version).is_none() {
             return Ok(Activation::NotFound);
         }
         if let Some((hook, holder)) = hooks.iter().find_map(|hook| Some((hook, self.holder(id, hook)?))) {
@@ -119,12 +120,15 @@ impl State {
         }
         self.remove_hooks(id);
         for hook in hooks {
-            self.hooks.insert(key(hook), HookRow { workspace, workflow: id, version, hook: hook.clone() });
+            self.hooks.insert(key(hook), HookRow { workspace, workflow: id, version: *version, hook: hook.clone() });
         }
+        self.publish_schedules(workspace, id, *version, schedules, *now_ms);
         let row = self.workflow_mut(workspace, id).expect("found above, under the same lock");
-        row.active_version = Some(version);
-        row.updated_at = now_ms;
-        Ok(Activation::Activated(row.clone()))
+        row.active_version = Some(*version);
+        row.updated_at = *now_ms;
+        let activated = row.clone();
+        self.publications += 1;
+        Ok(Activation::Activated(activated))
     }
 
     pub(super) fn deactivate_workflow(&mut self, workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> bool {
@@ -134,6 +138,8 @@ impl State {
         row.active_version = None;
         row.updated_at = now_ms;
         self.remove_hooks(id);
+        self.schedules.retain(|_, row| row.workflow != id || row.version.is_none());
+        self.publications += 1;
         true
     }
 

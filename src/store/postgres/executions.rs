@@ -62,6 +62,20 @@ pub(super) async fn list_live(
     Ok(ids.into_iter().map(ExecutionId::from_uuid).collect())
 }
 
+pub(super) async fn list_queued(store: &PostgresStore, shards: &[u16], limit: u32) -> Result<Vec<ExecutionId>> {
+    const SQL: &str = "SELECT queued.id FROM UNNEST($1::smallint[]) AS wanted (shard) CROSS JOIN LATERAL (
+            SELECT id FROM executions WHERE executions.shard = wanted.shard AND status = 0 ORDER BY id LIMIT $2
+        ) AS queued
+        ORDER BY queued.id LIMIT $2";
+    let ids: Vec<Uuid> = sqlx::query_scalar(SQL)
+        .bind(columns::shards(shards))
+        .bind(i64::from(limit))
+        .fetch_all(&store.pool)
+        .await
+        .map_err(failed(READING))?;
+    Ok(ids.into_iter().map(ExecutionId::from_uuid).collect())
+}
+
 pub(super) async fn list_due(store: &PostgresStore, shards: &[u16], until_ms: u64, limit: u32) -> Result<Vec<DueExecution>> {
     const SQL: &str = "SELECT due.id, due.wake_at FROM UNNEST($1::smallint[]) AS wanted (shard) CROSS JOIN LATERAL (
             SELECT id, wake_at FROM executions

@@ -1,13 +1,18 @@
-//! Activation: which version runs, and the webhooks that it publishes.
+//! Activation: which version runs, and the webhooks and schedules that it publishes.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{PostgresStore, error::failed, workflows::find_within};
+use super::{
+    PostgresStore,
+    error::failed,
+    schedules::{delete_published, publish},
+    workflows::find_within,
+};
 use crate::{
     model::ids::{WorkflowId, WorkspaceId},
     store::{
-        Activation, HookRow, NewHook, Result, StoreError,
+        Activation, HookRow, NewHook, Publication, Result, StoreError,
         columns::{self, HookColumns, millis, number},
     },
 };
@@ -21,11 +26,9 @@ pub(super) async fn activate_workflow(
     store: &PostgresStore,
     workspace: WorkspaceId,
     id: WorkflowId,
-    version: u32,
-    hooks: &[NewHook],
-    now_ms: u64,
+    publication: &Publication,
 ) -> Result<Activation> {
-    let new = NewActivation { workspace, id, version: number(version)?, hooks, now_ms };
+    let new = NewActivation { workspace, id, version: number(publication.version)?, publication };
     for _ in 1..TRIES_MAX {
         match activate_once(store, &new).await {
             Err(StoreError::Conflict { constraint }) if constraint == "hooks_key" => {}
@@ -39,8 +42,7 @@ struct NewActivation<'a> {
     workspace: WorkspaceId,
     id: WorkflowId,
     version: i32,
-    hooks: &'a [NewHook],
-    now_ms: u64,
+    publication: &'a Publication,
 }
 
 async fn activate_once(store: &PostgresStore, new: &NewActivation<'_>) -> Result<Activation> {
@@ -51,7 +53,7 @@ async fn activate_once(store: &PostgresStore, new: &NewActivation<'_>) -> Result
         .bind(new.workspace.uuid())
         .bind(new.id.uuid())
         .bind(new.version)
-        .bind(millis(new.now_ms))
+        .bind(millis(new.publication.now_ms))
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTIVATING))?;
@@ -59,11 +61,13 @@ async fn activate_once(store: &PostgresStore, new: &NewActivation<'_>) -> Result
         return Ok(Activation::NotFound);
     }
     delete_hooks(&mut tx, new.id).await?;
-    if let Some((hook, workflow)) = find_taken(&mut tx, new.hooks).await? {
+    if let Some((hook, workflow)) = find_taken(&mut tx, &new.publication.hooks).await? {
         return Ok(Activation::HookTaken { hook, workflow });
     }
     insert_hooks(&mut tx, new).await?;
+    publish(&mut tx, new.workspace, new.id, new.publication).await?;
     let row = find_within(&mut tx, new.workspace, new.id).await?;
+    count_publication(&mut tx).await?;
     tx.commit().await.map_err(failed(ACTIVATING))?;
     row.map(Activation::Activated).ok_or(StoreError::Corrupt { what: "workflow", source: "it vanished while it was held".into() })
 }
@@ -87,8 +91,22 @@ pub(super) async fn deactivate_workflow(
         return Ok(false);
     }
     delete_hooks(&mut tx, id).await?;
+    delete_published(&mut tx, id).await?;
+    count_publication(&mut tx).await?;
     tx.commit().await.map_err(failed(ACTIVATING))?;
     Ok(true)
+}
+
+pub(super) async fn publication_rev(store: &PostgresStore) -> Result<u64> {
+    const SQL: &str = "SELECT rev FROM publications WHERE id = 1 LIMIT 1";
+    let rev: i64 = sqlx::query_scalar(SQL).fetch_one(&store.pool).await.map_err(failed("reading what is published"))?;
+    Ok(u64::try_from(rev).unwrap_or(0))
+}
+
+/// Tells other processes that what is published has changed. Last in its transaction: the row is one for all workflows.
+pub(super) async fn count_publication(connection: &mut PgConnection) -> Result<()> {
+    const SQL: &str = "UPDATE publications SET rev = rev + 1 WHERE id = 1";
+    sqlx::query(SQL).execute(connection).await.map(drop).map_err(failed(ACTIVATING))
 }
 
 pub(super) async fn list_hooks(store: &PostgresStore, limit: u32) -> Result<Vec<HookRow>> {
@@ -125,9 +143,9 @@ async fn insert_hooks(connection: &mut PgConnection, new: &NewActivation<'_>) ->
     const SQL: &str = "INSERT INTO hooks (method, path, workspace_id, workflow_id, version, node)
         SELECT new.method, new.path, $4, $5, $6, new.node FROM UNNEST($1::text[], $2::text[], $3::text[]) AS new (method, path, node)
         ORDER BY new.method, new.path";
-    let methods: Vec<&str> = new.hooks.iter().map(|hook| hook.method.as_str()).collect();
-    let paths: Vec<&str> = new.hooks.iter().map(|hook| hook.path.as_str()).collect();
-    let nodes: Vec<&str> = new.hooks.iter().map(|hook| hook.node.as_str()).collect();
+    let methods: Vec<&str> = new.publication.hooks.iter().map(|hook| hook.method.as_str()).collect();
+    let paths: Vec<&str> = new.publication.hooks.iter().map(|hook| hook.path.as_str()).collect();
+    let nodes: Vec<&str> = new.publication.hooks.iter().map(|hook| hook.node.as_str()).collect();
     sqlx::query(SQL)
         .bind(methods)
         .bind(paths)

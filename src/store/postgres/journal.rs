@@ -1,6 +1,6 @@
 //! The journal: one statement per batch, fenced by the rows of its shards. See `queries/journal/append.sql`.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use sqlx::PgConnection;
 
@@ -10,11 +10,11 @@ use super::{
     rows::Rows,
 };
 use crate::{
-    model::ids::ExecutionId,
+    model::ids::{ExecutionId, ScheduleId},
     store::{
         Append, AppendOutcome, IdempotencyKey, JournalRow, KeyedOutcome, Result, StoreError,
-        columns::{self, JournalColumns, KeyColumns, millis},
-        journal::{Epochs, check_batch, conflict, constraints},
+        columns::{self, JournalColumns, KeyColumns, millis, shard_of},
+        journal::{Epochs, check_batch, conflict, constraints, day_of},
     },
 };
 
@@ -33,7 +33,7 @@ pub(super) fn append_sql(fence: Fence) -> &'static str {
 }
 
 /// How one try to append ended, other than well.
-enum Failure {
+pub(super) enum Failure {
     /// The partition of a day is gone: another process dropped it.
     NoPartition,
     Store(StoreError),
@@ -75,6 +75,19 @@ pub(super) async fn create_keyed(store: &PostgresStore, append: &Append, key: &I
     }
 }
 
+pub(super) async fn create_queued(store: &PostgresStore, append: &Append, schedule: Option<ScheduleId>) -> Result<bool> {
+    let created = match unless_partition_missing(store, create_queued_once(store, append, schedule).await) {
+        Ok(Some(is_new)) => return Ok(is_new),
+        Ok(None) => create_queued_once(store, append, schedule).await.map_err(StoreError::from),
+        Err(error) => Err(error),
+    };
+    match created {
+        // Somebody else has created it since our look.
+        Err(StoreError::Conflict { constraint }) if constraint == constraints::EXECUTIONS_KEY => Ok(false),
+        outcome => outcome,
+    }
+}
+
 pub(super) async fn load_journal(
     store: &PostgresStore,
     execution: ExecutionId,
@@ -103,7 +116,7 @@ pub(super) async fn find_journal_epoch(store: &PostgresStore, execution: Executi
 }
 
 /// The outcome of a first try; `None` if a partition was missing that this process believed to be there, and now no more does.
-fn unless_partition_missing<T>(store: &PostgresStore, outcome: std::result::Result<T, Failure>) -> Result<Option<T>> {
+pub(super) fn unless_partition_missing<T>(store: &PostgresStore, outcome: std::result::Result<T, Failure>) -> Result<Option<T>> {
     match outcome {
         Ok(done) => Ok(Some(done)),
         Err(Failure::Store(error)) => Err(error),
@@ -154,6 +167,48 @@ async fn create_once(
     }
     tx.commit().await.map_err(failed(APPENDING))?;
     Ok(KeyedOutcome::Created)
+}
+
+async fn create_queued_once(
+    store: &PostgresStore,
+    append: &Append,
+    schedule: Option<ScheduleId>,
+) -> std::result::Result<bool, Failure> {
+    prepare_creation(store, append).await?;
+    let mut tx = store.begin(APPENDING).await?;
+    let is_new = create_within(&mut tx, append, schedule).await?;
+    tx.commit().await.map_err(failed(APPENDING))?;
+    Ok(is_new)
+}
+
+/// Makes the partition that a creation needs: before its transaction, which must not wait for another connection.
+pub(super) async fn prepare_creation(store: &PostgresStore, append: &Append) -> Result<()> {
+    store.partitions.ensure(&store.pool, &BTreeSet::from([day_of(append.created_at)])).await
+}
+
+/// Writes a creation for whoever owns its shard. `false` if the execution is there already.
+pub(super) async fn create_within(
+    connection: &mut PgConnection,
+    append: &Append,
+    schedule: Option<ScheduleId>,
+) -> std::result::Result<bool, Failure> {
+    const EXISTS: &str = "SELECT EXISTS (SELECT FROM executions WHERE id = $1) LIMIT 1";
+    // Nobody takes the shard before our commit, so that the epoch stays the one of its owner.
+    const EPOCH: &str = "SELECT epoch FROM shards WHERE shard = $1 LIMIT 1 FOR SHARE";
+    const NAME: &str = "UPDATE executions SET schedule_id = $2 WHERE id = $1";
+    let id = append.execution;
+    let exists = sqlx::query_scalar(EXISTS).bind(id.uuid()).fetch_one(&mut *connection).await.map_err(failed(APPENDING))?;
+    if exists {
+        return Ok(false);
+    }
+    let epoch = sqlx::query_scalar(EPOCH).bind(shard_of(id)).fetch_one(&mut *connection).await.map_err(failed(APPENDING))?;
+    let append = Append { epoch, ..append.clone() };
+    append_within(connection, APPEND, &Rows::collect(std::slice::from_ref(&append))?).await?;
+    if let Some(schedule) = schedule {
+        let named = sqlx::query(NAME).bind(id.uuid()).bind(schedule.uuid()).execute(connection).await;
+        named.map_err(failed(APPENDING))?;
+    }
+    Ok(true)
 }
 
 /// Takes the key, unless it is live. Waits for another process that is about to take it.

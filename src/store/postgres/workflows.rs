@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use super::{PostgresStore, error::failed};
+use super::{PostgresStore, error::failed, hooks::count_publication};
 use crate::{
     model::ids::{WorkflowId, WorkspaceId},
     store::{
@@ -88,10 +88,16 @@ pub(super) async fn list_workflows(
 }
 
 pub(super) async fn delete_workflow(store: &PostgresStore, workspace: WorkspaceId, id: WorkflowId) -> Result<bool> {
-    // Versions and hooks go by their foreign keys.
+    // Versions, hooks and schedules go by their foreign keys.
     const SQL: &str = "DELETE FROM workflows WHERE workspace_id = $1 AND id = $2";
-    let deleted = sqlx::query(SQL).bind(workspace.uuid()).bind(id.uuid()).execute(&store.pool).await.map_err(failed(WRITING))?;
-    Ok(deleted.rows_affected() > 0)
+    let mut tx = store.begin(WRITING).await?;
+    let deleted = sqlx::query(SQL).bind(workspace.uuid()).bind(id.uuid()).execute(&mut *tx).await.map_err(failed(WRITING))?;
+    if deleted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    count_publication(&mut tx).await?;
+    tx.commit().await.map_err(failed(WRITING))?;
+    Ok(true)
 }
 
 pub(super) async fn find_workflow_version(

@@ -9,12 +9,13 @@ const REFUSED_CODES: [&str; 2] = ["18", "20"];
 
 /// The domain's names of constraints. SQLite names the columns of a broken unique constraint, not the constraint.
 /// Source: <https://www.sqlite.org/c3ref/c_abort.html>.
-const CONSTRAINT_COLUMNS: [(&str, &str); 11] = [
+const CONSTRAINT_COLUMNS: [(&str, &str); 12] = [
     ("executions.id", constraints::EXECUTIONS_KEY),
     ("journal.execution_id, journal.seq", constraints::JOURNAL_KEY),
     ("workflows.id", "workflows_key"),
     ("workflow_versions.workflow_id, workflow_versions.version", "workflow_versions_key"),
     ("hooks.method, hooks.path", "hooks_key"),
+    ("schedules.id", "schedules_key"),
     ("users.id", "users_key"),
     ("users.email", "users_email"),
     ("tokens.id", "tokens_key"),

@@ -56,6 +56,18 @@ pub(super) async fn list_live(
     Ok(ids.into_iter().map(ExecutionId::from_uuid).collect())
 }
 
+pub(super) async fn list_queued(store: &SqliteStore, shards: &[u16], limit: u32) -> Result<Vec<ExecutionId>> {
+    const SQL: &str = "SELECT id FROM executions
+        WHERE status = 0 AND shard IN (SELECT value FROM json_each(?1)) ORDER BY id LIMIT ?2";
+    let ids: Vec<Uuid> = sqlx::query_scalar(SQL)
+        .bind(shard_list(shards))
+        .bind(i64::from(limit))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(failed(READING))?;
+    Ok(ids.into_iter().map(ExecutionId::from_uuid).collect())
+}
+
 pub(super) async fn list_due(store: &SqliteStore, shards: &[u16], until_ms: u64, limit: u32) -> Result<Vec<DueExecution>> {
     const SQL: &str = "SELECT id, wake_at FROM executions
         WHERE status = 2 AND shard IN (SELECT value FROM json_each(?1)) AND wake_at <= ?2

@@ -1,12 +1,17 @@
-//! Activation: which version runs, and the webhooks that it publishes.
+//! Activation: which version runs, and the webhooks and schedules that it publishes.
 
 use sqlx::SqliteConnection;
 
-use super::{SqliteStore, error::failed, workflows::find_within};
+use super::{
+    SqliteStore,
+    error::failed,
+    schedules::{delete_published, publish},
+    workflows::find_within,
+};
 use crate::{
     model::ids::{WorkflowId, WorkspaceId},
     store::{
-        Activation, HookRow, NewHook, Result, StoreError,
+        Activation, HookRow, NewHook, Publication, Result, StoreError,
         columns::{self, HookColumns, millis, number},
     },
 };
@@ -17,19 +22,17 @@ pub(super) async fn activate_workflow(
     store: &SqliteStore,
     workspace: WorkspaceId,
     id: WorkflowId,
-    version: u32,
-    hooks: &[NewHook],
-    now_ms: u64,
+    publication: &Publication,
 ) -> Result<Activation> {
     const ACTIVATE: &str = "UPDATE workflows SET active_version = ?3, updated_at = ?4 WHERE workspace_id = ?1 AND id = ?2
         AND EXISTS (SELECT 1 FROM workflow_versions WHERE workflow_id = ?2 AND version = ?3)";
-    let version = number(version)?;
+    let version = number(publication.version)?;
     let mut tx = store.begin(ACTIVATING).await?;
     let activated = sqlx::query(ACTIVATE)
         .bind(workspace.uuid())
         .bind(id.uuid())
         .bind(version)
-        .bind(millis(now_ms))
+        .bind(millis(publication.now_ms))
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTIVATING))?;
@@ -37,15 +40,17 @@ pub(super) async fn activate_workflow(
         return Ok(Activation::NotFound);
     }
     delete_hooks(&mut tx, id).await?;
-    for hook in hooks {
+    for hook in &publication.hooks {
         if let Some(holder) = find_holder(&mut tx, hook).await?.filter(|holder| *holder != id) {
             return Ok(Activation::HookTaken { hook: hook.clone(), workflow: holder });
         }
     }
-    for hook in hooks {
+    for hook in &publication.hooks {
         insert_hook(&mut tx, workspace, id, version, hook).await?;
     }
+    publish(&mut tx, workspace, id, publication).await?;
     let row = find_within(&mut tx, workspace, id).await?;
+    count_publication(&mut tx).await?;
     tx.commit().await.map_err(failed(ACTIVATING))?;
     row.map(Activation::Activated).ok_or(StoreError::Corrupt { what: "workflow", source: "it vanished while it was held".into() })
 }
@@ -69,8 +74,22 @@ pub(super) async fn deactivate_workflow(
         return Ok(false);
     }
     delete_hooks(&mut tx, id).await?;
+    delete_published(&mut tx, id).await?;
+    count_publication(&mut tx).await?;
     tx.commit().await.map_err(failed(ACTIVATING))?;
     Ok(true)
+}
+
+pub(super) async fn publication_rev(store: &SqliteStore) -> Result<u64> {
+    const SQL: &str = "SELECT rev FROM publications WHERE id = 1 LIMIT 1";
+    let rev: i64 = sqlx::query_scalar(SQL).fetch_one(&store.readers).await.map_err(failed("reading what is published"))?;
+    Ok(u64::try_from(rev).unwrap_or(0))
+}
+
+/// Tells that what is published has changed.
+pub(super) async fn count_publication(connection: &mut SqliteConnection) -> Result<()> {
+    const SQL: &str = "UPDATE publications SET rev = rev + 1 WHERE id = 1";
+    sqlx::query(SQL).execute(connection).await.map(drop).map_err(failed(ACTIVATING))
 }
 
 pub(super) async fn list_hooks(store: &SqliteStore, limit: u32) -> Result<Vec<HookRow>> {

@@ -10,7 +10,7 @@ use super::{
     error::failed,
 };
 use crate::{
-    model::ids::{ExecutionId, InboxId},
+    model::ids::{ExecutionId, InboxId, ScheduleId},
     store::{
         Append, AppendOutcome, IdempotencyKey, InboxRow, JournalRow, KeyedOutcome, NewExecution, Result, StateChange, StoreError,
         columns::{self, JournalColumns, KeyColumns, millis, number, shard_of},
@@ -117,6 +117,37 @@ pub(super) async fn create_keyed(store: &SqliteStore, append: &Append, key: &Ide
         }
         _ => Ok(KeyedOutcome::Fenced), // The transaction rolls back, and the key with it.
     }
+}
+
+pub(super) async fn create_queued(store: &SqliteStore, append: &Append, schedule: Option<ScheduleId>) -> Result<bool> {
+    let mut tx = store.begin(APPENDING).await?;
+    let is_new = create_within(&mut tx, append, schedule).await?;
+    tx.commit().await.map_err(failed(APPENDING))?;
+    Ok(is_new)
+}
+
+/// Writes a creation for whoever owns its shard. `false` if the execution is there already.
+pub(super) async fn create_within(
+    connection: &mut SqliteConnection,
+    append: &Append,
+    schedule: Option<ScheduleId>,
+) -> Result<bool> {
+    const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM executions WHERE id = ?1) LIMIT 1";
+    const EPOCH: &str = "SELECT epoch FROM shards WHERE shard = ?1 LIMIT 1";
+    const NAME: &str = "UPDATE executions SET schedule_id = ?2 WHERE id = ?1";
+    let id = append.execution;
+    let exists = sqlx::query_scalar(EXISTS).bind(id.uuid()).fetch_one(&mut *connection).await.map_err(failed(APPENDING))?;
+    if exists {
+        return Ok(false);
+    }
+    // Nobody takes the shard meanwhile: there is one connection that writes.
+    let epoch = sqlx::query_scalar(EPOCH).bind(shard_of(id)).fetch_one(&mut *connection).await.map_err(failed(APPENDING))?;
+    append_within(connection, &[Append { epoch, ..append.clone() }]).await?;
+    if let Some(schedule) = schedule {
+        let named = sqlx::query(NAME).bind(id.uuid()).bind(schedule.uuid()).execute(connection).await;
+        named.map_err(failed(APPENDING))?;
+    }
+    Ok(true)
 }
 
 pub(super) async fn load_journal(

@@ -14,6 +14,9 @@ const MESSAGES: u8 = 6;
 const OWNERS: u8 = 2;
 const KEYS: u8 = 3;
 const TOKENS: u8 = 4;
+/// Schedules of a sequence; those below [`PUBLISHED`] belong to workflows, one half to each.
+pub(super) const SCHEDULES: u8 = 6;
+pub(super) const PUBLISHED: u8 = 4;
 /// Journal places; few, so that some are written twice.
 const SEQS: u8 = 6;
 
@@ -44,30 +47,147 @@ pub(super) struct Message {
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
     Append(Vec<Request>),
-    CreateKeyed { request: Request, key: u8, now: u8, lives: u8 },
+    CreateKeyed {
+        request: Request,
+        key: u8,
+        now: u8,
+        lives: u8,
+    },
     Put(Message),
-    DeleteInbox { execution: u8, number: u8 },
-    ReadInboxes { after: Option<u8>, limit: u8 },
-    ReadExecution { execution: u8, from_seq: u8, limit: u8 },
-    ListExecutions { workflow: Option<u8>, status: Option<u8>, from: Option<u8>, after: Option<u8>, limit: u8 },
-    ListLive { after: Option<u8>, limit: u8 },
-    ListDue { until: u8, limit: u8 },
-    RecordActivation { execution: u8, seq: u8 },
-    DeleteExecution { execution: u8 },
-    Prune { now: u8, limit: u8 },
-    Take { owner: u8, executions: Vec<u8> },
-    Renew { owner: u8 },
-    Release { owner: u8 },
-    InsertWorkflow { workflow: u8, time: u8 },
-    UpdateWorkflow { workflow: u8, expected: u8, time: u8 },
-    Activate { workflow: u8, version: u8, hooks: Vec<u8>, time: u8 },
-    Deactivate { workflow: u8, time: u8 },
-    DeleteWorkflow { workflow: u8 },
-    ReadWorkflows { after: Option<u8>, below: Option<u8>, limit: u8 },
-    InsertFirstUser { user: u8 },
-    InsertToken { token: u8, hash: u8, user: Option<u8> },
-    DeleteToken { token: u8 },
-    ReadAccounts { token: u8, user: u8 },
+    DeleteInbox {
+        execution: u8,
+        number: u8,
+    },
+    ReadInboxes {
+        after: Option<u8>,
+        limit: u8,
+    },
+    ReadExecution {
+        execution: u8,
+        from_seq: u8,
+        limit: u8,
+    },
+    ListExecutions {
+        workflow: Option<u8>,
+        status: Option<u8>,
+        from: Option<u8>,
+        after: Option<u8>,
+        limit: u8,
+    },
+    ListLive {
+        after: Option<u8>,
+        limit: u8,
+    },
+    ListDue {
+        until: u8,
+        limit: u8,
+    },
+    RecordActivation {
+        execution: u8,
+        seq: u8,
+    },
+    DeleteExecution {
+        execution: u8,
+    },
+    Prune {
+        now: u8,
+        limit: u8,
+    },
+    Take {
+        owner: u8,
+        executions: Vec<u8>,
+    },
+    Renew {
+        owner: u8,
+    },
+    Release {
+        owner: u8,
+    },
+    InsertWorkflow {
+        workflow: u8,
+        time: u8,
+    },
+    UpdateWorkflow {
+        workflow: u8,
+        expected: u8,
+        time: u8,
+    },
+    Activate {
+        workflow: u8,
+        version: u8,
+        hooks: Vec<u8>,
+        schedules: Vec<u8>,
+        time: u8,
+    },
+    Deactivate {
+        workflow: u8,
+        time: u8,
+    },
+    DeleteWorkflow {
+        workflow: u8,
+    },
+    ReadWorkflows {
+        after: Option<u8>,
+        below: Option<u8>,
+        limit: u8,
+    },
+    InsertSchedule {
+        schedule: u8,
+        workflow: u8,
+        next: Option<u8>,
+    },
+    UpdateSchedule {
+        schedule: u8,
+        rev: u8,
+        next: Option<u8>,
+    },
+    PauseSchedule {
+        schedule: u8,
+        time: u8,
+    },
+    ResumeSchedule {
+        schedule: u8,
+        rev: u8,
+        next: Option<u8>,
+    },
+    DeleteSchedule {
+        schedule: u8,
+    },
+    /// From the state that the schedule is in, or one that is off by `stale`.
+    MoveSchedule {
+        schedule: u8,
+        next: Option<u8>,
+        stale: u8,
+    },
+    FireSchedule {
+        schedule: u8,
+        next: Option<u8>,
+        stale: u8,
+    },
+    CreateQueued {
+        execution: u8,
+        schedule: Option<u8>,
+    },
+    ReadSchedules {
+        after: Option<u8>,
+        until: u8,
+        limit: u8,
+    },
+    InsertFirstUser {
+        user: u8,
+    },
+    InsertToken {
+        token: u8,
+        hash: u8,
+        user: Option<u8>,
+    },
+    DeleteToken {
+        token: u8,
+    },
+    ReadAccounts {
+        token: u8,
+        user: u8,
+    },
 }
 
 /// A sequence on a store that is ready to be used: without an owner or a workflow, most operations would do nothing.
@@ -90,6 +210,7 @@ fn any() -> impl Strategy<Value = Operation> {
         5 => inboxes(),
         3 => shards(),
         6 => workflows(),
+        8 => schedules(),
         2 => accounts(),
     ]
 }
@@ -158,17 +279,41 @@ fn shards() -> impl Strategy<Value = Operation> {
 fn workflows() -> impl Strategy<Value = Operation> {
     let (workflow, time) = (0..WORKFLOWS, 0..9_u8);
     let version = prop_oneof![3 => Just(1_u8), 1 => Just(2)];
-    let hooks = subsequence(vec![0_u8, 1, 2], 0..3);
+    let (hooks, schedules) = (subsequence(vec![0_u8, 1, 2], 0..3), subsequence(vec![0_u8, 1], 0..3));
     prop_oneof![
         3 => (workflow.clone(), time.clone()).prop_map(|(workflow, time)| Operation::InsertWorkflow { workflow, time }),
         2 => (workflow.clone(), 1..3_u8, time.clone())
             .prop_map(|(workflow, expected, time)| Operation::UpdateWorkflow { workflow, expected, time }),
-        6 => (workflow.clone(), version, hooks, time.clone())
-            .prop_map(|(workflow, version, hooks, time)| Operation::Activate { workflow, version, hooks, time }),
+        6 => (workflow.clone(), version, hooks, schedules, time.clone()).prop_map(|(workflow, version, hooks, schedules, time)| {
+            Operation::Activate { workflow, version, hooks, schedules, time }
+        }),
         1 => (workflow.clone(), time).prop_map(|(workflow, time)| Operation::Deactivate { workflow, time }),
         1 => workflow.clone().prop_map(|workflow| Operation::DeleteWorkflow { workflow }),
         2 => (option::of(workflow), option::of(1..4_u8), 0..5_u8)
             .prop_map(|(after, below, limit)| Operation::ReadWorkflows { after, below, limit }),
+    ]
+}
+
+fn schedules() -> impl Strategy<Value = Operation> {
+    let (schedule, rev) = (0..SCHEDULES, 1..5_u8);
+    let (next, stale) = (option::weighted(0.8, 0..9_u8), prop_oneof![6 => Just(0_u8), 1 => Just(1), 1 => Just(2)]);
+    prop_oneof![
+        3 => (PUBLISHED..SCHEDULES, 0..WORKFLOWS, next.clone())
+            .prop_map(|(schedule, workflow, next)| Operation::InsertSchedule { schedule, workflow, next }),
+        2 => (schedule.clone(), rev.clone(), next.clone())
+            .prop_map(|(schedule, rev, next)| Operation::UpdateSchedule { schedule, rev, next }),
+        1 => (schedule.clone(), 0..9_u8).prop_map(|(schedule, time)| Operation::PauseSchedule { schedule, time }),
+        2 => (schedule.clone(), rev, next.clone())
+            .prop_map(|(schedule, rev, next)| Operation::ResumeSchedule { schedule, rev, next }),
+        1 => schedule.clone().prop_map(|schedule| Operation::DeleteSchedule { schedule }),
+        2 => (schedule.clone(), next.clone(), stale.clone())
+            .prop_map(|(schedule, next, stale)| Operation::MoveSchedule { schedule, next, stale }),
+        4 => (schedule.clone(), next, stale)
+            .prop_map(|(schedule, next, stale)| Operation::FireSchedule { schedule, next, stale }),
+        1 => (0..EXECUTIONS, option::of(schedule.clone()))
+            .prop_map(|(execution, schedule)| Operation::CreateQueued { execution, schedule }),
+        3 => (option::of(schedule), 0..9_u8, 0..8_u8)
+            .prop_map(|(after, until, limit)| Operation::ReadSchedules { after, until, limit }),
     ]
 }
 

@@ -9,12 +9,15 @@ use citadel::{
         ids::{ExecutionId, WorkspaceId},
     },
     store::{
-        Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, PageRequest, Result,
-        ShardLease, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
+        Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, PageRequest, Publication,
+        Result, ShardLease, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
     },
 };
 
-use super::operation::{EXECUTIONS, Message, Operation, Request, WORKFLOWS};
+use super::{
+    operation::{EXECUTIONS, Message, Operation, Request, WORKFLOWS},
+    schedules,
+};
 use crate::samples::{
     LEASE_MS, NOON, all_shards, creation, entry, execution, idempotency_key, message, new_execution, new_workflow, owner, signal,
     token_row, user, user_row, version, workflow,
@@ -58,6 +61,15 @@ impl Player {
             | O::Deactivate { .. }
             | O::DeleteWorkflow { .. }
             | O::ReadWorkflows { .. } => self.workflows(operation).await,
+            O::InsertSchedule { .. }
+            | O::UpdateSchedule { .. }
+            | O::PauseSchedule { .. }
+            | O::ResumeSchedule { .. }
+            | O::DeleteSchedule { .. }
+            | O::MoveSchedule { .. }
+            | O::FireSchedule { .. }
+            | O::CreateQueued { .. }
+            | O::ReadSchedules { .. } => schedules::play(&*self.store, operation).await,
             _ => self.executions(operation).await,
         }
     }
@@ -102,7 +114,8 @@ impl Player {
                 told(self.store.list_executions(HERE, &filter, &page).await)
             }
             Operation::ListLive { after, limit } => {
-                told(self.store.list_live(&all_shards(), after.map(id), (*limit).into()).await)
+                let queued = told(self.store.list_queued(&all_shards(), (*limit).into()).await);
+                told(self.store.list_live(&all_shards(), after.map(id), (*limit).into()).await) + &queued
             }
             Operation::ListDue { until, limit } => {
                 told(self.store.list_due(&all_shards(), NOON + u64::from(*until), (*limit).into()).await)
@@ -158,10 +171,11 @@ impl Player {
                 let (id, next) = (workflow((*number).into()), version(&format!("renamed at {time}"), at(*time)));
                 told(self.store.update_workflow(HERE, id, (*expected).into(), &next).await)
             }
-            Operation::Activate { workflow: number, version, hooks, time } => {
+            Operation::Activate { workflow: number, version, hooks, schedules, time } => {
                 let hooks: Vec<NewHook> = hooks.iter().map(|number| hook(*number)).collect();
-                let id = workflow((*number).into());
-                told(self.store.activate_workflow(HERE, id, (*version).into(), &hooks, at(*time)).await)
+                let schedules = schedules.iter().map(|half| schedules::published_by(*number, *half, *time)).collect();
+                let publication = Publication { version: (*version).into(), hooks, schedules, now_ms: at(*time) };
+                told(self.store.activate_workflow(HERE, workflow((*number).into()), &publication).await)
             }
             Operation::Deactivate { workflow: number, time } => {
                 told(self.store.deactivate_workflow(HERE, workflow((*number).into()), at(*time)).await)
@@ -179,6 +193,7 @@ impl Player {
                     answer += &told(self.store.find_workflow_version(HERE, id, below.unwrap_or(1)).await);
                     answer += &told(self.store.list_workflow_versions(HERE, id, below, limit).await);
                 }
+                answer += &told(self.store.publication_rev().await);
                 answer + &told(self.store.list_hooks(limit).await)
             }
             _ => unreachable!("not about workflows"),
@@ -223,7 +238,7 @@ impl Player {
 }
 
 /// The answer as text.
-fn told<T: Debug>(result: Result<T>) -> String {
+pub(super) fn told<T: Debug>(result: Result<T>) -> String {
     match result {
         Ok(answer) => format!("{answer:?}"),
         Err(StoreError::Conflict { .. }) => "conflict".to_owned(),
@@ -236,7 +251,7 @@ fn id(number: u8) -> ExecutionId {
 }
 
 /// Each execution has a day of its own, long ago: its journal's partition goes with it, and the number can be used again.
-fn created_at(number: u8) -> u64 {
+pub(super) fn created_at(number: u8) -> u64 {
     NOON - (1_000 - u64::from(number)) * DAY_MS
 }
 
