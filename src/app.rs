@@ -9,7 +9,7 @@ pub mod serve;
 pub mod signals;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
@@ -27,9 +27,9 @@ use crate::{
         executions::ExecutionsHandle,
         journal_lane::{JournalLane, LaneArgs, LaneHandle},
         pool::{PoolHandle, PoolLimits},
-        shard_keeper::{Ownership, ShardEvent, ShardKeeper, ShardKeeperArgs, all_shards},
+        shard_keeper::{Ownership, ShardEvent, ShardKeeper, ShardKeeperArgs, fair_share},
         supervisor::{ChildSpec, Meltdown, RootHandle, ServiceRef, SupervisorArgs, Tolerance},
-        timekeeper::Timekeeper,
+        timekeeper::{Timekeeper, TimekeeperMsg},
         workflows::{WorkflowsHandle, WorkflowsParts},
     },
     auth::egress::{EgressClient, EgressPolicy},
@@ -172,14 +172,16 @@ fn plan_tree(
         },
         is_draining: AtomicBool::new(false),
     });
-    let listener = supervisor.clone();
+    let directory = engine.directory.clone();
+    let listeners = (supervisor.clone(), timekeeper.clone());
     specs.push(keeper.child("shard_keeper", "shard_keeper", move || {
         let args = ShardKeeperArgs {
             store: Arc::clone(&store),
             owner: node,
             ownership: Arc::clone(&ownership),
-            wanted: Arc::new(all_shards),
-            on_change: on_shards(listener.clone()),
+            wanted: Arc::new(move |live| fair_share(node, live)),
+            busy: busy_shards(directory.clone()),
+            on_change: on_shards(listeners.clone()),
         };
         (ShardKeeper, args)
     }));
@@ -190,9 +192,19 @@ fn plan_tree(
     (engine, specs)
 }
 
-/// Tells the execution supervisor what was gained and lost.
-fn on_shards(supervisor: ServiceRef<ExecutionSupervisorMsg>) -> Arc<dyn Fn(ShardEvent) + Send + Sync> {
+/// Tells which shards have an execution in memory.
+fn busy_shards(directory: Directory) -> Arc<dyn Fn() -> BTreeSet<u16> + Send + Sync> {
+    Arc::new(move || directory.all().into_iter().map(|(execution, _)| execution.shard()).collect())
+}
+
+/// Tells the execution supervisor what was gained and lost, and the timekeeper that there is more to look after.
+fn on_shards(
+    (supervisor, timekeeper): (ServiceRef<ExecutionSupervisorMsg>, ServiceRef<TimekeeperMsg>),
+) -> Arc<dyn Fn(ShardEvent) + Send + Sync> {
     Arc::new(move |event| {
+        if let (ShardEvent::Gained(_), Some(timekeeper)) = (&event, timekeeper.get()) {
+            let _ = timekeeper.cast(TimekeeperMsg::ShardsGained);
+        }
         // Before its first start the supervisor asks for the owned shards by itself.
         let Some(supervisor) = supervisor.get() else { return };
         let message = match event {

@@ -1,12 +1,14 @@
 //! Takes, renews and releases the leases of this process's shards. Parent: the root (a restart takes all shards again, under new
 //! epochs). Children: none; one task at a time talks to the store. Bounds: one store call, one timer.
-//! Never decides who should own a shard: it takes what `wanted` says as far as the store lets it.
+//! Never decides who should own a shard: it takes what `wanted` says as far as the store lets it, and gives away what `wanted` names
+//! no more as soon as nothing of it is in memory.
 
 mod ownership;
+mod share;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::{Instant, timeout};
@@ -14,10 +16,13 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use self::ownership::Changes;
-pub use self::ownership::{Ownership, OwnershipView};
+pub use self::{
+    ownership::{Ownership, OwnershipView},
+    share::fair_share,
+};
 use super::{metering::metered, observatory};
 use crate::{
-    model::ids::{NodeInstanceId, SHARD_COUNT},
+    model::ids::NodeInstanceId,
     store::{ShardLease, Store, StoreError},
 };
 
@@ -31,6 +36,9 @@ pub const MARGIN_MS: u64 = 3_000;
 const LOOK_EVERY_MS: u64 = 500;
 /// The pause before shards are tried again that others hold, in milliseconds.
 const TAKE_EVERY_MS: u64 = 1_000;
+/// How long a shard is closed to what is new before it may be given away, in milliseconds: an execution that has drawn its id there
+/// is in memory by then.
+const CLOSE_MS: u64 = 1_000;
 /// How long one call of the store may take, in milliseconds: less than [`RENEW_EVERY_MS`], so that a hanging one is repeated.
 const STORE_MS_MAX: u64 = 4_000;
 
@@ -61,21 +69,20 @@ pub struct ShardKeeperArgs {
     pub owner: NodeInstanceId,
     /// Written by the keeper only.
     pub ownership: Arc<Ownership>,
-    /// The shards that this process should own; asked at every renewal. Shards that it no longer names are kept until the stop.
-    pub wanted: Arc<dyn Fn() -> Vec<u16> + Send + Sync>,
+    /// The shards that this process should own among the live ones.
+    pub wanted: Arc<dyn Fn(&[NodeInstanceId]) -> Vec<u16> + Send + Sync>,
+    /// The shards that have an execution in memory: they are not given away.
+    pub busy: Arc<dyn Fn() -> BTreeSet<u16> + Send + Sync>,
     /// Told of every change, in order, from the keeper's task, already during its start. Must neither block nor panic.
     pub on_change: Arc<dyn Fn(ShardEvent) + Send + Sync>,
-}
-
-/// What a process without peers wants.
-pub fn all_shards() -> Vec<u16> {
-    (0..SHARD_COUNT).collect()
 }
 
 /// What the keeper is told.
 pub enum ShardKeeperMsg {
     /// Timer -> keeper. Look whether something is due.
     Look,
+    /// Store task -> keeper. The processes that live, this one among them.
+    Live(Vec<NodeInstanceId>),
     /// Store task -> keeper. The answer to the call that was sent at `sent`.
     Answered { sent: Instant, answer: Answer },
 }
@@ -88,11 +95,18 @@ pub enum Answer {
     Renewed(Result<Vec<ShardLease>, LeaseError>),
     /// What was taken beside it.
     Taken(Result<Vec<ShardLease>, LeaseError>),
+    /// What was given away is free.
+    HandedOver(Result<u64, LeaseError>),
 }
 
 /// What a keeper remembers.
 pub struct ShardKeeperState {
     args: ShardKeeperArgs,
+    /// What the live processes leave to this one.
+    wanted: Vec<u16>,
+    /// Held shards that are not wanted, and since when they are closed.
+    closing: Vec<u16>,
+    closed_at: Instant,
     /// When the next call is due, if none runs.
     due: Instant,
     call: Option<AbortOnDropHandle<()>>,
@@ -118,9 +132,12 @@ impl Actor for ShardKeeper {
         args: ShardKeeperArgs,
     ) -> Result<ShardKeeperState, ActorProcessingErr> {
         let sent = Instant::now();
-        let taken = take(&args, &(args.wanted)()).await?;
+        let wanted = (args.wanted)(&announce(&args).await?);
+        let taken = take(&args, &wanted).await?;
         let timer = owned(look_regularly(myself));
-        let mut state = ShardKeeperState { args, due: sent, call: None, failing: false, _timer: timer };
+        let closing = args.ownership.close_all_but(&wanted);
+        let mut state =
+            ShardKeeperState { args, wanted, closing, closed_at: sent, due: sent, call: None, failing: false, _timer: timer };
         // Replaces what an earlier incarnation held: its epochs are outdated by now.
         let changes = state.args.ownership.replace(&taken, sent);
         state.report(changes);
@@ -136,6 +153,7 @@ impl Actor for ShardKeeper {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             ShardKeeperMsg::Look => state.look(&myself),
+            ShardKeeperMsg::Live(live) => state.want((state.args.wanted)(&live)),
             ShardKeeperMsg::Answered { sent, answer } => state.answered(&myself, sent, answer),
         }
         Ok(())
@@ -160,8 +178,11 @@ impl ShardKeeperState {
             let changes = self.args.ownership.clear();
             self.report(changes);
         }
-        if self.call.is_some() || Instant::now() < self.due {
+        if self.call.is_some() {
             return;
+        }
+        if Instant::now() < self.due {
+            return self.give_away(myself);
         }
         if self.args.ownership.is_empty() {
             self.call_take(myself);
@@ -179,7 +200,8 @@ impl ShardKeeperState {
                 self.succeeded();
                 let changes = self.args.ownership.replace(&held, sent);
                 self.report(changes);
-                if self.args.ownership.missing((self.args.wanted)()).is_empty() {
+                self.want(self.wanted.clone());
+                if self.args.ownership.missing(&self.wanted).is_empty() {
                     self.plan_next(sent);
                 } else {
                     self.call_take(myself);
@@ -191,7 +213,10 @@ impl ShardKeeperState {
                 self.report(changes);
                 self.plan_next(sent);
             }
-            Answer::Renewed(Err(failed)) | Answer::Taken(Err(failed)) => {
+            Answer::HandedOver(Ok(shards)) => {
+                info!(shards, "shards handed over");
+            }
+            Answer::Renewed(Err(failed)) | Answer::Taken(Err(failed)) | Answer::HandedOver(Err(failed)) => {
                 self.failed(myself, &failed);
                 self.due = Instant::now() + Duration::from_millis(LOOK_EVERY_MS);
             }
@@ -202,24 +227,61 @@ impl ShardKeeperState {
         let (args, keeper) = (self.args.clone(), myself.clone());
         self.call = Some(owned(async move {
             let sent = Instant::now();
-            let answer = Answer::Renewed(within(args.store.renew_shards(args.owner, LEASE_MS)).await);
+            let renewal = within(args.store.renew_shards(args.owner, LEASE_MS));
+            let (renewed, live) = tokio::join!(renewal, announce(&args));
+            tell_live(&keeper, live);
+            let answer = Answer::Renewed(renewed);
             let _ = keeper.cast(ShardKeeperMsg::Answered { sent, answer }); // Fails if the keeper is ending.
         }));
     }
 
     fn call_take(&mut self, myself: &ActorRef<ShardKeeperMsg>) {
         let (args, keeper) = (self.args.clone(), myself.clone());
-        let missing = self.args.ownership.missing((self.args.wanted)());
+        let missing = self.args.ownership.missing(&self.wanted);
         self.call = Some(owned(async move {
             let sent = Instant::now();
-            let answer = Answer::Taken(take(&args, &missing).await);
+            let (taken, live) = tokio::join!(take(&args, &missing), announce(&args));
+            tell_live(&keeper, live);
+            let answer = Answer::Taken(taken);
+            let _ = keeper.cast(ShardKeeperMsg::Answered { sent, answer }); // Fails if the keeper is ending.
+        }));
+    }
+
+    /// Takes in what this process should own, and begins nothing new in the rest.
+    fn want(&mut self, wanted: Vec<u16>) {
+        self.wanted = wanted;
+        let closing = self.args.ownership.close_all_but(&self.wanted);
+        if closing.iter().any(|shard| !self.closing.contains(shard)) {
+            self.closed_at = Instant::now();
+        }
+        self.closing = closing;
+    }
+
+    /// Gives up what others should own and nothing of which is in memory.
+    fn give_away(&mut self, myself: &ActorRef<ShardKeeperMsg>) {
+        if self.closing.is_empty() || Instant::now() < self.closed_at + Duration::from_millis(CLOSE_MS) {
+            return;
+        }
+        let busy = (self.args.busy)();
+        let (idle, closing) = std::mem::take(&mut self.closing).into_iter().partition(|shard| !busy.contains(shard));
+        self.closing = closing;
+        let idle: Vec<u16> = idle;
+        if idle.is_empty() {
+            return;
+        }
+        let changes = self.args.ownership.remove(&idle);
+        self.report(changes);
+        let (args, keeper) = (self.args.clone(), myself.clone());
+        self.call = Some(owned(async move {
+            let sent = Instant::now();
+            let answer = Answer::HandedOver(within(args.store.hand_over_shards(args.owner, &idle)).await);
             let _ = keeper.cast(ShardKeeperMsg::Answered { sent, answer }); // Fails if the keeper is ending.
         }));
     }
 
     /// Plans the next call after a success that was sent at `sent`.
     fn plan_next(&mut self, sent: Instant) {
-        let is_complete = self.args.ownership.missing((self.args.wanted)()).is_empty();
+        let is_complete = self.args.ownership.missing(&self.wanted).is_empty();
         self.due = sent + Duration::from_millis(if is_complete { RENEW_EVERY_MS } else { TAKE_EVERY_MS });
     }
 
@@ -251,6 +313,19 @@ impl ShardKeeperState {
 /// Takes shards in the store.
 async fn take(args: &ShardKeeperArgs, shards: &[u16]) -> Result<Vec<ShardLease>, LeaseError> {
     within(args.store.take_shards(args.owner, shards, LEASE_MS)).await
+}
+
+/// Says in the store that this process lives, for as long as a lease. Answers every one that does.
+async fn announce(args: &ShardKeeperArgs) -> Result<Vec<NodeInstanceId>, LeaseError> {
+    within(args.store.announce_node(args.owner, LEASE_MS)).await
+}
+
+/// Tells the keeper who lives. If that is not known, it goes on with what it knew.
+fn tell_live(keeper: &ActorRef<ShardKeeperMsg>, live: Result<Vec<NodeInstanceId>, LeaseError>) {
+    match live {
+        Ok(live) => drop(keeper.cast(ShardKeeperMsg::Live(live))), // Fails if the keeper is ending.
+        Err(failed) => tracing::debug!(error = %failed, "who else lives is not known"),
+    }
 }
 
 /// Bounds one call of the store.

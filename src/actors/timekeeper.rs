@@ -1,11 +1,11 @@
-//! Brings back executions that are due, and those with something in their inbox that nobody told about. Parent: the root
-//! supervisor. It keeps the next minute in memory and looks into the store for more; the store's rows are the truth.
+//! Brings back executions that are due, those with something in their inbox that nobody told about, and those that another process
+//! has created for this one; sees what others have published. Parent: the root supervisor. It keeps the next minute in memory and looks into the store for more; the store's rows are the truth.
 //!
 //! Bounds: [`DUE_ROWS_MAX`] due executions in memory; what is beyond is found by the next look.
 
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -29,12 +29,18 @@ const LOOK_EVERY_MS: u64 = TIMER_HORIZON_MS / 2;
 const INBOX_EVERY_MS: u64 = 1_000;
 /// Pause between two nudges of one execution by a look at the inboxes, in milliseconds.
 const NUDGE_EVERY_MS: u64 = 30_000;
+/// Shortest pause between two looks at what others leave to this process, in milliseconds, and what chance adds to it: processes
+/// that started together do not look together.
+const OTHERS_EVERY_MS: u64 = 750;
+const OTHERS_JITTER_MS: u64 = 500;
 /// Longest pause between two ticks, in milliseconds.
 const TICK_MS: u64 = 250;
 /// Due executions that one look takes.
 const DUE_ROWS_MAX: u32 = 10_000;
 /// Inbox owners that one look takes.
 const INBOX_OWNERS_MAX: u32 = 1_000;
+/// Queued executions that one look takes.
+const QUEUED_ROWS_MAX: u32 = 1_000;
 /// Finished executions that one round of retention deletes.
 const PRUNE_ROWS: u32 = 500;
 /// Pause between two rounds of retention, in milliseconds; a full round is followed by the next at once.
@@ -46,10 +52,16 @@ pub enum TimekeeperMsg {
     Tick,
     /// Execution -> timekeeper: it left memory and is due then.
     Parked { execution: ExecutionId, wake_at: u64 },
+    /// Shard keeper -> timekeeper: shards are owned now whose executions nobody here has looked for.
+    ShardsGained,
     /// The reading task -> timekeeper.
     DueRead(Result<Vec<DueExecution>>),
     /// The reading task -> timekeeper.
     InboxRead(Result<Vec<ExecutionId>>),
+    /// The reading task -> timekeeper.
+    QueuedRead(Result<Vec<ExecutionId>>),
+    /// The reading task -> timekeeper: what others have published is served here, too.
+    PublicationsFollowed(Result<()>),
     /// The deleting task -> timekeeper.
     Pruned(Result<u64>),
 }
@@ -64,7 +76,11 @@ pub struct TimekeeperState {
     /// Unix milliseconds of the next looks; `None` while one is under way.
     next_look: Option<u64>,
     next_inbox: Option<u64>,
+    next_queued: Option<u64>,
+    next_publications: Option<u64>,
     next_prune: Option<u64>,
+    /// Whether shards were gained since the look that is under way began.
+    look_again: bool,
     /// Where the next look at the inboxes begins.
     inbox_after: Option<ExecutionId>,
     /// When the owners of inboxes were nudged last: what nobody waits for yet lies there for long.
@@ -92,6 +108,9 @@ impl Actor for Timekeeper {
             due: BTreeSet::new(),
             next_look: Some(0),
             next_inbox: Some(0),
+            next_queued: Some(0),
+            next_publications: Some(0),
+            look_again: false,
             next_prune: Some(0),
             inbox_after: None,
             nudged: HashMap::new(),
@@ -117,6 +136,17 @@ impl Actor for Timekeeper {
             TimekeeperMsg::Parked { execution, wake_at } => {
                 if wake_at <= now_ms.saturating_add(TIMER_HORIZON_MS) {
                     state.due.insert((wake_at, execution));
+                }
+            }
+            TimekeeperMsg::ShardsGained => match &mut state.next_look {
+                Some(at) => *at = 0,
+                None => state.look_again = true,
+            },
+            TimekeeperMsg::QueuedRead(read) => state.queued_read(read, now_ms),
+            TimekeeperMsg::PublicationsFollowed(followed) => {
+                state.next_publications = Some(next_look_at_others(now_ms));
+                if let Err(error) = followed {
+                    tracing::warn!(error = %error, "what others have published is not known");
                 }
             }
             TimekeeperMsg::DueRead(read) => state.due_read(read, now_ms),
@@ -154,11 +184,21 @@ impl TimekeeperState {
         }
         if self.next_inbox.is_some_and(|at| at <= now_ms) {
             self.next_inbox = None;
-            let store = Arc::clone(&self.engine.store);
+            let (store, shards) = (Arc::clone(&self.engine.store), shards.clone());
             self.read(
                 myself,
                 async move { TimekeeperMsg::InboxRead(store.list_inbox_owners(&shards, None, INBOX_OWNERS_MAX).await) },
             );
+        }
+        if self.next_queued.is_some_and(|at| at <= now_ms) {
+            self.next_queued = None;
+            let store = Arc::clone(&self.engine.store);
+            self.read(myself, async move { TimekeeperMsg::QueuedRead(store.list_queued(&shards, QUEUED_ROWS_MAX).await) });
+        }
+        if self.next_publications.is_some_and(|at| at <= now_ms) {
+            self.next_publications = None;
+            let workflows = self.engine.workflows.clone();
+            self.read(myself, async move { TimekeeperMsg::PublicationsFollowed(workflows.follow_publications().await) });
         }
         if self.next_prune.is_some_and(|at| at <= now_ms) {
             self.next_prune = None;
@@ -182,13 +222,27 @@ impl TimekeeperState {
     }
 
     fn due_read(&mut self, read: Result<Vec<DueExecution>>, now_ms: u64) {
-        self.next_look = Some(now_ms.saturating_add(LOOK_EVERY_MS));
+        self.next_look = Some(if std::mem::take(&mut self.look_again) { now_ms } else { now_ms.saturating_add(LOOK_EVERY_MS) });
         match read {
             Ok(rows) => self.due.extend(rows.into_iter().map(|row| (row.wake_at, row.id))),
             Err(error) => {
                 tracing::warn!(error = %error, "due executions not read");
                 self.next_look = Some(now_ms.saturating_add(INBOX_EVERY_MS));
             }
+        }
+    }
+
+    /// Brings in what another process has left to this one: it could tell nobody here.
+    fn queued_read(&mut self, read: Result<Vec<ExecutionId>>, now_ms: u64) {
+        self.next_queued = Some(next_look_at_others(now_ms));
+        match read {
+            Ok(_) if self.engine.is_draining.load(Ordering::Relaxed) => {}
+            Ok(queued) => {
+                for execution in queued.into_iter().filter(|execution| self.engine.directory.find(*execution).is_none()) {
+                    nudge(&self.engine, execution);
+                }
+            }
+            Err(error) => tracing::warn!(error = %error, "queued executions not read"),
         }
     }
 
@@ -227,4 +281,8 @@ impl TimekeeperState {
         let next = self.due.first().map_or(TICK_MS, |(at, _)| at.saturating_sub(now_ms).clamp(1, TICK_MS));
         Duration::from_millis(next)
     }
+}
+
+fn next_look_at_others(now_ms: u64) -> u64 {
+    now_ms.saturating_add(OTHERS_EVERY_MS).saturating_add(clock::chance() % OTHERS_JITTER_MS)
 }

@@ -12,6 +12,7 @@ use super::ExecutionsHandle;
 use crate::{
     actors::{
         execution::{ExecutionActor, ExecutionArgs, ExecutionMsg, Fresh, Milestone, Origin, Reached, Waiter},
+        execution_supervisor::nudge,
         journal_lane::Verdict,
         metering::metered,
     },
@@ -192,6 +193,9 @@ impl ExecutionsHandle {
         };
         let event = Event::Created { trigger, start_node, items: Arc::new(items), nesting, parent: parent.clone() };
         let prepared = Prepared { id, origin: Origin { new, parent }, created: Recorded { at: clock::now_ms(), event } };
+        if prepared.origin.parent.is_some() && engine.ownership.epoch(id.shard()).is_none() {
+            return self.leave_to_owner(&prepared).await;
+        }
         let is_stored = idempotency.is_some();
         if let Some(key) = idempotency
             && let Some(replayed) = self.create_keyed(&prepared, workspace, key).await?
@@ -222,6 +226,18 @@ impl ExecutionsHandle {
             return Ok(Started { execution: id, replayed: false, answer: None });
         }
         self.follow(id, &actor, reached, wait).await
+    }
+
+    /// Stores a sub-workflow whose id lies in another process's shard: that one finds it within a second.
+    async fn leave_to_owner(&self, prepared: &Prepared) -> Result<Started, StartError> {
+        let append = Append { state: None, ..self.creation(prepared, 0).await? };
+        let is_new = self.engine.store.create_queued(&append, None).await.map_err(StartError::Unavailable)?;
+        if !is_new {
+            return Err(StartError::Exists { execution: prepared.id });
+        }
+        // The shard may have come here meanwhile.
+        nudge(&self.engine, prepared.id);
+        Ok(Started { execution: prepared.id, replayed: false, answer: None })
     }
 
     /// Waits for a fresh execution, until the caller's time is up; then at least until it is durable.
@@ -261,15 +277,9 @@ impl ExecutionsHandle {
         }
     }
 
-    /// Stores the creation under its key. Answers with the earlier execution if the key is taken.
-    async fn create_keyed(
-        &self,
-        prepared: &Prepared,
-        workspace: WorkspaceId,
-        key: Idempotency,
-    ) -> Result<Option<ExecutionId>, StartError> {
+    /// The first append of an execution that is stored before it runs.
+    async fn creation(&self, prepared: &Prepared, epoch: i64) -> Result<Append, StartError> {
         let at = prepared.created.at;
-        let epoch = self.engine.ownership.epoch(prepared.id.shard()).ok_or(StartError::Unknown)?;
         let json = serde_json::to_vec(&[&prepared.created]).expect("an event can be written");
         let body = self.engine.codec.encode(json).await.map_err(StartError::Unavailable)?;
         let state = StateChange {
@@ -279,7 +289,7 @@ impl ExecutionsHandle {
             error_code: None,
             expires_at: None,
         };
-        let append = Append {
+        Ok(Append {
             execution: prepared.id,
             epoch,
             created_at: at,
@@ -288,7 +298,19 @@ impl ExecutionsHandle {
             state: Some(state),
             consumed: Vec::new(),
             notify: Vec::new(),
-        };
+        })
+    }
+
+    /// Stores the creation under its key. Answers with the earlier execution if the key is taken.
+    async fn create_keyed(
+        &self,
+        prepared: &Prepared,
+        workspace: WorkspaceId,
+        key: Idempotency,
+    ) -> Result<Option<ExecutionId>, StartError> {
+        let at = prepared.created.at;
+        let epoch = self.engine.ownership.epoch(prepared.id.shard()).ok_or(StartError::Unknown)?;
+        let append = self.creation(prepared, epoch).await?;
         let row = IdempotencyKey {
             workspace,
             scope: key.scope,

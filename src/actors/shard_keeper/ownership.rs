@@ -19,6 +19,8 @@ const DRAWS_MAX: usize = 4_096;
 
 /// The shards by number.
 type Epochs = [Option<i64>; SHARD_COUNT as usize];
+/// For each shard whether something holds.
+type Shards = [bool; SHARD_COUNT as usize];
 
 /// The present ownership.
 pub struct Ownership(ArcSwap<Leases>);
@@ -27,6 +29,8 @@ pub struct Ownership(ArcSwap<Leases>);
 #[derive(Clone)]
 struct Leases {
     epochs: Epochs,
+    /// Held, but to be given away once nothing of them is in memory: nothing new begins in them.
+    closing: Shards,
     /// When the request was sent that the leases come from: the store counts from a later moment, so this errs on the safe side.
     sent: Instant,
 }
@@ -56,7 +60,8 @@ impl Default for Ownership {
 impl Ownership {
     /// Owns nothing.
     pub fn new() -> Self {
-        Self(ArcSwap::from_pointee(Leases { epochs: [None; SHARD_COUNT as usize], sent: Instant::now() }))
+        let closing = [false; SHARD_COUNT as usize];
+        Self(ArcSwap::from_pointee(Leases { epochs: [None; SHARD_COUNT as usize], closing, sent: Instant::now() }))
     }
 
     /// The epoch to act under; `None` if the shard is not owned, or its lease ends within [`MARGIN_MS`].
@@ -75,7 +80,10 @@ impl Ownership {
     /// Draws the id of a new execution that this process will own, so that its start needs no other process. `None` if this
     /// process owns nothing at present, or had no luck.
     pub fn draw_execution_id(&self) -> Option<ExecutionId> {
-        (0..DRAWS_MAX).map(|_| ExecutionId::from_uuid(clock::new_uuid())).find(|id| self.epoch(id.shard()).is_some())
+        let leases = self.0.load();
+        let is_open = |shard: u16| leases.epochs[usize::from(shard)].is_some() && !leases.closing[usize::from(shard)];
+        let mut drawn = (0..DRAWS_MAX).map(|_| ExecutionId::from_uuid(clock::new_uuid()));
+        if leases.are_offered() { drawn.find(|id| is_open(id.shard())) } else { None }
     }
 
     /// For the admin page.
@@ -100,16 +108,17 @@ impl Ownership {
     }
 
     /// Those of `wanted` that are not held.
-    pub(super) fn missing(&self, wanted: Vec<u16>) -> Vec<u16> {
+    pub(super) fn missing(&self, wanted: &[u16]) -> Vec<u16> {
         let leases = self.0.load();
-        wanted.into_iter().filter(|shard| leases.epochs.get(usize::from(*shard)).copied().flatten().is_none()).collect()
+        let is_missing = |shard: &u16| leases.epochs.get(usize::from(*shard)).copied().flatten().is_none();
+        wanted.iter().copied().filter(is_missing).collect()
     }
 
     /// Holds exactly `granted`, by a request sent at `sent`.
     pub(super) fn replace(&self, granted: &[ShardLease], sent: Instant) -> Changes {
         let mut epochs: Epochs = [None; SHARD_COUNT as usize];
         insert(&mut epochs, granted);
-        self.set(Leases { epochs, sent })
+        self.set(Leases { epochs, closing: self.0.load().closing, sent })
     }
 
     /// Holds `granted` too. Leases that were held before end first, and take the new ones along.
@@ -119,6 +128,31 @@ impl Ownership {
             leases.sent = sent;
         }
         insert(&mut leases.epochs, granted);
+        self.set(leases)
+    }
+
+    /// Begins nothing new in any shard that is not in `wanted`. Answers those of them that are held.
+    pub(super) fn close_all_but(&self, wanted: &[u16]) -> Vec<u16> {
+        let mut leases = self.0.load().as_ref().clone();
+        leases.closing = [true; SHARD_COUNT as usize];
+        for shard in wanted {
+            if let Some(closing) = leases.closing.get_mut(usize::from(*shard)) {
+                *closing = false;
+            }
+        }
+        let closing = leases.held().map(|lease| lease.shard).filter(|shard| leases.closing[usize::from(*shard)]).collect();
+        self.set(leases);
+        closing
+    }
+
+    /// Holds these no more.
+    pub(super) fn remove(&self, shards: &[u16]) -> Changes {
+        let mut leases = self.0.load().as_ref().clone();
+        for shard in shards {
+            if let Some(epoch) = leases.epochs.get_mut(usize::from(*shard)) {
+                *epoch = None;
+            }
+        }
         self.set(leases)
     }
 

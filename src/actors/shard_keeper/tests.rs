@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     actors::{observatory::snapshot, testing::eventually},
     clock,
+    model::ids::SHARD_COUNT,
     store::faulty::{Fault, FaultyStore},
 };
 
@@ -16,28 +17,39 @@ const TAKE: &str = "take_shards";
 const RENEW: &str = "renew_shards";
 const HOUR_MS: u64 = 3_600_000;
 
+/// What is left to a process once another one lives: the first of its shards.
+fn self_only(wanted: &[u16]) -> Vec<u16> {
+    wanted[..1].to_vec()
+}
+
+fn all_shards() -> Vec<u16> {
+    (0..SHARD_COUNT).collect()
+}
+
 struct Rig {
     store: Arc<FaultyStore>,
     owner: NodeInstanceId,
     ownership: Arc<Ownership>,
     wanted: Vec<u16>,
     events: Arc<Mutex<Vec<ShardEvent>>>,
+    busy: Arc<Mutex<BTreeSet<u16>>>,
 }
 
 impl Rig {
     fn new(wanted: Vec<u16>) -> Self {
         let owner = NodeInstanceId::from_uuid(clock::new_uuid());
         let (store, ownership) = (Arc::new(FaultyStore::new()), Arc::new(Ownership::new()));
-        Self { store, owner, ownership, wanted, events: Arc::default() }
+        Self { store, owner, ownership, wanted, events: Arc::default(), busy: Arc::default() }
     }
 
     async fn start(&self) -> Result<(ActorRef<ShardKeeperMsg>, JoinHandle<()>), ractor::SpawnErr> {
-        let (wanted, events) = (self.wanted.clone(), Arc::clone(&self.events));
+        let (wanted, events, busy) = (self.wanted.clone(), Arc::clone(&self.events), Arc::clone(&self.busy));
         let args = ShardKeeperArgs {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             owner: self.owner,
             ownership: Arc::clone(&self.ownership),
-            wanted: Arc::new(move || wanted.clone()),
+            wanted: Arc::new(move |live| if live.len() > 1 { self_only(&wanted) } else { wanted.clone() }),
+            busy: Arc::new(move || busy.lock().unwrap().clone()),
             on_change: Arc::new(move |event| events.lock().unwrap().push(event)),
         };
         Actor::spawn(None, metered(ShardKeeper, "test-keeper"), args).await
@@ -222,6 +234,55 @@ async fn draws_ids_of_executions_that_it_owns() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn gives_another_process_its_share_once_nothing_of_it_is_in_memory() {
+    let rig = Rig::new(vec![1, 2, 3]);
+    let (keeper, _ended) = rig.start().await.unwrap();
+    rig.told();
+    rig.busy.lock().unwrap().insert(3);
+    let other = NodeInstanceId::from_uuid(clock::new_uuid());
+    rig.store.inner.announce_node(other, HOUR_MS).await.unwrap();
+
+    pass(RENEW_EVERY_MS + LOOK_EVERY_MS).await;
+    assert!(rig.told().is_empty(), "not before everything that drew its id there is in memory");
+    assert_eq!(rig.ownership.epoch(2), Some(1), "what is there goes on");
+    for _ in 0..20 {
+        assert_eq!(rig.ownership.draw_execution_id().unwrap().shard(), 1, "nothing new begins there");
+    }
+    pass(CLOSE_MS + LOOK_EVERY_MS).await;
+    assert_eq!(rig.told(), [ShardEvent::Lost(vec![2])]);
+    assert_eq!(rig.store.inner.take_shards(other, &[1, 2, 3], HOUR_MS).await.unwrap(), leases(&[2], 2));
+    pass(20_000).await;
+    assert!(rig.told().is_empty(), "shard 3 is in use");
+    assert_eq!(rig.ownership.epoch(3), Some(1));
+
+    rig.busy.lock().unwrap().clear();
+    pass(2 * LOOK_EVERY_MS).await;
+    assert_eq!(rig.told(), [ShardEvent::Lost(vec![3])]);
+    assert_eq!(rig.ownership.shards(), [1]);
+    rig.store.inner.release_shards(other).await.unwrap();
+    pass(RENEW_EVERY_MS + 2 * LOOK_EVERY_MS).await;
+    assert_eq!(rig.told(), [ShardEvent::Gained(vec![ShardLease { shard: 2, epoch: 3 }, ShardLease { shard: 3, epoch: 2 }])]);
+    assert!((0..50).any(|_| rig.ownership.draw_execution_id().unwrap().shard() != 1), "they are open again");
+    keeper.stop(None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeps_what_it_could_not_hand_over() {
+    let rig = Rig::new(vec![1, 2]);
+    let (keeper, _ended) = rig.start().await.unwrap();
+    rig.told();
+    rig.store.set("hand_over_shards", Some(Fault::Unavailable));
+    rig.store.inner.announce_node(NodeInstanceId::from_uuid(clock::new_uuid()), HOUR_MS).await.unwrap();
+    pass(RENEW_EVERY_MS + CLOSE_MS + 2 * LOOK_EVERY_MS).await;
+    assert_eq!(rig.told()[0], ShardEvent::Lost(vec![2]));
+    rig.store.set("hand_over_shards", None);
+    pass(RENEW_EVERY_MS + CLOSE_MS + 2 * LOOK_EVERY_MS).await;
+    assert_eq!(rig.told().last(), Some(&ShardEvent::Lost(vec![2])));
+    assert_eq!(rig.ownership.shards(), [1]);
+    keeper.stop(None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn leases_that_join_others_end_with_them() {
     let ownership = Ownership::new();
     let first = Instant::now();
@@ -231,7 +292,7 @@ async fn leases_that_join_others_end_with_them() {
     assert_eq!(changes, Changes { lost: vec![], gained: leases(&[2], 5) });
     tokio::time::advance(Duration::from_secs(6)).await;
     assert_eq!([1, 2].map(|shard| ownership.epoch(shard)), [None, None], "twelve seconds after the first was sent");
-    assert_eq!(ownership.missing(vec![1, 2, 3]), [3], "held all the same");
+    assert_eq!(ownership.missing(&[1, 2, 3]), [3], "held all the same");
     tokio::time::advance(Duration::from_secs(3)).await;
     assert!(ownership.is_over());
     assert_eq!(ownership.clear().lost, [1, 2]);
