@@ -15,6 +15,8 @@ pub mod metering;
 pub mod node_run;
 pub mod observatory;
 pub mod pool;
+pub mod scheduler;
+pub mod schedules;
 pub mod shard_keeper;
 pub mod supervisor;
 #[cfg(test)]

@@ -10,7 +10,10 @@ pub mod signals;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,10 +26,12 @@ use crate::{
         children::ChildStarter,
         credentials::OperatorCredentials,
         engine::{Directory, Ends, Engine, EngineSettings, LiveEvents},
-        execution_supervisor::{ExecutionSupervisor, ExecutionSupervisorMsg},
+        execution_supervisor::{ExecutionSupervisor, ExecutionSupervisorMsg, nudge},
         executions::ExecutionsHandle,
         journal_lane::{JournalLane, LaneArgs, LaneHandle},
         pool::{PoolHandle, PoolLimits},
+        scheduler::{Scheduler, SchedulerParts, figures::ScheduleFigures, launch::Launcher},
+        schedules::{SchedulesHandle, SchedulesParts},
         shard_keeper::{Ownership, ShardEvent, ShardKeeper, ShardKeeperArgs, fair_share},
         supervisor::{ChildSpec, Meltdown, RootHandle, ServiceRef, SupervisorArgs, Tolerance},
         timekeeper::{Timekeeper, TimekeeperMsg},
@@ -34,8 +39,8 @@ use crate::{
     },
     auth::egress::{EgressClient, EgressPolicy},
     clock,
-    config::{Config, Migrate},
-    model::ids::NodeInstanceId,
+    config::{Config, Migrate, Role},
+    model::ids::{ExecutionId, NodeInstanceId},
     nodes::{
         Pool,
         registry::Registry,
@@ -71,6 +76,7 @@ pub struct RunningApp {
     pub registry: Arc<Registry>,
     pub workflows: WorkflowsHandle,
     pub executions: ExecutionsHandle,
+    pub schedules: SchedulesHandle,
     pub engine: Arc<Engine>,
     root: RootHandle,
 }
@@ -112,7 +118,13 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
         credentials: Arc::new(OperatorCredentials::new(credentials_of(config))),
         children: Arc::clone(&children) as Arc<_>,
     });
-    let (engine, specs) = plan_tree(config, Arc::clone(&store), PayloadCodec::new(blobs), services, workflows.clone(), env);
+    let codec = PayloadCodec::new(blobs);
+    let (engine, mut specs) = plan_tree(config, Arc::clone(&store), codec.clone(), services, workflows.clone(), env);
+    let launcher = Launcher { workflows: workflows.clone(), codec };
+    let schedules = schedules_of(&engine, &registry, launcher.clone());
+    if config.node.roles.contains(&Role::Scheduler) {
+        specs.push(plan_scheduler(&engine, launcher, schedules.figures()));
+    }
     let args = SupervisorArgs {
         children: specs,
         tolerance: Tolerance::Limited { ends_max: ENDS_MAX, window: MELTDOWN_WINDOW },
@@ -122,7 +134,7 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
     let root = RootHandle::start(args).await.context("cannot start the actors")?;
     let executions = ExecutionsHandle::new(Arc::clone(&engine));
     children.connect(&engine);
-    Ok(RunningApp { store, registry, workflows, executions, engine, root })
+    Ok(RunningApp { store, registry, workflows, executions, schedules, engine, root })
 }
 
 /// Makes the shared engine and says how to start its actors, in the order of their start.
@@ -190,6 +202,42 @@ fn plan_tree(
     let shared = Arc::clone(&engine);
     specs.push(timekeeper.child("timekeeper", "timekeeper", move || (Timekeeper, Arc::clone(&shared))));
     (engine, specs)
+}
+
+/// The service that HTTP asks about schedules.
+fn schedules_of(engine: &Arc<Engine>, registry: &Arc<Registry>, launcher: Launcher) -> SchedulesHandle {
+    SchedulesHandle::new(SchedulesParts {
+        store: Arc::clone(&engine.store),
+        workflows: engine.workflows.clone(),
+        registry: Arc::clone(registry),
+        launcher,
+        figures: Arc::default(),
+        nudge: nudge_owned(Arc::clone(engine)),
+    })
+}
+
+/// Says how to start the scheduler.
+fn plan_scheduler(engine: &Arc<Engine>, launcher: Launcher, figures: &Arc<ScheduleFigures>) -> ChildSpec {
+    let (ownership, draining) = (Arc::clone(&engine.ownership), Arc::clone(engine));
+    let parts = Arc::new(SchedulerParts {
+        store: Arc::clone(&engine.store),
+        launcher,
+        figures: Arc::clone(figures),
+        nudge: nudge_owned(Arc::clone(engine)),
+        owns: Arc::new(move |execution| ownership.epoch(execution.shard()).is_some()),
+        is_draining: Arc::new(move || draining.is_draining.load(Ordering::Relaxed)),
+        now_ms: Arc::new(clock::now_ms),
+    });
+    ServiceRef::new().child("scheduler", "scheduler", move || (Scheduler, Arc::clone(&parts)))
+}
+
+/// Tells the owner of an execution about it, if that is this process. Another one finds it by itself.
+fn nudge_owned(engine: Arc<Engine>) -> Arc<dyn Fn(ExecutionId) + Send + Sync> {
+    Arc::new(move |execution| {
+        if engine.ownership.epoch(execution.shard()).is_some() {
+            nudge(&engine, execution);
+        }
+    })
 }
 
 /// Tells which shards have an execution in memory.

@@ -43,7 +43,7 @@ pub enum Overlap {
 }
 
 /// Knows when the ticks of a schedule are.
-pub trait Ticks {
+pub trait Ticks: Send + Sync {
     /// The first tick after a time, in Unix milliseconds; `None` if there is none any more.
     fn next_after(&self, at_ms: u64) -> Option<u64>;
 }

@@ -10,10 +10,12 @@ pub use self::spec::ScheduleSpec;
 use super::{
     Description, NodeType, Prepared, Runner,
     params::schema::{self, FORMAT_DURATION, LITERAL},
+    times,
 };
 use crate::model::{
     catalog::NodeShape,
     definition::NodeDefinition,
+    item::Item,
     limits::{CATCH_UP_TICKS_DEFAULT, CATCH_UP_TICKS_MAX, CRON_CHARS_MAX},
     problem::Problem,
 };
@@ -45,6 +47,19 @@ impl NodeType for Schedule {
         ScheduleSpec::read(node, TIMEZONE_DEFAULT)?;
         Ok(Prepared { shape: NodeShape::trigger(), runner: Runner::Engine })
     }
+}
+
+/// What an execution starts with that a tick starts: the items of the schedule's input, or one, each with when the tick was to fire
+/// and when it did. Fields of the input with these names stay.
+pub fn start_items(input: Value, scheduled_at: u64, fired_at: u64) -> Vec<Item> {
+    let mut items = Item::list_from_value(input);
+    for item in &mut items {
+        if let Value::Object(fields) = &mut item.json {
+            fields.entry("scheduled_at").or_insert_with(|| times::rfc3339(scheduled_at).into());
+            fields.entry("fired_at").or_insert_with(|| times::rfc3339(fired_at).into());
+        }
+    }
+    items
 }
 
 fn params_schema() -> Value {
@@ -107,6 +122,16 @@ mod tests {
             assert_eq!((prepared.shape.role, prepared.shape.inputs), (Role::Trigger, 0));
             assert!(matches!(prepared.runner, Runner::Engine));
         }
+    }
+
+    #[test]
+    fn every_start_item_says_when_its_tick_was() {
+        let json = |input: Value| start_items(input, 1_000, 2_500).into_iter().map(|item| item.json).collect::<Vec<_>>();
+        let times = json!({ "scheduled_at": "1970-01-01T00:00:01.000Z", "fired_at": "1970-01-01T00:00:02.500Z" });
+        assert_eq!(json(Value::Null), [times.clone()]);
+        let items = json(json!([{ "region": "eu", "fired_at": "mine" }, 7]));
+        assert_eq!((&items[0]["region"], &items[0]["fired_at"]), (&json!("eu"), &json!("mine")));
+        assert_eq!((&items[1]["value"], &items[1]["scheduled_at"]), (&json!(7), &times["scheduled_at"]));
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub fn find_zone(name: &str) -> Option<TimeZone> {
     TimeZone::get(name).ok()
 }
 
+/// A time in Unix milliseconds as RFC 3339 in UTC, with milliseconds.
+pub fn rfc3339(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX);
+    format!("{time:.3}")
+}
+
 /// Reads a point in time, in Unix milliseconds: RFC 3339, a date or a date with time in `zone`, or a number of milliseconds.
 pub fn read_instant_ms(value: &Value, zone: &TimeZone) -> Option<i64> {
     match value {
@@ -42,6 +48,12 @@ mod tests {
     #[track_caller]
     fn check(value: Value, expected: Option<i64>) {
         assert_eq!(read_instant_ms(&value, &zone_of("Europe/Berlin")), expected, "{value}");
+    }
+
+    #[test]
+    fn shows_milliseconds_in_utc() {
+        assert_eq!(rfc3339(1_700_000_000_120), "2023-11-14T22:13:20.120Z");
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
     }
 
     #[test]
