@@ -3,8 +3,11 @@
 pub mod bench;
 pub mod database;
 pub mod definition_file;
+pub mod doctor;
 pub mod embedded;
 pub mod process;
+mod reload;
+mod samples;
 pub mod serve;
 pub mod signals;
 
@@ -39,7 +42,7 @@ use crate::{
     },
     auth::egress::{EgressClient, EgressPolicy},
     clock,
-    config::{Config, Migrate, Role},
+    config::{Config, Migrate, Role, Switch},
     model::ids::{ExecutionId, NodeInstanceId},
     nodes::{
         Pool,
@@ -78,6 +81,8 @@ pub struct RunningApp {
     pub executions: ExecutionsHandle,
     pub schedules: SchedulesHandle,
     pub engine: Arc<Engine>,
+    /// Whether rates are limited.
+    pub limits: Switch,
     root: RootHandle,
 }
 
@@ -134,7 +139,8 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
     let root = RootHandle::start(args).await.context("cannot start the actors")?;
     let executions = ExecutionsHandle::new(Arc::clone(&engine));
     children.connect(&engine);
-    Ok(RunningApp { store, registry, workflows, executions, schedules, engine, root })
+    let limits = Switch::new(config.limits.enabled);
+    Ok(RunningApp { store, registry, workflows, executions, schedules, engine, limits, root })
 }
 
 /// Makes the shared engine and says how to start its actors, in the order of their start.

@@ -1,11 +1,18 @@
-//! The command line: reads arguments, calls `app`, prints. Results go to standard output, everything else to standard error.
+//! The command line: reads arguments, calls `app` or a server, prints. Results go to standard output, everything else to standard
+//! error. `serve`, `dev`, `run`, `db` and `doctor` work in this process; client commands speak HTTP only.
 
 mod bench;
+mod completions;
 mod db;
+mod dev;
+mod doctor;
 mod failure;
+mod init;
 mod output;
 mod run;
 mod serve;
+mod settings;
+mod table;
 mod version;
 mod workflow;
 
@@ -13,8 +20,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use self::failure::Failure;
-use crate::config::{self, Config, Flags, LogFormat};
+use self::{failure::Failure, settings::Prepared};
+use crate::config::{Flags, Loader, LogFormat};
 
 /// A self-hosted workflow engine.
 #[derive(Debug, Parser)]
@@ -37,10 +44,19 @@ struct Arguments {
 enum Command {
     /// Starts a server.
     Serve(serve::ServeArguments),
+    /// Starts a server to try things out: loopback only, its data in ./.citadel, with sample workflows.
+    Dev(dev::DevArguments),
     /// Runs one workflow file to its end, without a server.
     Run(run::RunArguments),
     /// Measures this program under load, with the limits of the machine beside it.
     Bench(bench::BenchArguments),
+    /// Writes a file with every setting, explained.
+    Init(init::InitArguments),
+    /// Looks at the settings.
+    #[command(subcommand)]
+    Config(settings::ConfigCommand),
+    /// Looks for problems of this machine and its settings; exit code 1 if there is one.
+    Doctor(doctor::DoctorArguments),
     /// Looks after the database's schema.
     #[command(subcommand)]
     Db(db::DbCommand),
@@ -49,6 +65,8 @@ enum Command {
     Workflow(workflow::WorkflowCommand),
     /// Prints the OpenAPI document of the API.
     Openapi,
+    /// Prints a script that completes commands in a shell.
+    Completions(completions::CompletionsArguments),
     /// Shows the version.
     Version(version::VersionArguments),
 }
@@ -72,26 +90,24 @@ pub fn main() -> ExitCode {
 async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { config_files, log_filter, log_format, command } = arguments;
     let mut flags = Flags::default();
+    command.add_flags(&mut flags);
     flags.set("log.filter", log_filter);
     flags.set("log.format", log_format.map(flag_value));
-    let load = |flags: Flags| load(&config_files, flags);
+    let loader = Loader::new(config_files.clone(), flags);
+    let prepare = || Prepared::load(loader);
     // Boxed, since the largest of these futures would be the size of all.
     match command {
-        Command::Serve(arguments) => {
-            arguments.add_flags(&mut flags);
-            Box::pin(serve::serve(arguments, &load(flags)?)).await
-        }
-        Command::Run(arguments) => {
-            arguments.add_flags(&mut flags);
-            Box::pin(run::run(arguments, load(flags)?)).await
-        }
-        Command::Bench(arguments) => {
-            arguments.add_flags(&mut flags);
-            Box::pin(bench::bench(arguments, &config_files, &load(flags)?)).await
-        }
-        Command::Db(command) => Box::pin(db::db(command, &load(flags)?)).await,
+        Command::Serve(arguments) => Box::pin(serve::serve(arguments, prepare()?)).await,
+        Command::Dev(arguments) => Box::pin(dev::dev(arguments, prepare()?)).await,
+        Command::Run(arguments) => Box::pin(run::run(arguments, prepare()?.loaded.config)).await,
+        Command::Bench(arguments) => Box::pin(bench::bench(arguments, &config_files, &prepare()?.loaded.config)).await,
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Config(command) => settings::config(command, &prepare()?.loaded),
+        Command::Doctor(arguments) => Box::pin(doctor::doctor(arguments, &prepare()?.loaded.config)).await,
+        Command::Db(command) => Box::pin(db::db(command, &prepare()?.loaded.config)).await,
         Command::Workflow(command) => Box::pin(workflow::workflow(command)).await,
         Command::Openapi => Ok(openapi()),
+        Command::Completions(arguments) => completions::completions(&arguments),
         Command::Version(arguments) => version::version(&arguments),
     }
 }
@@ -101,12 +117,18 @@ fn openapi() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn load(files: &[PathBuf], flags: Flags) -> Result<Config, Failure> {
-    let config = config::load(files, flags).map_err(|error| {
-        Failure::usage(error.to_string()).with_hint("settings are files, `CITADEL__SECTION__KEY` in the environment, and flags")
-    })?;
-    crate::app::process::prepare(&config)?;
-    Ok(config)
+impl Command {
+    /// The settings that the command's own flags set, and defaults that it changes.
+    fn add_flags(&self, flags: &mut Flags) {
+        match self {
+            Self::Serve(arguments) => arguments.add_flags(flags),
+            Self::Dev(arguments) => arguments.add_flags(flags),
+            Self::Bench(arguments) => arguments.add_flags(flags),
+            // For people first: warnings only, unless asked.
+            Self::Run(_) | Self::Config(_) | Self::Doctor(_) | Self::Workflow(_) => flags.set_default("log.filter", "warn"),
+            Self::Init(_) | Self::Db(_) | Self::Openapi | Self::Completions(_) | Self::Version(_) => {}
+        }
+    }
 }
 
 /// The spelling of a value in the settings.

@@ -1,9 +1,16 @@
-//! Every setting of a server: names, defaults, units. [`load`] is the only place that reads the process's environment.
+//! Every setting of a server: names, defaults, units. [`Loader`] is the only place that reads the process's environment.
 //! Layers, later wins: built-in defaults < `/etc/citadel/citadel.toml` < `--config` files < environment < flags.
+//!
+//! A new setting is a field of a struct here and a line in `settings.rs`, which says what it means.
 
+mod check;
+mod environment;
 mod keys;
 mod layers;
+pub mod reference;
 mod secret;
+pub mod settings;
+mod switch;
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +20,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "failpoints")]
-pub use self::layers::failpoints;
+pub use self::environment::failpoints;
 pub use self::{
-    layers::{ConfigError, Flags, Sources, UnknownSetting, load, load_from},
-    secret::Secret,
+    keys::suggest,
+    layers::{
+        Assignment, ConfigError, Flags, Loaded, Loader, Origin, SYSTEM_FILE, Sources, UnknownSetting, load_from, load_layers,
+    },
+    secret::{MASK, Secret},
+    switch::Switch,
 };
 use crate::model::duration::DurationMs;
 
@@ -28,9 +39,12 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where compiled sandboxes are kept over restarts; unset: `cache` in the data directory. Losing it costs time only.
     pub cache_dir: Option<PathBuf>,
-    /// The user's directory for such things, if there is one; filled in by [`load`].
+    /// The user's directory for such things, if there is one; filled in by [`Loader::load`].
     #[serde(skip)]
     pub user_cache_dir: Option<PathBuf>,
+    /// The user's directory for settings of programs, if there is one; filled in by [`Loader::load`].
+    #[serde(skip)]
+    pub user_config_dir: Option<PathBuf>,
     pub http: HttpConfig,
     pub store: StoreConfig,
     pub node: NodeConfig,
@@ -42,6 +56,7 @@ pub struct Config {
     pub log: LogConfig,
     pub env: EnvConfig,
     pub drain: DrainConfig,
+    pub client: ClientConfig,
     /// Credentials that the operator defines, by name: any name, any fields.
     pub credentials: BTreeMap<String, CredentialConfig>,
 }
@@ -177,7 +192,7 @@ pub enum LogFormat {
 pub struct EnvConfig {
     /// Names of environment variables.
     pub allow: Vec<String>,
-    /// The allowed variables that are set; filled in by [`load`].
+    /// The allowed variables that are set; filled in by [`Loader::load`].
     #[serde(skip)]
     pub visible: BTreeMap<String, String>,
 }
@@ -190,6 +205,15 @@ pub struct DrainConfig {
     pub readiness_grace: DurationMs,
     /// How long the rest may take; after it the process exits with what it has.
     pub timeout: DurationMs,
+}
+
+/// What client commands talk to, where no context says it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientConfig {
+    /// `http://...` or `https://...`.
+    pub url: Option<String>,
+    pub token: Option<Secret>,
 }
 
 /// One credential: its type and its fields, all of which are treated as secret.
@@ -223,8 +247,15 @@ impl Config {
     }
 }
 
+/// The value of a setting, as it may be shown: secrets are masked. Null for what is not set, and for a name that no setting has.
+pub fn value_of(config: &Config, key: &str) -> serde_json::Value {
+    let all = serde_json::to_value(config).expect("settings are plain data");
+    let found = key.split('.').try_fold(&all, |value, name| value.get(name));
+    found.cloned().unwrap_or_default()
+}
+
 /// The URL of the embedded database of a data directory.
-fn sqlite_url(directory: &Path) -> String {
+pub fn sqlite_url(directory: &Path) -> String {
     format!("sqlite://{}", directory.join("citadel.db").display())
 }
 
@@ -234,6 +265,7 @@ impl Default for Config {
             data_dir: PathBuf::from("./data"),
             cache_dir: None,
             user_cache_dir: None,
+            user_config_dir: None,
             http: HttpConfig::default(),
             store: StoreConfig::default(),
             node: NodeConfig::default(),
@@ -245,6 +277,7 @@ impl Default for Config {
             log: LogConfig::default(),
             env: EnvConfig::default(),
             drain: DrainConfig::default(),
+            client: ClientConfig::default(),
             credentials: BTreeMap::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Registry, filter::ParseError, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use crate::config::{LogConfig, LogFormat};
 
@@ -17,12 +17,36 @@ pub enum TelemetryError {
     },
 }
 
+/// Changes what is logged while the process runs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct LogControl(reload::Handle<EnvFilter, Registry>);
+
+/// A filter that has been read.
+pub struct LogFilter(EnvFilter);
+
+impl LogFilter {
+    /// Errors: `Filter` if the filter does not parse.
+    pub fn parse(filter: &str) -> Result<Self, TelemetryError> {
+        let parsed = EnvFilter::try_new(filter);
+        parsed.map(Self).map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })
+    }
+}
+
+impl LogControl {
+    /// Logs what this filter lets through from now on.
+    pub fn set_filter(&self, filter: LogFilter) {
+        // Logging that another start has won is not ours to change.
+        if let Err(error) = self.0.reload(filter.0) {
+            tracing::debug!(cause = %error, "the log filter cannot be changed");
+        }
+    }
+}
+
 /// Starts logging for the whole process. A second start changes nothing, so that tests may each ask for it.
 ///
 /// Errors: `Filter` if the filter does not parse.
-pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
-    let filter =
-        EnvFilter::try_new(&config.filter).map_err(|source| TelemetryError::Filter { filter: config.filter.clone(), source })?;
+pub fn init(config: &LogConfig) -> Result<LogControl, TelemetryError> {
+    let (filter, handle) = reload::Layer::new(LogFilter::parse(&config.filter)?.0);
     let registry = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let started = match resolve(config.format, std::io::stderr().is_terminal()) {
@@ -33,7 +57,7 @@ pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
     if started.is_err() {
         tracing::debug!("logging has been started before");
     }
-    Ok(())
+    Ok(LogControl(handle))
 }
 
 /// Replaces `Auto` by the format that fits where the log goes.

@@ -15,6 +15,7 @@ use crate::{
         token::{Label, Token},
     },
     clock,
+    config::Switch,
     model::ids::{TokenId, UserId, WorkspaceId},
     store::{Store, StoreError, TokenKind, TokenRow, UserRow},
 };
@@ -37,8 +38,9 @@ pub struct AccountsService {
 struct Inner {
     store: Arc<dyn Store>,
     passwords: Passwords,
-    /// `None` where rates are not limited.
-    delay: Option<LoginDelay>,
+    delay: LoginDelay,
+    /// Whether rates are limited at all.
+    limits: Switch,
     cache: TokenCache,
 }
 
@@ -95,10 +97,10 @@ pub struct TokenPair {
 }
 
 impl AccountsService {
-    /// A service over a store; `rate_limited` switches the delays after failed logins on.
-    pub fn new(store: Arc<dyn Store>, rate_limited: bool) -> Self {
-        let delay = rate_limited.then(LoginDelay::default);
-        Self { inner: Arc::new(Inner { store, passwords: Passwords::default(), delay, cache: TokenCache::default() }) }
+    /// A service over a store; `limits` switches the delays after failed logins on and off.
+    pub fn new(store: Arc<dyn Store>, limits: Switch) -> Self {
+        let (passwords, cache) = (Passwords::default(), TokenCache::default());
+        Self { inner: Arc::new(Inner { store, passwords, delay: LoginDelay::default(), limits, cache }) }
     }
 
     /// Makes the owner token of a new store. `keep` gets its text *before* it is valid, so that a crash cannot lose it.
@@ -159,21 +161,20 @@ impl AccountsService {
     /// Errors: every variant.
     pub async fn login(&self, email: &str, password: &str, address: IpAddr) -> Result<TokenPair, LoginError> {
         let email = normalize_email(email).ok_or(LoginError::Wrong)?;
-        let retry_after_ms = self.inner.delay.as_ref().map_or(0, |delay| delay.wait_ms(&email, address, clock::now_ms()));
-        if retry_after_ms > 0 {
+        let is_limited = self.inner.limits.is_on();
+        let retry_after_ms = self.inner.delay.wait_ms(&email, address, clock::now_ms());
+        if is_limited && retry_after_ms > 0 {
             return Err(LoginError::TooMany { retry_after_ms });
         }
         let user = self.inner.store.find_user_by_email(&email).await?;
         let right = self.inner.passwords.verify(password, user.as_ref().map(|user| user.password_hash.as_str())).await?;
         let Some(user) = user.filter(|_| right) else {
-            if let Some(delay) = &self.inner.delay {
-                delay.record_failure(&email, address, clock::now_ms());
+            if is_limited {
+                self.inner.delay.record_failure(&email, address, clock::now_ms());
             }
             return Err(LoginError::Wrong);
         };
-        if let Some(delay) = &self.inner.delay {
-            delay.record_success(&email, address);
-        }
+        self.inner.delay.record_success(&email, address);
         Ok(self.issue(user.workspace, Some(user.id)).await?)
     }
 

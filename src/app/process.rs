@@ -1,16 +1,17 @@
 //! What a process needs before anything else starts: logs and a TLS provider.
 
+pub use crate::telemetry::LogControl;
 use crate::{config::Config, telemetry};
 
-/// Starts logging and chooses the TLS provider. Call it once, first.
+/// Starts logging and chooses the TLS provider. Call it once, first. The answer changes what is logged.
 ///
 /// Errors: a log filter that does not parse.
-pub fn prepare(config: &Config) -> anyhow::Result<()> {
-    telemetry::init(&config.log)?;
+pub fn prepare(config: &Config) -> anyhow::Result<LogControl> {
+    let logs = telemetry::init(&config.log)?;
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider has been chosen before");
     }
-    Ok(())
+    Ok(logs)
 }
 
 /// What a person can do about a failed command, where that is known.

@@ -6,16 +6,32 @@ use anyhow::Context;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{RunningApp, signals::StopSignals, start};
+use super::{
+    RunningApp,
+    reload::Reloader,
+    samples,
+    signals::{ReloadSignal, StopSignals},
+    start,
+};
 use crate::{
     actors::{accounts::AccountsService, supervisor::Meltdown},
     auth::private_file::write_private_file,
-    config::Config,
+    config::{Config, Loader},
     http::{self, AppState, CursorKey, Readiness},
+    telemetry::LogControl,
 };
 
 /// The owner token's file in the data directory.
 const OWNER_TOKEN_FILE: &str = "owner-token";
+
+/// What a server needs besides its settings.
+pub struct Surroundings {
+    /// Reads the settings again.
+    pub loader: Loader,
+    pub logs: LogControl,
+    /// Whether to install the sample workflows, once per data directory.
+    pub with_samples: bool,
+}
 
 /// A server that takes requests.
 pub struct Announcement {
@@ -23,6 +39,8 @@ pub struct Announcement {
     /// The kind of the store: `sqlite`, `postgres`, `memory`.
     pub store: &'static str,
     pub owner: FirstOwner,
+    /// Sample workflows that this start has installed.
+    pub samples: usize,
 }
 
 /// What this start did about the first owner.
@@ -47,8 +65,10 @@ pub enum Ended {
 /// Serves until a signal asks to stop; `announce` is called once requests are taken.
 ///
 /// Errors: what kept the server from starting, or what it died of.
-pub async fn serve(config: &Config, announce: impl FnOnce(&Announcement)) -> anyhow::Result<Ended> {
+pub async fn serve(config: &Config, surroundings: Surroundings, announce: impl FnOnce(&Announcement)) -> anyhow::Result<Ended> {
+    let Surroundings { loader, logs, with_samples } = surroundings;
     let mut signals = StopSignals::listen().context("cannot listen for signals")?;
+    let reload_signal = ReloadSignal::listen().context("cannot listen for signals")?;
     let listen = &config.http.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (http.listen)"))?;
     let address = listener.local_addr().context("cannot read the address of the listener")?;
@@ -64,12 +84,15 @@ pub async fn serve(config: &Config, announce: impl FnOnce(&Announcement)) -> any
     server.spawn(http::serve(listener, http::router(state), config.limits.http_connections_max, stop.clone()));
 
     let owner = first_owner(&accounts, config).await?;
+    let samples = if with_samples { samples::install_once(&app.workflows, config).await? } else { 0 };
     ready.set_serving();
-    announce(&Announcement { address, store: app.store.kind(), owner });
+    announce(&Announcement { address, store: app.store.kind(), owner, samples });
     tracing::info!(%address, store = app.store.kind(), "server started");
 
-    let running = Running { app, server, stop, ready, signals: &mut signals, config };
-    running.until_stopped(meltdown).await
+    let reloader = Reloader::new(loader, config.clone(), logs, &app);
+    let mut running = Running { app, server, stop, ready, signals: &mut signals, config };
+    running.until_asked(meltdown, reload_signal, reloader).await?;
+    running.stop().await
 }
 
 /// A server that takes requests, and what ends it.
@@ -83,16 +106,33 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Waits for a reason to stop, then stops: not ready, grace, drain.
-    async fn until_stopped(mut self, meltdown: oneshot::Receiver<Meltdown>) -> anyhow::Result<Ended> {
-        tokio::select! {
-            signal = self.signals.next() => tracing::info!(signal, "server stopping"),
-            Ok(cause) = meltdown => anyhow::bail!("the service {} fails again and again: {}", cause.slot, cause.cause),
-            Some(ended) = self.server.join_next() => {
-                ended.context("the HTTP server died")?;
-                anyhow::bail!("the HTTP server ended by itself");
+    /// Waits for a signal that asks to stop; reads settings again when asked to.
+    ///
+    /// Errors: the server cannot go on.
+    async fn until_asked(
+        &mut self,
+        mut meltdown: oneshot::Receiver<Meltdown>,
+        mut reload: ReloadSignal,
+        mut reloader: Reloader,
+    ) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                signal = self.signals.next() => {
+                    tracing::info!(signal, "server stopping");
+                    return Ok(());
+                }
+                () = reload.next() => reloader.reload(),
+                Ok(cause) = &mut meltdown => anyhow::bail!("the service {} fails again and again: {}", cause.slot, cause.cause),
+                Some(ended) = self.server.join_next() => {
+                    ended.context("the HTTP server died")?;
+                    anyhow::bail!("the HTTP server ended by itself");
+                }
             }
         }
+    }
+
+    /// Stops: not ready, grace, drain.
+    async fn stop(self) -> anyhow::Result<Ended> {
         self.ready.set_draining();
         let grace = Duration::from_millis(self.config.drain.readiness_grace.0);
         let limit = Duration::from_millis(self.config.drain.timeout.0);
@@ -129,7 +169,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         executions: app.executions.clone(),
         workflows: app.workflows.clone(),
         registry: app.registry.clone(),
-        accounts: AccountsService::new(app.store.clone(), config.limits.enabled),
+        accounts: AccountsService::new(app.store.clone(), app.limits.clone()),
         blobs: app.engine.services.blobs.clone(),
         cursors: CursorKey::load_or_create(&config.data_dir).context("cannot keep the key of cursors")?,
         ready: Readiness::default(),

@@ -20,7 +20,7 @@ use crate::{
         definition_file::read_file,
         embedded::{self, GivenUp, Job, Progress, Report},
     },
-    config::{Config, Flags},
+    config::Config,
     model::{duration::DurationMs, event::ExecutionError, execution::ExecutionStatus, limits::INPUT_BYTES_MAX},
 };
 
@@ -37,13 +37,6 @@ pub(super) struct RunArguments {
     /// Gives up after this time, with exit code 4: `30s`, `5m`.
     #[arg(long, value_name = "DURATION")]
     timeout: Option<DurationMs>,
-}
-
-impl RunArguments {
-    /// A run is for people first: it logs warnings only, unless asked.
-    pub(super) fn add_flags(&self, flags: &mut Flags) {
-        flags.set_default("log.filter", "warn");
-    }
 }
 
 /// Runs the workflow. Exit codes: 0 it succeeded, 1 it could not be run, 3 it failed, 4 the time was up.

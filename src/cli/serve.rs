@@ -4,14 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{Failure, flag_value, output::print};
+use super::{Failure, flag_value, output::print, settings::Prepared};
 use crate::{
-    app::serve::{self as server, Announcement, Ended, FirstOwner},
+    app::serve::{self as server, Announcement, Ended, FirstOwner, Surroundings},
     config::{Config, Flags, Migrate, Role},
 };
 
 /// The address of `--random-ports`.
-const RANDOM_PORT: &str = "127.0.0.1:0";
+pub(super) const RANDOM_PORT: &str = "127.0.0.1:0";
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
@@ -48,20 +48,38 @@ impl ServeArguments {
     }
 }
 
+/// What a server is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Production,
+    Development,
+}
+
 /// Serves until a signal. Exit code 1 if a second one cut the drain off.
-pub(super) async fn serve(arguments: ServeArguments, config: &Config) -> Result<ExitCode, Failure> {
-    let ended = server::serve(config, |announcement| announce(announcement, config, arguments.random_ports)).await?;
+pub(super) async fn serve(arguments: ServeArguments, prepared: Prepared) -> Result<ExitCode, Failure> {
+    serve_as(Purpose::Production, arguments.random_ports, prepared).await
+}
+
+/// As [`serve`], for one purpose or the other. With `names_ports`, the first line says where it listens, for programs.
+pub(super) async fn serve_as(purpose: Purpose, names_ports: bool, prepared: Prepared) -> Result<ExitCode, Failure> {
+    let Prepared { loader, loaded, logs } = prepared;
+    let config = &loaded.config;
+    let surroundings = Surroundings { loader, logs, with_samples: purpose == Purpose::Development };
+    let announce = |announcement: &Announcement| {
+        if names_ports {
+            print(format_args!("http={}", announcement.address));
+        }
+        announce(announcement, config, purpose);
+    };
+    let ended = server::serve(config, surroundings, announce).await?;
     Ok(match ended {
         Ended::Drained => ExitCode::SUCCESS,
         Ended::Forced => ExitCode::FAILURE,
     })
 }
 
-fn announce(announcement: &Announcement, config: &Config, random_ports: bool) {
+fn announce(announcement: &Announcement, config: &Config, purpose: Purpose) {
     let address = announcement.address;
-    if random_ports {
-        print(format_args!("http={address}"));
-    }
     let roles: Vec<String> = config.node.roles.iter().copied().map(flag_value).collect();
     let version = env!("CARGO_PKG_VERSION");
     print(format_args!("Citadel {version}  node={}  store={}  roles={}", config.node.name, announcement.store, roles.join(",")));
@@ -76,5 +94,11 @@ fn announce(announcement: &Announcement, config: &Config, random_ports: bool) {
                 file.display()
             ));
         }
+    }
+    if purpose == Purpose::Development {
+        print(format_args!(
+            "  Samples      {} new workflows; `citadel workflow list` in this directory lists all",
+            announcement.samples
+        ));
     }
 }

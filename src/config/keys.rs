@@ -2,14 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::Config;
+use super::{Config, settings::Setting};
 use crate::model::problem::did_you_mean;
 
 /// The table whose keys are free: credential names and their fields.
-const OPEN_TABLE: &str = "credentials";
-
-/// Settings that may also be given as a file: `CITADEL__ADMIN__PASSWORD_FILE`. Fields of credentials may, too.
-const SECRETS: [&str; 2] = ["admin.password", "store.url"];
+pub(super) const OPEN_TABLE: &str = "credentials";
 
 /// What a dotted name stands for.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,13 +53,13 @@ impl KnownKeys {
         }
     }
 
-    /// Whether the value of `key` may be read from a file that the environment names.
+    /// Whether the value of `key` is not to be shown, and may be read from a file that the environment names.
     pub(super) fn is_secret(key: &str) -> bool {
-        SECRETS.contains(&key) || key.split('.').count() == 3 && key.starts_with(OPEN_TABLE)
+        Setting::find(key).is_some_and(|setting| setting.secret) || is_credential_field(key)
     }
 
     /// The names of all settings, with dots.
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for (section, value) in &self.tree {
             match value {
@@ -72,6 +69,17 @@ impl KnownKeys {
         }
         names
     }
+}
+
+/// The name of a setting that was probably meant.
+pub fn suggest(key: &str) -> Option<String> {
+    KnownKeys::new().find(key).err().flatten()
+}
+
+/// Every field of a credential is secret but its type, which decides what the others are.
+fn is_credential_field(key: &str) -> bool {
+    let field = key.strip_prefix(OPEN_TABLE).and_then(|rest| rest.strip_prefix('.')).and_then(|rest| rest.rsplit_once('.'));
+    field.is_some_and(|(_, field)| field != "type")
 }
 
 #[cfg(test)]
@@ -105,6 +113,8 @@ mod tests {
     fn reads_files_for_secrets_only() {
         assert!(KnownKeys::is_secret("admin.password"));
         assert!(KnownKeys::is_secret("credentials.alerting.token"));
+        assert!(KnownKeys::is_secret("client.token"));
+        assert!(!KnownKeys::is_secret("credentials.alerting.type"));
         assert!(!KnownKeys::is_secret("http.listen"));
     }
 }

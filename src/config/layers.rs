@@ -1,28 +1,24 @@
-//! Loads the layers of settings, refuses unknown names in each of them, and merges them.
+//! Loads the layers of settings, refuses unknown names in each of them, merges them, and remembers which layer set what.
 
 use std::{
     ffi::OsString,
+    fmt,
     path::{Path, PathBuf},
 };
 
 use ::config::{File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::{
-    Config,
-    keys::{Kind, KnownKeys},
+    Config, MASK,
+    check::check,
+    environment::{read_environment, user_cache_dir, user_config_dir, visible_variables},
+    keys::{Kind, KnownKeys, OPEN_TABLE},
 };
 
 /// Where a packaged server keeps its settings.
-const SYSTEM_FILE: &str = "/etc/citadel/citadel.toml";
-/// What the names of environment variables start with.
-const PREFIX: &str = "CITADEL__";
-/// The variable that arms fail points.
-#[cfg(feature = "failpoints")]
-const FAILPOINTS: &str = "CITADEL__FAILPOINTS";
-/// What the name of a variable ends with that holds the path of a secret.
-const FILE_SUFFIX: &str = "_FILE";
-/// Bytes of a file that holds one secret.
-const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+pub const SYSTEM_FILE: &str = "/etc/citadel/citadel.toml";
+/// Tables of a credential: `credentials`, its name.
+const OPEN_TABLE_LEVELS: usize = 2;
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,11 +56,65 @@ pub struct UnknownSetting {
     pub meant: Option<String>,
 }
 
+/// The layer that a value comes from, weakest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// The command that runs has a default of its own.
+    Command,
+    File(PathBuf),
+    Variable(String),
+    Flag,
+}
+
 /// Settings from the command line, by dotted name: the last layer.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     overrides: Vec<(&'static str, ValueKind)>,
     defaults: Vec<(&'static str, ValueKind)>,
+}
+
+/// What [`load_from`] reads.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Files, later wins; all have to exist.
+    pub files: Vec<PathBuf>,
+    pub environment: Vec<(OsString, OsString)>,
+    pub flags: Flags,
+}
+
+/// Loads the settings of this process, as often as it is asked: a server reads some of them again on SIGHUP.
+#[derive(Debug, Clone, Default)]
+pub struct Loader {
+    files: Vec<PathBuf>,
+    flags: Flags,
+}
+
+/// Settings, and which layer set them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    pub config: Config,
+    /// What every layer set, the weakest layer first: the last one of a key is in force.
+    pub assignments: Vec<Assignment>,
+}
+
+/// One value in one layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    /// With dots.
+    pub key: String,
+    /// As it was written; a mask for a secret.
+    pub value: serde_json::Value,
+    pub origin: Origin,
+}
+
+/// One value of one layer on its way into the settings.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    pub(super) path: Vec<String>,
+    pub(super) value: Value,
+    pub(super) origin: Origin,
 }
 
 impl Flags {
@@ -79,65 +129,96 @@ impl Flags {
     }
 }
 
-/// What [`load_from`] reads.
-#[derive(Debug, Default)]
-pub struct Sources {
-    /// Files, later wins; all have to exist.
-    pub files: Vec<PathBuf>,
-    pub environment: Vec<(OsString, OsString)>,
-    pub flags: Flags,
-}
+impl Loader {
+    /// Will read the system's file if there is one, `files`, the environment and `flags`.
+    pub fn new(files: Vec<PathBuf>, flags: Flags) -> Self {
+        Self { files, flags }
+    }
 
-/// Loads the settings of this process: the system's file if there is one, `files`, the environment, `flags`.
-///
-/// Errors: see [`ConfigError`].
-pub fn load(files: &[PathBuf], flags: Flags) -> Result<Config, ConfigError> {
-    let system = Path::new(SYSTEM_FILE);
-    let mut all = if system.exists() { vec![system.to_owned()] } else { Vec::new() };
-    all.extend_from_slice(files);
-    load_from(Sources { files: all, environment: std::env::vars_os().collect(), flags })
-}
-
-/// What the environment says about fail points. Not a setting: builds without the feature refuse the variable.
-#[cfg(feature = "failpoints")]
-pub fn failpoints() -> Option<String> {
-    std::env::vars().find_map(|(name, value)| (name == FAILPOINTS).then_some(value))
+    /// Reads every layer. This is the only place that reads the process's environment.
+    ///
+    /// Errors: see [`ConfigError`].
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        let system = Path::new(SYSTEM_FILE);
+        let mut files = if system.exists() { vec![system.to_owned()] } else { Vec::new() };
+        files.extend_from_slice(&self.files);
+        load_layers(Sources { files, environment: std::env::vars_os().collect(), flags: self.flags.clone() })
+    }
 }
 
 /// Loads settings from what is given, and from nothing else.
 ///
 /// Errors: see [`ConfigError`].
 pub fn load_from(sources: Sources) -> Result<Config, ConfigError> {
-    let known = KnownKeys::new();
-    let mut unknown = Vec::new();
-    let mut merged = ::config::Config::builder();
-    for (key, value) in sources.flags.defaults {
-        merged = merged.set_default(key, value)?;
-    }
-    for path in &sources.files {
+    load_layers(sources).map(|loaded| loaded.config)
+}
+
+/// As [`load_from`], with the layer of every value.
+///
+/// Errors: see [`ConfigError`].
+pub fn load_layers(sources: Sources) -> Result<Loaded, ConfigError> {
+    let Sources { files, environment, flags } = sources;
+    let (known, mut unknown) = (KnownKeys::new(), Vec::new());
+    let mut leaves: Vec<Leaf> = flags.defaults.into_iter().map(|flag| flag_leaf(flag, Origin::Command)).collect();
+    for path in &files {
         let table = File::from(path.as_path()).format(FileFormat::Toml).required(true).collect()?;
-        find_unknown(&known, &table, &path.display().to_string(), &mut unknown);
-        merged = merged.add_source(Layer(table));
+        leaves.extend(read_file(&known, path, table, &mut unknown));
     }
-    merged = merged.add_source(environment_layer(&known, &sources.environment, &mut unknown)?);
-    for (key, value) in sources.flags.overrides {
-        merged = merged.set_override(key, value)?;
-    }
+    leaves.extend(read_environment(&known, &environment, &mut unknown)?);
+    leaves.extend(flags.overrides.into_iter().map(|flag| flag_leaf(flag, Origin::Flag)));
     if !unknown.is_empty() {
         return Err(ConfigError::Unknown(unknown));
     }
-    let mut config: Config = merged.build()?.try_deserialize()?;
+    let assignments = leaves.iter().map(Assignment::of).collect();
+    let mut table = Map::new();
+    for leaf in leaves {
+        insert(&mut table, &leaf.path, leaf.value);
+    }
+    let mut config: Config = ::config::Config::builder().add_source(Merged(table)).build()?.try_deserialize()?;
     check(&config)?;
-    config.env.visible = visible_variables(&config.env.allow, &sources.environment);
-    config.user_cache_dir = user_cache_dir(&sources.environment);
-    Ok(config)
+    config.env.visible = visible_variables(&config.env.allow, &environment);
+    config.user_cache_dir = user_cache_dir(&environment);
+    config.user_config_dir = user_config_dir(&environment);
+    Ok(Loaded { config, assignments })
 }
 
-/// One layer that has been read.
-#[derive(Debug, Clone)]
-struct Layer(Map<String, Value>);
+impl Loaded {
+    /// What the layers say about one setting, the weakest first.
+    pub fn assignments_of(&self, key: &str) -> impl Iterator<Item = &Assignment> {
+        self.assignments.iter().filter(move |assignment| assignment.key == key)
+    }
 
-impl Source for Layer {
+    /// The layer whose value of a setting is in force.
+    pub fn origin_of(&self, key: &str) -> Origin {
+        self.assignments_of(key).last().map_or(Origin::Default, |assignment| assignment.origin.clone())
+    }
+}
+
+impl Assignment {
+    fn of(leaf: &Leaf) -> Self {
+        let key = leaf.path.join(".");
+        let shown = if KnownKeys::is_secret(&key) { None } else { leaf.value.clone().try_deserialize().ok() };
+        Self { key, value: shown.unwrap_or_else(|| MASK.into()), origin: leaf.origin.clone() }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Command => f.write_str("default of this command"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// Every layer in one.
+#[derive(Debug, Clone)]
+struct Merged(Map<String, Value>);
+
+impl Source for Merged {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
         Box::new(self.clone())
     }
@@ -147,129 +228,52 @@ impl Source for Layer {
     }
 }
 
-/// Lists the names of a file that no setting has.
-fn find_unknown(known: &KnownKeys, table: &Map<String, Value>, origin: &str, unknown: &mut Vec<UnknownSetting>) {
-    let mut open: Vec<(String, &Value)> = table.iter().map(|(key, value)| (key.clone(), value)).collect();
-    open.sort_by(|left, right| left.0.cmp(&right.0));
-    while let Some((key, value)) = open.pop() {
-        match (known.find(&key), &value.kind) {
-            (Ok(Kind::Table), ValueKind::Table(inner)) => {
-                open.extend(inner.iter().map(|(name, value)| (format!("{key}.{name}"), value)));
-            }
-            (Ok(_), _) => {}
-            (Err(meant), _) => unknown.push(UnknownSetting { name: key, origin: origin.to_owned(), meant }),
-        }
-    }
+fn flag_leaf((key, value): (&'static str, ValueKind), origin: Origin) -> Leaf {
+    Leaf { path: key.split('.').map(str::to_owned).collect(), value: Value::new(Some(&origin.to_string()), value), origin }
 }
 
-/// Reads the variables that start with [`PREFIX`].
-fn environment_layer(
-    known: &KnownKeys,
-    environment: &[(OsString, OsString)],
-    unknown: &mut Vec<UnknownSetting>,
-) -> Result<Layer, ConfigError> {
-    let mut table = Map::new();
-    for (name, value) in environment {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-        #[cfg(feature = "failpoints")]
-        if name == FAILPOINTS {
-            continue;
-        }
-        let Some(value) = value.to_str() else {
-            return Err(ConfigError::Variable { name: name.to_owned(), reason: "is not UTF-8" });
+/// The values of a file. Names that no setting has are added to `unknown`, by name.
+fn read_file(known: &KnownKeys, path: &Path, table: Map<String, Value>, unknown: &mut Vec<UnknownSetting>) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    let mut open: Vec<(Vec<String>, Value)> = table.into_iter().map(|(key, value)| (vec![key], value)).collect();
+    open.sort_by(|left, right| right.0.cmp(&left.0));
+    while let Some((names, value)) = open.pop() {
+        let is_open = names.first().is_some_and(|name| name == OPEN_TABLE);
+        let found = match is_open {
+            true if names.len() <= OPEN_TABLE_LEVELS => Ok(Kind::Table),
+            true => Ok(Kind::Scalar),
+            false => known.find(&names.join(".")),
         };
-        let key = name[PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
-        let origin = format!("the environment variable {name}");
-        if let Some(secret) = key.strip_suffix(&FILE_SUFFIX.to_ascii_lowercase()).filter(|key| KnownKeys::is_secret(key)) {
-            let text = read_secret(name, Path::new(value))?;
-            insert(&mut table, secret, Value::new(Some(&origin), text));
-            continue;
-        }
-        match known.find(&key) {
-            Ok(Kind::Scalar) => insert(&mut table, &key, Value::new(Some(&origin), value)),
-            Ok(Kind::List) => insert(&mut table, &key, Value::new(Some(&origin), parse_list(name, value)?)),
-            Ok(Kind::Table) => {
-                return Err(ConfigError::Variable { name: name.to_owned(), reason: "names a section: add `__` and a key" });
+        match (found, value.kind) {
+            (Ok(Kind::Table), ValueKind::Table(inner)) => {
+                let mut inner: Vec<_> = inner.into_iter().map(|(name, value)| ([&names[..], &[name]].concat(), value)).collect();
+                inner.sort_by(|left, right| right.0.cmp(&left.0));
+                open.extend(inner);
             }
-            Err(meant) => unknown.push(UnknownSetting {
-                name: name.to_owned(),
-                origin: "the environment".to_owned(),
-                meant: meant.map(|key| format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))),
-            }),
+            (Ok(_), kind) => {
+                let origin = Origin::File(path.to_owned());
+                leaves.push(Leaf { value: Value::new(Some(&origin.to_string()), kind), path: names, origin });
+            }
+            (Err(meant), _) => {
+                unknown.push(UnknownSetting { name: names.join("."), origin: path.display().to_string(), meant });
+            }
         }
     }
-    Ok(Layer(table))
+    leaves
 }
 
-/// Puts a value at its place in nested tables.
-fn insert(table: &mut Map<String, Value>, key: &str, value: Value) {
-    let Some((section, rest)) = key.split_once('.') else {
-        table.insert(key.to_owned(), value);
+/// Puts a value at its place in nested tables, instead of what an earlier layer put there.
+fn insert(table: &mut Map<String, Value>, path: &[String], value: Value) {
+    let Some((first, rest)) = path.split_first() else { return };
+    if rest.is_empty() {
+        table.insert(first.clone(), value);
         return;
-    };
-    let inner = table.entry(section.to_owned()).or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
+    }
+    let inner = table.entry(first.clone()).or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
+    // A section that a file made a scalar stays one, so that it is refused with the name of the file.
     if let ValueKind::Table(inner) = &mut inner.kind {
         insert(inner, rest, value);
     }
-}
-
-/// Reads a list: a JSON array of strings, or texts with commas between.
-fn parse_list(name: &str, text: &str) -> Result<Vec<String>, ConfigError> {
-    if text.trim_start().starts_with('[') {
-        let reason = "is not a JSON array of strings";
-        return serde_json::from_str(text).map_err(|_| ConfigError::Variable { name: name.to_owned(), reason });
-    }
-    Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
-}
-
-/// Reads a secret from the file that a variable names; one line break at the end does not belong to it.
-fn read_secret(name: &str, path: &Path) -> Result<String, ConfigError> {
-    let failed = |source| ConfigError::SecretFile { name: name.to_owned(), path: path.to_owned(), source };
-    let size_bytes = std::fs::metadata(path).map_err(failed)?.len();
-    if size_bytes > SECRET_FILE_BYTES_MAX {
-        return Err(failed(std::io::Error::other("the file is too large for a secret")));
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
-}
-
-/// Checks what the types cannot.
-fn check(config: &Config) -> Result<(), ConfigError> {
-    if config.admin.email.is_some() != config.admin.password.is_some() {
-        return Err(ConfigError::Contradiction("admin.email and admin.password need each other: set both or none"));
-    }
-    if config.env.allow.iter().any(|name| name.starts_with(PREFIX)) {
-        return Err(ConfigError::Contradiction("env.allow may not name settings of Citadel: workflows would see its secrets"));
-    }
-    if config.node.roles.is_empty() {
-        return Err(ConfigError::Contradiction("node.roles is empty: name at least one of api, worker, scheduler"));
-    }
-    let limits = &config.limits;
-    let counts = [limits.executions_live_max, limits.io_slots, limits.lane_depth_max, limits.lane_bytes_max];
-    if counts.contains(&0) || limits.http_connections_max == 0 || limits.wasm_slots == Some(0) {
-        return Err(ConfigError::Contradiction("no number of the section limits may be zero"));
-    }
-    Ok(())
-}
-
-/// The allowed variables that are set and readable.
-fn visible_variables(allow: &[String], environment: &[(OsString, OsString)]) -> std::collections::BTreeMap<String, String> {
-    let readable = environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
-    readable
-        .filter(|(name, _)| allow.iter().any(|allowed| allowed == name))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
-}
-
-/// Where programs of this user keep what they can make again. Source: XDG Base Directory Specification.
-fn user_cache_dir(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
-    let variable = |name: &str| {
-        let found = environment.iter().find(|(known, value)| known == name && !value.is_empty());
-        found.map(|(_, value)| PathBuf::from(value)).filter(|path| path.is_absolute())
-    };
-    let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
-    Some(caches.join("citadel"))
 }
 
 /// The text of [`ConfigError::Unknown`].

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// What is shown instead of a secret.
-const MASK: &str = "[secret]";
+pub const MASK: &str = "[secret]";
 
 /// A secret text. `Debug` and `Serialize` show a mask; [`Secret::expose`] is the only way to the value.
 #[derive(Clone, PartialEq, Eq)]

@@ -75,6 +75,23 @@ pub async fn migrate(url: &str) -> Result<Vec<MigrationStatus>> {
     Ok(missing.map(|step| MigrationStatus { applied: true, ..step }).collect())
 }
 
+/// What the clock of the database's machine says, in Unix milliseconds; `None` for one that is embedded in this process.
+///
+/// Errors: `InvalidUrl`, `Unavailable`.
+pub async fn database_clock_ms(url: &str) -> Result<Option<u64>> {
+    match Target::parse(url)? {
+        Target::Memory | Target::Sqlite(_) => Ok(None),
+        Target::Postgres(connect) => PostgresStore::clock_ms(*connect).await.map(Some),
+    }
+}
+
+/// Whether this is the URL of a store.
+///
+/// Errors: `InvalidUrl`.
+pub fn check_url(url: &str) -> Result<()> {
+    Target::parse(url).map(drop)
+}
+
 /// What a URL names.
 #[derive(Debug)]
 pub(super) enum Target {

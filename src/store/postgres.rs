@@ -107,6 +107,16 @@ impl PostgresStore {
         applied
     }
 
+    /// What the server's clock says, in Unix milliseconds.
+    pub(super) async fn clock_ms(connect: PgConnectOptions) -> Result<u64> {
+        const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint LIMIT 1";
+        let mut connection = PgConnection::connect_with(&connect).await.map_err(failed("connecting"))?;
+        let clock_ms: std::result::Result<i64, _> = sqlx::query_scalar(CLOCK).fetch_one(&mut connection).await;
+        let clock_ms = clock_ms.map_err(failed("asking for the time"))?;
+        connection.close().await.map_err(failed("disconnecting"))?;
+        Ok(u64::try_from(clock_ms).unwrap_or(0))
+    }
+
     async fn begin(&self, doing: &'static str) -> Result<Transaction<'static, Postgres>> {
         self.pool.begin().await.map_err(failed(doing))
     }

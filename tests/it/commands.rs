@@ -1,18 +1,11 @@
 //! The commands that need no server.
 
-use std::{io::Write, path::PathBuf, process::Stdio};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Receiver, citadel, workflows};
-
-/// What a command did.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
+use crate::support::{Ran, Receiver, citadel, command, workflows};
 
 struct Files(TempDir);
 
@@ -29,14 +22,7 @@ impl Files {
 }
 
 fn run(arguments: &[&str], input: &str) -> Ran {
-    let mut command = citadel();
-    command.args(arguments).env("CITADEL__EGRESS__ALLOW", "127.0.0.1");
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that does not read its input closes it first.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    command(arguments).env("CITADEL__EGRESS__ALLOW", "127.0.0.1").input(input).run()
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod commands;
 mod executions;
 mod hooks;
 mod openapi;
+mod operators;
+mod packaging;
 mod problems;
 mod server;
 mod support;

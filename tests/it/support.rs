@@ -2,6 +2,7 @@
 //! that workflows can call.
 
 pub(crate) mod client;
+mod command;
 mod receiver;
 mod server_process;
 mod test_app;
@@ -11,6 +12,7 @@ use std::{path::PathBuf, time::Duration};
 
 pub(crate) use self::{
     client::{Answer, Client},
+    command::{Ran, command},
     receiver::Receiver,
     server_process::{ServerProcess, citadel},
     test_app::TestApp,

@@ -1,4 +1,5 @@
-//! Decides whether a host and an address may be reached. Pure but for the block list of own listeners, which grows at start.
+//! Decides whether a host and an address may be reached. Pure but for the block list of own listeners, which grows at start, and
+//! the operator's lists, which may be exchanged while a server runs.
 //!
 //! Precedence: an allowed host name, then an allowed address, then the block lists (the operator's, then the built-in ranges and
 //! the own listeners). So `egress.allow` always wins over `egress.deny`.
@@ -6,8 +7,10 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
-    sync::RwLock,
+    sync::{Arc, RwLock},
 };
+
+use arc_swap::ArcSwap;
 
 use super::{
     listeners,
@@ -18,9 +21,15 @@ use super::{
 /// Which hosts and addresses may be reached.
 #[derive(Debug, Default)]
 pub struct EgressPolicy {
+    lists: ArcSwap<Lists>,
+    own: RwLock<BTreeSet<IpAddr>>,
+}
+
+/// The operator's lists.
+#[derive(Debug, Default)]
+struct Lists {
     allow: Rules,
     deny: Rules,
-    own: RwLock<BTreeSet<IpAddr>>,
 }
 
 /// Why a connection was refused.
@@ -53,7 +62,15 @@ impl EgressPolicy {
     ///
     /// Errors: the first rule that cannot be read.
     pub fn new<S: AsRef<str>>(allow: &[S], deny: &[S]) -> Result<Self, InvalidRule> {
-        Ok(Self { allow: Rules::parse(allow)?, deny: Rules::parse(deny)?, own: RwLock::default() })
+        Ok(Self { lists: ArcSwap::from_pointee(Lists::parse(allow, deny)?), own: RwLock::default() })
+    }
+
+    /// Exchanges the operator's lists for everything that is decided from now on.
+    ///
+    /// Errors: the first rule that cannot be read; then nothing has changed.
+    pub fn set_lists<S: AsRef<str>>(&self, allow: &[S], deny: &[S]) -> Result<(), InvalidRule> {
+        self.lists.store(Arc::new(Lists::parse(allow, deny)?));
+        Ok(())
     }
 
     /// Puts the address of one of the process's own listeners on the block list, with all its ports: a resolver does not know
@@ -69,7 +86,8 @@ impl EgressPolicy {
         if let Ok(address) = name.parse() {
             return self.check_address(&name, address);
         }
-        if self.deny.has_host(&name) && !self.allow.has_host(&name) {
+        let lists = self.lists.load();
+        if lists.deny.has_host(&name) && !lists.allow.has_host(&name) {
             return Err(EgressDenied::Host { host: name });
         }
         Ok(())
@@ -78,10 +96,11 @@ impl EgressPolicy {
     /// Checks one address that `host` leads to.
     pub(super) fn check_address(&self, host: &str, address: IpAddr) -> Result<(), EgressDenied> {
         let name = normalise_host(host);
-        if self.allow.has_host(&name) || self.allow.has_address(address) {
+        let lists = self.lists.load();
+        if lists.allow.has_host(&name) || lists.allow.has_address(address) {
             return Ok(());
         }
-        let reason = if self.deny.has_address(address) {
+        let reason = if lists.deny.has_address(address) {
             Some("deny list")
         } else {
             blocked_reason(address).or_else(|| self.is_own(address).then_some("own listener"))
@@ -94,6 +113,12 @@ impl EgressPolicy {
 
     fn is_own(&self, address: IpAddr) -> bool {
         self.own.read().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&address)
+    }
+}
+
+impl Lists {
+    fn parse<S: AsRef<str>>(allow: &[S], deny: &[S]) -> Result<Self, InvalidRule> {
+        Ok(Self { allow: Rules::parse(allow)?, deny: Rules::parse(deny)? })
     }
 }
 
@@ -135,6 +160,16 @@ mod tests {
         check(&lists, "bad.evil.test", "1.1.1.1", Some("denied host"));
         check(&lists, "ok.evil.test", "127.0.0.1", None);
         check(&lists, "a.test", "10.0.5.1", None);
+        check(&lists, "a.test", "8.8.8.8", Some("deny list"));
+    }
+
+    #[test]
+    fn exchanges_its_lists_as_a_whole_or_not_at_all() {
+        let lists = policy(&["10.0.0.0/8"], &[]);
+        assert!(lists.set_lists(&["10.0.5.0/24"], &["not a rule"]).is_err());
+        check(&lists, "a.test", "10.0.6.1", None);
+        lists.set_lists(&["10.0.5.0/24"], &["8.8.8.8"]).unwrap();
+        check(&lists, "a.test", "10.0.6.1", Some("private"));
         check(&lists, "a.test", "8.8.8.8", Some("deny list"));
     }
 

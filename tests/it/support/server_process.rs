@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use super::{Client, cache_dir, eventually};
 
+/// The file of settings in the server's directory.
+const SETTINGS_FILE: &str = "citadel.toml";
+
 /// The binary with an environment that does not depend on the machine.
 pub(crate) fn citadel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_citadel"));
@@ -24,8 +27,18 @@ pub(crate) struct ServerProcess {
     base: String,
     /// What this start printed on standard output after its first line.
     printed: Arc<Mutex<String>>,
-    environment: Vec<(String, String)>,
+    launch: Launch,
     directory: TempDir,
+}
+
+/// How a server is started, also after its end.
+#[derive(Clone)]
+struct Launch {
+    /// `serve` or `dev`.
+    subcommand: &'static str,
+    environment: Vec<(String, String)>,
+    /// Whether the settings are in a file of the directory.
+    has_file: bool,
 }
 
 impl ServerProcess {
@@ -36,9 +49,27 @@ impl ServerProcess {
 
     /// Starts a server with more settings.
     pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::launch(directory, environment)
+        Self::launch(tempfile::tempdir().unwrap(), Launch { subcommand: "serve", environment, has_file: false })
+    }
+
+    /// Starts a server for development.
+    pub(crate) fn start_dev() -> Self {
+        let launch = Launch { subcommand: "dev", environment: Vec::new(), has_file: false };
+        Self::launch(tempfile::tempdir().unwrap(), launch)
+    }
+
+    /// Starts a server whose settings are in a file.
+    pub(crate) fn start_with_file(settings: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(SETTINGS_FILE), settings).unwrap();
+        Self::launch(directory, Launch { subcommand: "serve", environment: Vec::new(), has_file: true })
+    }
+
+    /// Replaces the settings of [`Self::start_with_file`] and tells the server (SIGHUP).
+    pub(crate) fn change_file(&self, settings: &str) {
+        std::fs::write(self.directory.path().join(SETTINGS_FILE), settings).unwrap();
+        self.signal("-HUP");
     }
 
     /// Kills the server as a power cut would (SIGKILL), and starts it again on the same data.
@@ -50,16 +81,20 @@ impl ServerProcess {
     /// Starts the server again on the same data after it has ended.
     pub(crate) fn restart(mut self) -> Self {
         self.child.wait().unwrap();
-        let environment = std::mem::take(&mut self.environment);
+        let launch = self.launch.clone();
         // The directory moves on; what is dropped here is a process that has ended.
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
-        Self::launch(directory, environment)
+        Self::launch(directory, launch)
     }
 
     /// Asks the server to stop (SIGTERM).
     pub(crate) fn terminate(&self) {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(asked.success());
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// Waits until the server has ended by itself.
@@ -87,18 +122,17 @@ impl ServerProcess {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
-    fn launch(directory: TempDir, environment: Vec<(String, String)>) -> Self {
+    fn launch(directory: TempDir, launch: Launch) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(directory.path().join("log")).unwrap();
-        let mut child = citadel()
-            .args(["serve", "--random-ports", "--data-dir"])
-            .arg(directory.path().join("data"))
-            .env("CITADEL__DRAIN__READINESS_GRACE", "0s")
-            .env("CITADEL__EGRESS__ALLOW", r#"["127.0.0.1"]"#)
-            .envs(environment.clone())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = citadel();
+        command.args([launch.subcommand, "--random-ports", "--data-dir"]).arg(directory.path().join("data"));
+        command.env("CITADEL__DRAIN__READINESS_GRACE", "0s");
+        if launch.has_file {
+            command.arg("--config").arg(directory.path().join(SETTINGS_FILE)).env_remove("CITADEL__LOG__FILTER");
+        } else {
+            command.env("CITADEL__EGRESS__ALLOW", r#"["127.0.0.1"]"#).envs(launch.environment.clone());
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         lines.read_line(&mut first).unwrap();
@@ -107,7 +141,7 @@ impl ServerProcess {
             panic!("the server did not start: {first:?}\n{log}");
         };
         let base = format!("http://{address}");
-        Self { child, base, printed: gather(lines), environment, directory }
+        Self { child, base, printed: gather(lines), launch, directory }
     }
 }
 

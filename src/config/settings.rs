@@ -1,0 +1,156 @@
+//! What every setting means, for people: `citadel init`, `citadel config explain`, `.env.example` and the documentation are made
+//! of this table. Names and defaults are read off the structs; a test compares the two, so that none can be forgotten.
+
+/// One setting, as people read about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// With dots: `http.listen`.
+    pub key: &'static str,
+    /// What a value looks like, with its unit.
+    pub form: &'static str,
+    /// What it does, in a sentence or two without a line break.
+    pub text: &'static str,
+    /// What a file may say where the default is to say nothing.
+    pub example: Option<&'static str>,
+    /// Whether it may hold a secret: never shown, and readable from a file.
+    pub secret: bool,
+    /// Whether a running server reads it again on SIGHUP.
+    pub reloads: bool,
+}
+
+/// The sections in the order in which they are shown; the first has no name.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("", ""),
+    ("http", "The HTTP server."),
+    ("store", "The database."),
+    ("node", "This process among its peers."),
+    ("admin", "The first owner, where the first start is unattended: both settings or none. Without them a token is made."),
+    ("egress", "What workflows may reach, beside public addresses. Own and private addresses are refused unless allowed."),
+    ("files", "Files that workflows may use."),
+    ("limits", "Limits of this process. Limits of single workflows are fixed."),
+    ("retention", "How long finished executions are kept where the workflow does not say."),
+    ("log", "What is logged on standard error, and how."),
+    ("env", "What workflows see as `$env`."),
+    ("drain", "How a server stops."),
+    ("client", "What client commands talk to. A context that `citadel login` made needs neither."),
+];
+
+/// Every setting but those of credentials, whose names are free.
+pub const SETTINGS: &[Setting] = &[
+    setting("data_dir", "path", "The directory of the server's files: the embedded database, large payloads, keys."),
+    setting("cache_dir", "path", "Where compiled sandboxes are kept over restarts; unset: `cache` in the data directory. Losing it costs time only.")
+        .example("/var/cache/citadel"),
+    setting("http.listen", "ADDRESS:PORT", "Where the server listens. Put a proxy with TLS in front of a public address."),
+    setting("store.url", "URL", "The database: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`; unset: a SQLite file in the data directory.")
+        .example("postgres://citadel:PASSWORD@localhost/citadel")
+        .secret(),
+    setting("store.migrate", "auto, check or off", "What a start does about an older schema: migrate it, refuse to start, or not look."),
+    setting("node.name", "text", "The name of this process among its peers."),
+    setting("node.roles", "list of api, worker, scheduler", "What this process does: serve HTTP, run executions, start them by the time."),
+    setting("admin.email", "e-mail address", "The first owner's address.").example("owner@example.org"),
+    setting("admin.password", "text", "The first owner's password.").example("a long sentence").secret(),
+    setting("egress.allow", "list of addresses, networks, host names", "What is allowed although it is private: `10.0.5.0/24`, `*.corp.example`. Wins over `egress.deny`.")
+        .reloads(),
+    setting("egress.deny", "list of addresses, networks, host names", "What is never allowed although it is public.").reloads(),
+    setting("files.root", "path", "The directory of the file and SQLite nodes; unset switches them off.").example("/srv/citadel/files"),
+    setting("limits.enabled", "true or false", "Whether rates are limited (logins, requests); sizes always are.").reloads(),
+    setting("limits.executions_live_max", "count", "Executions that may be in memory at once; waiting ones are not."),
+    setting("limits.io_slots", "count", "Effects that may wait for sockets and files at once."),
+    setting("limits.wasm_slots", "count", "Sandboxes that may compute at once; unset: one per core.").example("4"),
+    setting("limits.lane_depth_max", "count", "Requests that may wait for the journal's next commit."),
+    setting("limits.lane_bytes_max", "bytes", "Bytes that may wait for the journal's next commit."),
+    setting("limits.http_connections_max", "count", "Connections that the server keeps open; more wait in the operating system's queue."),
+    setting("retention.success", "duration", "How long executions are kept that succeeded."),
+    setting("retention.failure", "duration", "How long executions are kept that failed or were cancelled."),
+    setting("log.format", "auto, pretty, compact or json", "The form of a line; auto: pretty on a terminal, else JSON."),
+    setting("log.filter", "filter", "What is logged, in the manner of `RUST_LOG`: `info,citadel=debug`.").reloads(),
+    setting("env.allow", "list of names", "Environment variables that expressions may read."),
+    setting("drain.readiness_grace", "duration", "How long a server that reports itself as not ready keeps serving, so that balancers notice."),
+    setting("drain.timeout", "duration", "How long the rest of a stop may take; after it the process exits with what it has."),
+    setting("client.url", "URL", "The server of client commands; unset: the context in use, else `http.listen`.").example("https://citadel.example.org"),
+    setting("client.token", "text", "The token of client commands; unset: the context's, else the owner's token in the data directory for a server on this machine.")
+        .example("ctd_live_...")
+        .secret(),
+];
+
+/// The forms of values that need more than a word.
+pub const FORMS: &[(&str, &str)] = &[
+    ("duration", "`500ms`, `30s`, `5m`, `1h30m`, `7d` or ISO 8601 (`PT1H30M`)"),
+    ("list", "in a file `[\"a\", \"b\"]`, in the environment the same or `a,b`"),
+    ("path", "relative ones start at the directory that the process was started in"),
+];
+
+const fn setting(key: &'static str, form: &'static str, text: &'static str) -> Setting {
+    Setting { key, form, text, example: None, secret: false, reloads: false }
+}
+
+impl Setting {
+    const fn example(self, example: &'static str) -> Self {
+        Self { example: Some(example), ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    const fn reloads(self) -> Self {
+        Self { reloads: true, ..self }
+    }
+
+    /// The setting with this name.
+    pub fn find(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// The section and the name in it: `("http", "listen")`; the section is empty for settings outside of any.
+    pub fn place(&self) -> (&'static str, &'static str) {
+        self.key.split_once('.').unwrap_or(("", self.key))
+    }
+
+    /// The variable of the environment: `CITADEL__HTTP__LISTEN`.
+    pub fn variable(&self) -> String {
+        super::environment::variable_of(self.key)
+    }
+
+    /// The built-in default; null where there is none.
+    pub fn default_value(&self) -> serde_json::Value {
+        super::value_of(&super::Config::default(), self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::keys::KnownKeys;
+
+    #[test]
+    fn explains_every_setting_once() {
+        let explained: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+        assert_eq!(explained.len(), SETTINGS.len(), "a key is there twice");
+        let known: BTreeSet<String> = KnownKeys::new().names().into_iter().collect();
+        let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+        assert_eq!(explained, known, "the table and the structs have the same settings");
+    }
+
+    #[test]
+    fn explains_every_section_once() {
+        let sections: BTreeSet<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(sections, SETTINGS.iter().map(|setting| setting.place().0).collect());
+        assert_eq!(sections.len(), SECTIONS.len());
+    }
+
+    #[test]
+    fn has_an_example_exactly_where_there_is_no_default() {
+        for setting in SETTINGS {
+            assert_eq!(setting.example.is_some(), setting.default_value().is_null(), "{}", setting.key);
+        }
+    }
+
+    #[test]
+    fn names_what_a_server_reads_again() {
+        let reloading: Vec<&str> = SETTINGS.iter().filter(|setting| setting.reloads).map(|setting| setting.key).collect();
+        assert_eq!(reloading, ["egress.allow", "egress.deny", "limits.enabled", "log.filter"]);
+    }
+}
