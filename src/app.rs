@@ -23,6 +23,7 @@ use std::{
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
+pub use crate::auth::private_file::write_private_file;
 use crate::{
     actors::{
         blob_access::BlobAccess,

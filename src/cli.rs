@@ -2,17 +2,27 @@
 //! error. `serve`, `dev`, `run`, `db` and `doctor` work in this process; client commands speak HTTP only.
 
 mod bench;
+mod client;
 mod completions;
+mod context;
 mod db;
 mod dev;
 mod doctor;
+mod execution;
 mod failure;
+mod healthcheck;
 mod init;
+mod input;
+mod login;
 mod output;
+mod progress;
+mod prompt;
+mod remote;
 mod run;
 mod serve;
 mod settings;
 mod table;
+mod unified;
 mod version;
 mod workflow;
 
@@ -57,12 +67,19 @@ enum Command {
     Config(settings::ConfigCommand),
     /// Looks for problems of this machine and its settings; exit code 1 if there is one.
     Doctor(doctor::DoctorArguments),
+    /// Asks a server whether it is ready, for containers; exit code 1 if it is not.
+    Healthcheck(healthcheck::HealthcheckArguments),
     /// Looks after the database's schema.
     #[command(subcommand)]
     Db(db::DbCommand),
-    /// Looks after workflow files.
-    #[command(subcommand)]
-    Workflow(workflow::WorkflowCommand),
+    /// Logs in to a server and keeps that as a context.
+    Login(login::LoginArguments),
+    /// Looks after the servers that one has logged in to.
+    Context(context::ContextArguments),
+    /// Looks after workflows of a server, and files of them.
+    Workflow(workflow::WorkflowArguments),
+    /// Looks after executions of a server.
+    Execution(execution::ExecutionArguments),
     /// Prints the OpenAPI document of the API.
     Openapi,
     /// Prints a script that completes commands in a shell.
@@ -104,8 +121,12 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Init(arguments) => init::init(&arguments),
         Command::Config(command) => settings::config(command, &prepare()?.loaded),
         Command::Doctor(arguments) => Box::pin(doctor::doctor(arguments, &prepare()?.loaded.config)).await,
+        Command::Healthcheck(arguments) => Box::pin(healthcheck::healthcheck(arguments, &prepare()?.loaded.config)).await,
         Command::Db(command) => Box::pin(db::db(command, &prepare()?.loaded.config)).await,
-        Command::Workflow(command) => Box::pin(workflow::workflow(command)).await,
+        Command::Login(arguments) => Box::pin(login::login(arguments, &prepare()?.loaded)).await,
+        Command::Context(arguments) => context::context(arguments, &prepare()?.loaded.config),
+        Command::Workflow(arguments) => Box::pin(workflow::workflow(arguments, &prepare()?.loaded)).await,
+        Command::Execution(arguments) => Box::pin(execution::execution(arguments, &prepare()?.loaded)).await,
         Command::Openapi => Ok(openapi()),
         Command::Completions(arguments) => completions::completions(&arguments),
         Command::Version(arguments) => version::version(&arguments),
@@ -125,7 +146,12 @@ impl Command {
             Self::Dev(arguments) => arguments.add_flags(flags),
             Self::Bench(arguments) => arguments.add_flags(flags),
             // For people first: warnings only, unless asked.
-            Self::Run(_) | Self::Config(_) | Self::Doctor(_) | Self::Workflow(_) => flags.set_default("log.filter", "warn"),
+            Self::Run(_) | Self::Config(_) | Self::Doctor(_) | Self::Healthcheck(_) | Self::Context(_) => {
+                flags.set_default("log.filter", "warn");
+            }
+            Self::Login(arguments) => arguments.add_flags(flags),
+            Self::Workflow(arguments) => arguments.add_flags(flags),
+            Self::Execution(arguments) => arguments.add_flags(flags),
             Self::Init(_) | Self::Db(_) | Self::Openapi | Self::Completions(_) | Self::Version(_) => {}
         }
     }

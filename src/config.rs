@@ -214,6 +214,9 @@ pub struct ClientConfig {
     /// `http://...` or `https://...`.
     pub url: Option<String>,
     pub token: Option<Secret>,
+    /// What `citadel login` logs in with; it asks for what is not set.
+    pub email: Option<String>,
+    pub password: Option<Secret>,
 }
 
 /// One credential: its type and its fields, all of which are treated as secret.

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use self::{compiled_cache::CompiledCache, hook_table::HookTable};
 pub use self::{
-    document::{Format, INVALID_JSON, INVALID_YAML, read_definition},
+    document::{Format, INVALID_JSON, INVALID_YAML, read_definition, read_document},
     error::WorkflowError,
     hook_table::{HookLookup, PublishedHook},
     hooks::OpenHook,

@@ -58,21 +58,40 @@ pub enum GivenUp {
     Signal,
 }
 
-/// One finished attempt of a node, as a progress line shows it.
+/// What happened to an attempt of a node, as a progress line shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub struct Step {
     pub node: Arc<str>,
     pub run: u32,
     pub attempt: u32,
+    /// How long the attempt took; 0 while it lasts.
     pub duration_ms: u64,
-    /// `None` for a success, else `code: message`.
-    pub failure: Option<String>,
+    pub state: StepState,
 }
 
-/// Runs a job. `progress` is told of each attempt that ends.
+/// What an attempt has come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepState {
+    Started,
+    /// So many more of its items are done.
+    Progressed {
+        items: usize,
+    },
+    /// It waits; `wait` says for what.
+    Waiting {
+        wait: String,
+    },
+    Succeeded,
+    /// `code: message`.
+    Failed {
+        failure: String,
+    },
+}
+
+/// Runs a job. `progress` is told of each step.
 ///
 /// Errors: the system could not be started, or broke down.
-pub async fn run(mut config: Config, job: Job, progress: impl FnMut(&Progress)) -> anyhow::Result<Report> {
+pub async fn run(mut config: Config, job: Job, progress: impl FnMut(&Step)) -> anyhow::Result<Report> {
     let mut signals = StopSignals::listen().context("cannot listen for signals")?;
     let directory = tempfile::Builder::new().prefix("citadel-run-").tempdir().context("cannot make a temporary directory")?;
     config.use_throwaway_directory(directory.path());
@@ -87,7 +106,7 @@ async fn run_in(
     app: &RunningApp,
     job: Job,
     signals: &mut StopSignals,
-    mut progress: impl FnMut(&Progress),
+    mut progress: impl FnMut(&Step),
 ) -> anyhow::Result<Report> {
     let workspace = WorkspaceId::DEFAULT;
     let created = match app.workflows.create(workspace, job.definition, None).await {
@@ -166,29 +185,41 @@ async fn show_nodes(app: &RunningApp, workflow: &CompiledWorkflow, execution: Ex
     Ok(serde_json::to_value(Items { items })?)
 }
 
-/// The attempts that ended in this commit.
-fn progress_of(live: &LiveEvent, execution: ExecutionId) -> Vec<Progress> {
+/// What happened to nodes in this commit.
+fn progress_of(live: &LiveEvent, execution: ExecutionId) -> Vec<Step> {
     if live.execution != execution {
         return Vec::new();
     }
-    live.events.iter().filter_map(progress_line).collect()
+    live.events.iter().filter_map(step_of).collect()
 }
 
-fn progress_line(recorded: &Recorded) -> Option<Progress> {
-    let (attempt, started_at, failure) = match &recorded.event {
-        Event::NodeSucceeded { attempt, started_at, .. } => (attempt, *started_at, None),
-        Event::NodeFailed { attempt, started_at, error, .. } => (attempt, *started_at, Some(error.to_string())),
+fn step_of(recorded: &Recorded) -> Option<Step> {
+    let (attempt, started_at, state) = match &recorded.event {
+        Event::NodeStarted { attempt } | Event::RetryDue { attempt } => (attempt, None, StepState::Started),
+        Event::NodeProgressed { attempt, done } => (attempt, None, StepState::Progressed { items: done.len() }),
+        Event::WaitStarted { attempt, started_at, wait } => {
+            (attempt, Some(*started_at), StepState::Waiting { wait: wait_text(wait.until.is_some(), &wait.signals) })
+        }
+        Event::NodeSucceeded { attempt, started_at, .. } => (attempt, Some(*started_at), StepState::Succeeded),
+        Event::NodeFailed { attempt, started_at, error, .. } => {
+            (attempt, Some(*started_at), StepState::Failed { failure: error.to_string() })
+        }
         Event::Created { .. }
-        | Event::NodeStarted { .. }
-        | Event::NodeProgressed { .. }
-        | Event::RetryDue { .. }
-        | Event::WaitStarted { .. }
         | Event::WaitElapsed { .. }
         | Event::SignalReceived { .. }
         | Event::CancelRequested { .. }
         | Event::TimedOut
         | Event::Finished { .. } => return None,
     };
-    let duration_ms = recorded.at.saturating_sub(started_at);
-    Some(Progress { node: Arc::clone(&attempt.node), run: attempt.run, attempt: attempt.attempt, duration_ms, failure })
+    let duration_ms = started_at.map_or(0, |started_at| recorded.at.saturating_sub(started_at));
+    Some(Step { node: Arc::clone(&attempt.node), run: attempt.run, attempt: attempt.attempt, duration_ms, state })
+}
+
+/// What a wait waits for.
+pub fn wait_text(has_end: bool, signals: &[String]) -> String {
+    match (has_end, signals) {
+        (true, []) => "for its time".to_owned(),
+        (false, signals) => format!("for the signal {}", signals.join(" or ")),
+        (true, signals) => format!("for the signal {} or its time", signals.join(" or ")),
+    }
 }

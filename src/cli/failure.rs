@@ -12,6 +12,8 @@ const USAGE: u8 = 2;
 const RUN_FAILED: u8 = 3;
 /// The time was up.
 const TIMEOUT: u8 = 4;
+/// The server wants a login, or another one.
+const AUTH: u8 = 5;
 
 /// A failed command.
 #[derive(Debug)]
@@ -19,12 +21,19 @@ pub(super) struct Failure {
     code: u8,
     message: String,
     hint: Option<String>,
+    /// Whether it may pass by itself: a server that cannot be reached.
+    transient: bool,
 }
 
 impl Failure {
     /// Something went wrong.
     pub(super) fn error(message: impl Into<String>) -> Self {
-        Self { code: ERROR, message: message.into(), hint: None }
+        Self { code: ERROR, message: message.into(), hint: None, transient: false }
+    }
+
+    /// Something went wrong that may pass by itself.
+    pub(super) fn transient(message: impl Into<String>) -> Self {
+        Self { transient: true, ..Self::error(message) }
     }
 
     /// The command or the settings were not understood.
@@ -40,6 +49,21 @@ impl Failure {
     /// The time was up.
     pub(super) fn timeout(message: impl Into<String>) -> Self {
         Self { code: TIMEOUT, ..Self::error(message) }
+    }
+
+    /// The server wants a login, or another one.
+    pub(super) fn auth(message: impl Into<String>) -> Self {
+        Self { code: AUTH, ..Self::error(message) }
+    }
+
+    /// The message, for a caller that reports several failures at once.
+    pub(super) fn into_message(self) -> String {
+        self.message
+    }
+
+    /// Whether it may pass by itself.
+    pub(super) fn is_transient(&self) -> bool {
+        self.transient
     }
 
     #[must_use]

@@ -39,6 +39,17 @@ impl OutputArguments {
         }
         Ok(())
     }
+
+    /// Prints a document that has no table: YAML, unless JSON is asked for.
+    ///
+    /// Errors: it cannot be written as YAML.
+    pub(super) fn show_document(self, value: &Value) -> Result<(), Failure> {
+        match self.output {
+            Output::Table | Output::Yaml => print(yaml(value)?.trim_end()),
+            Output::Json => print(format_args!("{value:#}")),
+        }
+        Ok(())
+    }
 }
 
 /// A value as YAML, with a line break at its end.

@@ -71,6 +71,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("client.token", "text", "The token of client commands; unset: the context's, else the owner's token in the data directory for a server on this machine.")
         .example("ctd_live_...")
         .secret(),
+    setting("client.email", "e-mail address", "What `citadel login` logs in with; unset: it asks.").example("owner@example.org"),
+    setting("client.password", "text", "The password of `citadel login`; unset: it asks, or reads a line from standard input.")
+        .example("a long sentence")
+        .secret(),
 ];
 
 /// The forms of values that need more than a word.

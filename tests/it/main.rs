@@ -3,7 +3,9 @@
 
 mod accounts;
 mod bench;
+mod client_commands;
 mod commands;
+mod contexts;
 mod executions;
 mod hooks;
 mod openapi;

@@ -39,11 +39,32 @@ pub fn read_definition(text: &[u8], format: Format) -> Result<WorkflowDefinition
     }
 }
 
+/// Reads a document as a value, without a look at what it says.
+///
+/// Errors: [`INVALID_JSON`], [`INVALID_YAML`], `too_large`.
+pub fn read_document(text: &[u8], format: Format) -> Result<Value, Vec<Problem>> {
+    match format {
+        Format::Json => read_json(text),
+        Format::Yaml => read_yaml(text),
+    }
+}
+
+fn read_json(text: &[u8]) -> Result<Value, Vec<Problem>> {
+    if text.len() > DEFINITION_BYTES_MAX {
+        return Err(vec![too_large()]);
+    }
+    let invalid = |error: serde_json::Error| vec![Problem::new("", INVALID_JSON, format!("this is not JSON: {error}"))];
+    serde_json::from_slice(text).map_err(invalid)
+}
+
+fn too_large() -> Problem {
+    Problem::new("", "too_large", format!("a definition may have {DEFINITION_BYTES_MAX} bytes"))
+}
+
 /// Reads YAML 1.2 as JSON: `on` and `no` are texts, a key is there once, and aliases cannot blow the document up.
 fn read_yaml(text: &[u8]) -> Result<Value, Vec<Problem>> {
     if text.len() > DEFINITION_BYTES_MAX {
-        let detail = format!("a definition may have {DEFINITION_BYTES_MAX} bytes");
-        return Err(vec![Problem::new("", "too_large", detail)]);
+        return Err(vec![too_large()]);
     }
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {

@@ -9,7 +9,11 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Client, cache_dir, eventually};
+use super::{
+    Client, cache_dir,
+    command::{Invocation, command},
+    eventually,
+};
 
 /// The file of settings in the server's directory.
 const SETTINGS_FILE: &str = "citadel.toml";
@@ -90,6 +94,16 @@ impl ServerProcess {
     /// Asks the server to stop (SIGTERM).
     pub(crate) fn terminate(&self) {
         self.signal("-TERM");
+    }
+
+    /// The binary as a client of this server, with the owner's token.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Invocation {
+        command(arguments).env("CITADEL__CLIENT__URL", &self.base).env("CITADEL__DATA_DIR", self.data_dir())
+    }
+
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> &str {
+        &self.base
     }
 
     fn signal(&self, name: &str) {

@@ -1,0 +1,60 @@
+//! Reads the inputs of executions and the payloads of signals.
+
+use std::{io::Read, path::Path};
+
+use serde_json::Value;
+
+use super::Failure;
+use crate::model::limits::INPUT_BYTES_MAX;
+
+/// Reads an input: a file (`input.json`, `@input.json`), `-` for standard input, or JSON itself.
+///
+/// Errors: it cannot be read, is too large, or is no JSON.
+pub(super) fn read_input(argument: &str) -> Result<Value, Failure> {
+    let (text, origin) = match argument.strip_prefix('@') {
+        Some(path) => (read_limited(open(Path::new(path))?)?, path),
+        None if argument == "-" => (read_limited(std::io::stdin())?, "standard input"),
+        None if argument.starts_with(['{', '[', '"']) => (argument.as_bytes().to_vec(), "--input"),
+        None => (read_limited(open(Path::new(argument))?)?, argument),
+    };
+    serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{origin} is not JSON: {error}")))
+}
+
+fn open(path: &Path) -> Result<std::fs::File, Failure> {
+    let hint = "an input is a file, `-` for standard input, or JSON itself";
+    std::fs::File::open(path).map_err(|error| Failure::usage(format!("cannot open {}: {error}", path.display())).with_hint(hint))
+}
+
+fn read_limited(source: impl Read) -> Result<Vec<u8>, Failure> {
+    let limit = u64::try_from(INPUT_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut text = Vec::new();
+    let read = source.take(limit.saturating_add(1)).read_to_end(&mut text);
+    read.map_err(|error| Failure::error(format!("cannot read the input: {error}")))?;
+    if text.len() > INPUT_BYTES_MAX {
+        return Err(Failure::usage(format!("an input has {INPUT_BYTES_MAX} bytes at most")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reads_json_itself_and_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("input.json");
+        std::fs::write(&path, "[1, 2]").unwrap();
+        assert_eq!(read_input("{\"a\": 1}").unwrap(), json!({ "a": 1 }));
+        assert_eq!(read_input(path.to_str().unwrap()).unwrap(), json!([1, 2]));
+        assert_eq!(read_input(&format!("@{}", path.display())).unwrap(), json!([1, 2]));
+    }
+
+    #[test]
+    fn input_bytes_obeyed_and_violated() {
+        assert_eq!(read_limited(vec![b'x'; INPUT_BYTES_MAX].as_slice()).unwrap().len(), INPUT_BYTES_MAX);
+        assert!(read_limited(vec![b'x'; INPUT_BYTES_MAX + 1].as_slice()).is_err());
+    }
+}
