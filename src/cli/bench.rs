@@ -111,6 +111,7 @@ struct Plan {
     executions: u64,
     directory: PathBuf,
     cache_dir: PathBuf,
+    log_filter: String,
     config_files: Vec<PathBuf>,
 }
 
@@ -176,6 +177,7 @@ async fn measure_all(
             clients: plan.clients,
             seconds: arguments.seconds,
             warmup_seconds: arguments.warmup,
+            log_filter: plan.log_filter,
         },
         limits,
         starts,
@@ -286,6 +288,7 @@ impl Plan {
             executions: arguments.executions,
             directory: directory.to_owned(),
             cache_dir: config.cache_dir.clone().unwrap_or_else(|| directory.join("cache")),
+            log_filter: config.log.filter.clone(),
             config_files: config_files.to_vec(),
         }
     }
@@ -296,6 +299,7 @@ impl Plan {
             data_dir: self.directory.join(name),
             cache_dir: self.cache_dir.clone(),
             store_url,
+            log_filter: self.log_filter.clone(),
             config_files: self.config_files.clone(),
         }
     }

@@ -37,7 +37,7 @@ fn measures_a_scenario_beside_the_limits_of_the_machine() {
     assert_eq!(report["versions"]["citadel"], env!("CARGO_PKG_VERSION"));
     assert!(report["versions"]["database"].as_str().unwrap().starts_with("SQLite 3."));
     assert!(figure(&report["machine"]["cores"]) >= 1.0);
-    let settings = json!({ "store": "sqlite", "scenarios": ["webhook-3"], "clients": [2], "seconds": 1, "warmup_seconds": 0 });
+    let settings = json!({ "store": "sqlite", "scenarios": ["webhook-3"], "clients": [2], "seconds": 1, "warmup_seconds": 0, "log_filter": "warn" });
     assert_eq!(report["settings"], settings);
 
     let limits = &report["limits"];

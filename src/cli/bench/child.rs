@@ -35,6 +35,8 @@ pub(super) struct ServerSettings {
     /// Compiled sandboxes are kept here.
     pub(super) cache_dir: PathBuf,
     pub(super) store_url: String,
+    /// What it logs, into a file of the temporary directory.
+    pub(super) log_filter: String,
     /// Files that `--config` names.
     pub(super) config_files: Vec<PathBuf>,
 }
@@ -70,7 +72,7 @@ impl ServerProcess {
         }
         command.args(["serve", "--random-ports", "--data-dir"]).arg(&settings.data_dir).envs([
             ("CITADEL__STORE__URL", settings.store_url.as_str()),
-            ("CITADEL__LOG__FILTER", "warn"),
+            ("CITADEL__LOG__FILTER", settings.log_filter.as_str()),
             ("CITADEL__LOG__FORMAT", "json"),
             ("CITADEL__LIMITS__ENABLED", "false"),
             ("CITADEL__EGRESS__ALLOW", r#"["127.0.0.1"]"#),

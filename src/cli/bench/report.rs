@@ -35,6 +35,8 @@ pub(super) struct Settings {
     pub(super) clients: Vec<usize>,
     pub(super) seconds: u64,
     pub(super) warmup_seconds: u64,
+    /// What the server logged.
+    pub(super) log_filter: String,
 }
 
 /// What the machine does when there is next to nothing to do, in the same run.

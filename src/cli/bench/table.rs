@@ -135,7 +135,14 @@ mod tests {
         Report {
             versions: Versions { citadel: "0.1.0", build: "debug", target: "any".to_owned(), database: "SQLite 3".to_owned() },
             machine: Machine { filesystem: Some("tmpfs".to_owned()), ..Machine::read(Path::new("/")) },
-            settings: Settings { store: "sqlite", scenarios: Vec::new(), clients: vec![4], seconds: 1, warmup_seconds: 0 },
+            settings: Settings {
+                store: "sqlite",
+                scenarios: Vec::new(),
+                clients: vec![4],
+                seconds: 1,
+                warmup_seconds: 0,
+                log_filter: "warn".to_owned(),
+            },
             limits: Limits { constant: Vec::new(), single_row_commits: Vec::new(), fdatasync_per_second: 12.0 },
             starts: Starts::default(),
             memory: Memory::default(),
