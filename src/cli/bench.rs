@@ -12,6 +12,7 @@ mod limits;
 mod machine;
 mod measure;
 mod message;
+mod plan;
 mod report;
 mod scenario;
 mod sink;
@@ -33,7 +34,8 @@ use self::{
     child::{ServerProcess, ServerSettings},
     limits::measure_limits,
     machine::Machine,
-    measure::{Measured, Timing, measure},
+    measure::{Measured, measure},
+    plan::Plan,
     report::{Cell, Growth, Limits, Load, Memory, Report, Settings, Starts, Versions, millis, ratio},
     scenario::Scenario,
     sink::Sink,
@@ -101,18 +103,6 @@ pub(super) struct BenchArguments {
 enum Output {
     Table,
     Json,
-}
-
-/// What is to be measured, and where.
-struct Plan {
-    scenarios: Vec<Scenario>,
-    clients: Vec<usize>,
-    timing: Timing,
-    executions: u64,
-    directory: PathBuf,
-    cache_dir: PathBuf,
-    log_filter: String,
-    config_files: Vec<PathBuf>,
 }
 
 impl BenchArguments {
@@ -270,37 +260,5 @@ fn versions(database: String) -> Versions {
         build: if cfg!(debug_assertions) { "debug" } else { "release" },
         target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         database,
-    }
-}
-
-impl Plan {
-    fn new(arguments: &BenchArguments, config_files: &[PathBuf], config: &Config, directory: &Path) -> Self {
-        let (mut scenarios, mut clients) = (arguments.scenarios.clone(), arguments.clients.clone());
-        scenarios.sort_unstable();
-        scenarios.dedup();
-        clients.sort_unstable();
-        clients.dedup();
-        let timing = Timing { warmup: Duration::from_secs(arguments.warmup), duration: Duration::from_secs(arguments.seconds) };
-        Self {
-            scenarios,
-            clients: clients.into_iter().map(usize::from).collect(),
-            timing,
-            executions: arguments.executions,
-            directory: directory.to_owned(),
-            cache_dir: config.cache_dir.clone().unwrap_or_else(|| directory.join("cache")),
-            log_filter: config.log.filter.clone(),
-            config_files: config_files.to_vec(),
-        }
-    }
-
-    /// A server with a data directory of its own, which is named `name`.
-    fn server_settings(&self, name: &str, store_url: String) -> ServerSettings {
-        ServerSettings {
-            data_dir: self.directory.join(name),
-            cache_dir: self.cache_dir.clone(),
-            store_url,
-            log_filter: self.log_filter.clone(),
-            config_files: self.config_files.clone(),
-        }
     }
 }

@@ -4,11 +4,11 @@
 use std::time::Instant;
 
 use super::{
-    Plan,
     api::Api,
     child::{ServerProcess, ServerSettings},
     fleet::Tally,
     measure::measure,
+    plan::Plan,
     report::{Load, StartCost, StartCostCell, ratio},
     scenario::{Installed, Scenario},
     sink::Sink,
