@@ -82,7 +82,7 @@ impl Launcher {
             create: Some(new),
             state: None,
             consumed: Vec::new(),
-            notify: None,
+            notify: Vec::new(),
         })
     }
 }

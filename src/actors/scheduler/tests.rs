@@ -178,7 +178,7 @@ impl Rig {
             create: None,
             state: Some(state),
             consumed: Vec::new(),
-            notify: None,
+            notify: Vec::new(),
         };
         self.store.inner.append_batch(&[append]).await.unwrap();
     }
