@@ -14,6 +14,7 @@ pub mod journal_lane;
 pub mod metering;
 pub mod node_run;
 pub mod observatory;
+pub mod places;
 pub mod pool;
 pub mod scheduler;
 pub mod schedules;

@@ -145,6 +145,8 @@ pub struct LimitsConfig {
     pub enabled: bool,
     /// Executions that may be in memory at once.
     pub executions_live_max: usize,
+    /// Executions that may wait in memory because their workflow bounds how many run at once.
+    pub executions_queued_max: usize,
     /// Effects that may wait for sockets and files at once.
     pub io_slots: usize,
     /// Sandboxes that may compute at once; unset: one per core.
@@ -303,6 +305,7 @@ impl Default for LimitsConfig {
         Self {
             enabled: true,
             executions_live_max: 10_000,
+            executions_queued_max: 10_000,
             io_slots: 256,
             wasm_slots: None,
             lane_depth_max: 20_000,

@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::{
-    execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, journal_lane::LaneHandle, pool::PoolHandle,
-    shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg, workflows::WorkflowsHandle,
+    execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, journal_lane::LaneHandle, places::Places,
+    pool::PoolHandle, shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg, workflows::WorkflowsHandle,
 };
 use crate::{
     model::{
@@ -38,7 +38,9 @@ pub struct Engine {
     pub lane: LaneHandle,
     pub pools: BTreeMap<&'static str, PoolHandle>,
     pub directory: Directory,
-    /// One permit per execution in memory.
+    /// Who may run, of workflows that bound that.
+    pub places: Places,
+    /// One permit per execution in memory, but for those that wait for a place.
     pub live: Arc<Semaphore>,
     pub ends: Ends,
     pub live_events: LiveEvents,

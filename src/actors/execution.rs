@@ -12,6 +12,7 @@ mod inbox;
 mod journal;
 mod perform;
 mod recover;
+mod turn;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,12 +24,13 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use self::journal::Journal;
 pub use self::{decide::panicked, journal::Origin, recover::read_events};
+use self::{journal::Journal, turn::Standing};
 use super::{
     engine::{DirectoryEntry, Engine},
     journal_lane::Verdict,
     node_run::{NodeEnded, NodeMsg},
+    places::{Hold, Turn},
 };
 use crate::{
     clock, failpoint,
@@ -68,6 +70,8 @@ pub enum ExecutionMsg {
     ParentSeen(Option<ExecutionStatus>),
     /// The starting task -> execution: the error workflow is started, or will not be.
     MayEnd { status: ExecutionStatus, error: Option<ExecutionError> },
+    /// The waiting task -> execution: there is a place, and this permit to run.
+    TurnCame(OwnedSemaphorePermit),
     /// Handle -> execution: answer as soon as the creation is durable.
     EnsureDurable { reply: oneshot::Sender<()> },
 }
@@ -79,7 +83,18 @@ pub enum ExecutionArgs {
     /// A new execution.
     Fresh(Box<Fresh>),
     /// One that is in the store.
-    Recover { id: ExecutionId, engine: Arc<Engine>, permit: OwnedSemaphorePermit, last_cause: Option<String> },
+    Recover(Box<Recover>),
+}
+
+/// One that is in the store.
+pub struct Recover {
+    pub id: ExecutionId,
+    pub engine: Arc<Engine>,
+    pub permit: OwnedSemaphorePermit,
+    /// Why it died last, if it did here.
+    pub last_cause: Option<String>,
+    /// Kept until it has asked for a place, where it needs one.
+    pub hold: Option<Arc<Hold>>,
 }
 
 /// A new execution.
@@ -87,12 +102,15 @@ pub struct Fresh {
     pub id: ExecutionId,
     pub engine: Arc<Engine>,
     pub plan: Arc<CompiledWorkflow>,
-    pub permit: OwnedSemaphorePermit,
+    /// `None` if it has to wait for a place.
+    pub permit: Option<OwnedSemaphorePermit>,
+    /// Its turn, if its workflow bounds how many run at once.
+    pub turn: Option<Turn>,
     pub origin: Origin,
     /// The `Created` event.
     pub created: Recorded,
-    /// Whether the creation is in the store already (a keyed start).
-    pub is_stored: bool,
+    /// The status with which the creation is in the store already (a keyed start).
+    pub stored_as: Option<ExecutionStatus>,
     pub waiter: Option<Waiter>,
 }
 
@@ -129,7 +147,6 @@ pub struct ExecutionState {
     engine: Arc<Engine>,
     id: ExecutionId,
     live: Option<Live>,
-    _permit: OwnedSemaphorePermit,
     _entry: DirectoryEntry,
 }
 
@@ -153,6 +170,11 @@ struct Live {
     durable_waiters: Vec<oneshot::Sender<()>>,
     inbox: inbox::Inbox,
     family: family::Family,
+    standing: Standing,
+    /// One of the engine's permits, unless the execution waits for a place.
+    permit: Option<OwnedSemaphorePermit>,
+    /// Kept from a recovery until the execution has asked for a place.
+    hold: Option<Arc<Hold>>,
     is_recovered: bool,
     /// Unix milliseconds of the timer that is set; an earlier one has rung.
     timer_at: Option<u64>,
@@ -169,17 +191,14 @@ impl Actor for ExecutionActor {
     async fn pre_start(&self, myself: ActorRef<ExecutionMsg>, args: ExecutionArgs) -> Result<ExecutionState, ActorProcessingErr> {
         let (engine, id) = match &args {
             ExecutionArgs::Fresh(fresh) => (Arc::clone(&fresh.engine), fresh.id),
-            ExecutionArgs::Recover { engine, id, .. } => (Arc::clone(engine), *id),
+            ExecutionArgs::Recover(recover) => (Arc::clone(&recover.engine), recover.id),
         };
         let entry = engine.directory.enter(id, &myself).ok_or("the execution is in memory already")?;
-        let (live, permit) = match args {
-            ExecutionArgs::Fresh(fresh) => {
-                let (live, permit) = Live::fresh(*fresh);
-                (Some(live), permit)
-            }
-            ExecutionArgs::Recover { permit, last_cause, .. } => (recover::load(&engine, id, last_cause).await?, permit),
+        let live = match args {
+            ExecutionArgs::Fresh(fresh) => Some(Live::fresh(*fresh)),
+            ExecutionArgs::Recover(recover) => recover::load(*recover).await?,
         };
-        Ok(ExecutionState { engine, id, live, _permit: permit, _entry: entry })
+        Ok(ExecutionState { engine, id, live, _entry: entry })
     }
 
     async fn post_start(&self, myself: ActorRef<ExecutionMsg>, state: &mut ExecutionState) -> Result<(), ActorProcessingErr> {
@@ -192,7 +211,9 @@ impl Actor for ExecutionActor {
                     live.read_inbox(&myself);
                     live.look_at_parent(&myself);
                 }
-                live.go_on(&myself).await
+                live.go_on(&myself).await?;
+                live.hold = None;
+                Ok(())
             }
             None => {
                 // Nothing to run: it ended in between, or its shard went elsewhere.
@@ -229,6 +250,7 @@ impl Actor for ExecutionActor {
                 }
             }
             ExecutionMsg::ParentSeen(status) => live.parent_seen(status),
+            ExecutionMsg::TurnCame(permit) => live.turn_came(permit),
             ExecutionMsg::MayEnd { status, error } => live.happened(Event::Finished { status, error }),
             ExecutionMsg::EnsureDurable { reply } => live.ensure_durable(reply),
         }
@@ -260,19 +282,26 @@ impl Actor for ExecutionActor {
 }
 
 impl Live {
-    fn fresh(fresh: Fresh) -> (Self, OwnedSemaphorePermit) {
+    fn fresh(fresh: Fresh) -> Self {
         let machine = Machine::new(Arc::clone(&fresh.plan.graph));
-        let journal = Journal::new(fresh.origin, fresh.created.at, u32::from(fresh.is_stored));
+        let journal = match fresh.stored_as {
+            None => Journal::new(fresh.origin, fresh.created.at),
+            Some(status) => Journal::recovered(fresh.origin, fresh.created.at, 1, status),
+        };
         let data = run_data(&fresh.engine, &fresh.plan, fresh.id, &fresh.created.event);
         let mut live = Self::with(fresh.id, fresh.engine, fresh.plan, machine, data, journal);
         live.waiter = fresh.waiter;
-        if fresh.is_stored {
+        live.permit = fresh.permit;
+        if fresh.turn.is_some() {
+            live.standing = Standing::Outside(fresh.turn);
+        }
+        if fresh.stored_as.is_some() {
             let effects = live.machine.apply(&fresh.created.event, fresh.created.at);
             live.worklist.extend(effects);
         } else {
             live.happened_at(fresh.created.event, fresh.created.at);
         }
-        (live, fresh.permit)
+        live
     }
 
     fn with(
@@ -283,6 +312,7 @@ impl Live {
         data: RunData,
         journal: Journal,
     ) -> Self {
+        let standing = plan.definition.settings.concurrency.map_or(Standing::Free, |_| Standing::Outside(None));
         Self {
             id,
             engine,
@@ -299,6 +329,9 @@ impl Live {
             durable_waiters: Vec::new(),
             inbox: inbox::Inbox::default(),
             family: family::Family::default(),
+            standing,
+            permit: None,
+            hold: None,
             is_recovered: false,
             timer_at: None,
         }
@@ -352,14 +385,18 @@ impl Live {
         }
     }
 
-    /// Whether the actor can stop: nothing is open, and what comes next is far away or somebody else's to bring.
-    fn can_leave(&self, now_ms: u64) -> bool {
+    /// Whether nothing is open, and what comes next is far away or somebody else's to bring.
+    fn rests(&self, now_ms: u64) -> bool {
         let soon = self.machine.next_wake().is_some_and(|at| at <= now_ms.saturating_add(PASSIVATE_AFTER_MS));
-        let is_draining = self.engine.is_draining.load(Ordering::Relaxed);
-        let has_rest = is_draining || (self.machine.is_waiting() && !soon);
-        let is_awaited = self.waiter.as_ref().is_some_and(|waiter| !waiter.reply.is_closed());
+        self.machine.is_waiting() && !soon && self.journal.is_idle() && self.nodes.is_empty()
+    }
+
+    /// Whether the actor can stop.
+    fn can_leave(&self, now_ms: u64) -> bool {
         let is_looking = self.inbox.is_reading || self.family.is_looking;
-        has_rest && (is_draining || !is_awaited) && self.journal.is_idle() && self.nodes.is_empty() && !is_looking
+        let is_awaited = self.waiter.as_ref().is_some_and(|waiter| !waiter.reply.is_closed());
+        let is_draining = self.engine.is_draining.load(Ordering::Relaxed) && self.journal.is_idle() && self.nodes.is_empty();
+        !is_looking && (is_draining || (!is_awaited && self.rests(now_ms)))
     }
 
     /// Sets a timer for the next thing that time brings, if it is near and no timer rings before it.

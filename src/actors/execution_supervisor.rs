@@ -14,8 +14,9 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
     engine::Engine,
-    execution::{ExecutionActor, ExecutionArgs, ExecutionMsg},
+    execution::{ExecutionActor, ExecutionArgs, ExecutionMsg, Recover},
     metering::metered,
+    places::Hold,
 };
 use crate::{failpoint, model::ids::ExecutionId};
 
@@ -32,6 +33,8 @@ const PAUSE_MS: u64 = 100;
 pub enum ExecutionSupervisorMsg {
     /// Shard keeper -> supervisor: bring back what is live in these shards.
     Recover { shards: Vec<u16> },
+    /// The listing task -> supervisor: as `Activate`; new executions of bounded workflows wait meanwhile.
+    Revive { execution: ExecutionId, hold: Arc<Hold> },
     /// Shard keeper -> supervisor: these shards belong to somebody else.
     Release { shards: Vec<u16> },
     /// Anybody -> supervisor: bring this execution into memory, if it is not there.
@@ -95,7 +98,8 @@ impl Actor for ExecutionSupervisor {
         match msg {
             ExecutionSupervisorMsg::Recover { shards } => state.recover(&myself, shards),
             ExecutionSupervisorMsg::Release { shards } => state.release(&shards),
-            ExecutionSupervisorMsg::Activate { execution } => state.activate(&myself, execution),
+            ExecutionSupervisorMsg::Activate { execution } => state.activate(&myself, execution, None),
+            ExecutionSupervisorMsg::Revive { execution, hold } => state.activate(&myself, execution, Some(hold)),
             ExecutionSupervisorMsg::Activated { execution, failure } => state.activated(&myself, execution, failure),
         }
         Ok(())
@@ -135,6 +139,7 @@ impl ExecutionSupervisorState {
             return;
         }
         let (store, myself) = (Arc::clone(&self.engine.store), myself.clone());
+        let hold = self.engine.places.hold();
         self.tasks.spawn(async move {
             let mut after = None;
             loop {
@@ -144,7 +149,7 @@ impl ExecutionSupervisorState {
                         let Some(last) = page.last() else { return };
                         after = Some(*last);
                         for execution in page {
-                            let _ = myself.cast(ExecutionSupervisorMsg::Activate { execution });
+                            let _ = myself.cast(ExecutionSupervisorMsg::Revive { execution, hold: Arc::clone(&hold) });
                         }
                     }
                     Err(error) => {
@@ -165,7 +170,7 @@ impl ExecutionSupervisorState {
         }
     }
 
-    fn activate(&mut self, myself: &ActorRef<ExecutionSupervisorMsg>, execution: ExecutionId) {
+    fn activate(&mut self, myself: &ActorRef<ExecutionSupervisorMsg>, execution: ExecutionId, hold: Option<Arc<Hold>>) {
         if let Some(actor) = self.engine.directory.find(execution)
             && actor.cast(ExecutionMsg::Nudge).is_ok()
         {
@@ -178,7 +183,8 @@ impl ExecutionSupervisorState {
         let (engine, myself, readers) = (Arc::clone(&self.engine), myself.clone(), Arc::clone(&self.readers));
         let last_cause = self.troubles.get(&execution).map(|trouble| trouble.cause.clone());
         self.tasks.spawn(async move {
-            let failure = bring_back(&engine, &myself, &readers, execution, last_cause).await.err();
+            let found = Stored { execution, last_cause, hold };
+            let failure = bring_back(&engine, &myself, &readers, found).await.err();
             let _ = myself.cast(ExecutionSupervisorMsg::Activated { execution, failure });
         });
     }
@@ -189,7 +195,7 @@ impl ExecutionSupervisorState {
         match failure {
             Some(cause) => self.try_later(myself, execution, cause),
             // Whoever knocked during the activation may have come after its look at the inbox.
-            None if is_wanted_again => self.activate(myself, execution),
+            None if is_wanted_again => self.activate(myself, execution, None),
             None => {}
         }
     }
@@ -209,20 +215,27 @@ impl ExecutionSupervisorState {
     }
 }
 
+/// An execution to bring back.
+struct Stored {
+    execution: ExecutionId,
+    last_cause: Option<String>,
+    hold: Option<Arc<Hold>>,
+}
+
 /// Starts the actor of a stored execution. It reads its journal before it counts as started.
 async fn bring_back(
     engine: &Arc<Engine>,
     supervisor: &ActorRef<ExecutionSupervisorMsg>,
     readers: &Semaphore,
-    id: ExecutionId,
-    last_cause: Option<String>,
+    stored: Stored,
 ) -> Result<(), String> {
+    let Stored { execution: id, last_cause, hold } = stored;
     let permit = Arc::clone(&engine.live).acquire_owned().await.map_err(|error| error.to_string())?;
     let _reader = readers.acquire().await.map_err(|error| error.to_string())?;
     if engine.directory.find(id).is_some() {
         return Ok(());
     }
-    let args = ExecutionArgs::Recover { id, engine: Arc::clone(engine), permit, last_cause };
+    let args = ExecutionArgs::Recover(Box::new(Recover { id, engine: Arc::clone(engine), permit, last_cause, hold }));
     let actor = metered(ExecutionActor, "execution");
     Actor::spawn_linked(None, actor, args, supervisor.get_cell()).await.map(|_| ()).map_err(|error| error.to_string())
 }

@@ -128,6 +128,11 @@ impl ExecutionsHandle {
         self.engine.is_draining.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Executions in memory that wait for a place among those of their workflow.
+    pub fn queued(&self) -> usize {
+        self.engine.places.queued()
+    }
+
     /// Executions in memory.
     pub fn live(&self) -> usize {
         self.engine.directory.len()

@@ -205,6 +205,7 @@ fn step_of(recorded: &Recorded) -> Option<Step> {
             (attempt, Some(*started_at), StepState::Failed { failure: error.to_string() })
         }
         Event::Created { .. }
+        | Event::Admitted
         | Event::WaitElapsed { .. }
         | Event::SignalReceived { .. }
         | Event::CancelRequested { .. }

@@ -55,6 +55,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("files.root", "path", "The directory of the file and SQLite nodes; unset switches them off.").example("/srv/citadel/files"),
     setting("limits.enabled", "true or false", "Whether rates are limited (logins, requests); sizes always are.").reloads(),
     setting("limits.executions_live_max", "count", "Executions that may be in memory at once; waiting ones are not."),
+    setting(
+        "limits.executions_queued_max",
+        "count",
+        "Executions that may wait in memory because their workflow bounds how many run at once.",
+    ),
     setting("limits.io_slots", "count", "Effects that may wait for sockets and files at once."),
     setting("limits.wasm_slots", "count", "Sandboxes that may compute at once; unset: one per core.").example("4"),
     setting("limits.lane_depth_max", "count", "Requests that may wait for the journal's next commit."),

@@ -45,6 +45,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<Parent>,
     },
+    /// The execution got a place among those of its workflow that may run at once, after it had to wait for one.
+    Admitted,
     /// An attempt of an effect is about to begin.
     NodeStarted {
         #[serde(flatten)]

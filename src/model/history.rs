@@ -125,6 +125,7 @@ impl<'a> Fold<'a> {
                 self.run(&attempt.node, attempt.run, at).status = NodeRunStatus::Queued;
             }
             Event::Created { .. }
+            | Event::Admitted
             | Event::NodeStarted { .. }
             | Event::NodeProgressed { .. }
             | Event::SignalReceived { .. }

@@ -160,6 +160,8 @@ impl Machine {
                 self.end = End::Ended(*status);
                 self.failure.clone_from(error);
             }
+            // Whether it may run is the shell's concern; this says in the journal when it could.
+            Event::Admitted => {}
             Event::NodeStarted { attempt } => self.started(attempt),
             Event::NodeProgressed { attempt, done } => {
                 if let Some(run) = self.in_flight_mut(attempt) {

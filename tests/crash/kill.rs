@@ -102,3 +102,46 @@ async fn two_hundred_executions_survive_a_kill_on_sqlite() {
 async fn two_hundred_executions_survive_a_kill_on_postgres() {
     survives_a_kill(TestStore::postgres().await).await;
 }
+
+/// Executions of a workflow of which [`BOUND`] may run at once.
+const BOUNDED_EXECUTIONS: u64 = 40;
+const BOUND: u32 = 3;
+
+async fn keeps_its_bound(store: TestStore) {
+    let effects = Effects::start().await;
+    let server = Server::start(&store, "").await;
+    let mut definition = two_effects(&effects);
+    definition["settings"] = json!({ "concurrency": BOUND });
+    let workflow = server.create_workflow(&definition).await;
+    let mut executions = BTreeMap::new();
+    for number in 0..BOUNDED_EXECUTIONS {
+        let id = server.start_execution(&workflow, &json!({ "n": number }), &format!("bounded-{number}")).await;
+        executions.insert(number, id);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while effects.total() < 20 {
+        assert!(Instant::now() < deadline, "the executions do not get on");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    server.kill();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(effects.total() < 2 * u32::try_from(BOUNDED_EXECUTIONS).unwrap(), "the kill came too late");
+    let at_the_crash = effects.counts();
+    let recorded = recorded(&store, &executions).await;
+
+    let server = Server::start(&store, "").await;
+    check_the_end(&server, &effects, &executions, &at_the_crash, &recorded).await;
+    assert_eq!(effects.most_under_way(), BOUND);
+    server.kill();
+    store.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflows_bound_outlives_a_kill_on_sqlite() {
+    keeps_its_bound(TestStore::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflows_bound_outlives_a_kill_on_postgres() {
+    keeps_its_bound(TestStore::postgres().await).await;
+}

@@ -27,7 +27,7 @@ impl Live {
     /// Does all that can be done now, commits it, and leaves memory when nothing is left.
     pub(super) async fn go_on(&mut self, myself: &ActorRef<ExecutionMsg>) -> Result<(), ActorProcessingErr> {
         let mut inline_runs: u32 = 0;
-        while let Some(effect) = self.next_effect() {
+        while let Some(effect) = self.next_effect(myself) {
             match effect {
                 // Decided, and over before its turn came: an end aborts what had not begun.
                 Effect::Run(attempt) | Effect::Resume { attempt, .. } if self.machine.current(&attempt).is_none() => {}
@@ -62,6 +62,9 @@ impl Live {
             }
         }
         let now_ms = clock::now_ms();
+        if self.rests(now_ms) {
+            self.step_outside();
+        }
         if self.can_leave(now_ms) {
             self.leave(myself);
         } else if self.journal.is_idle() && self.machine.ended().is_none() {
@@ -70,9 +73,10 @@ impl Live {
         Ok(())
     }
 
-    /// The next effect, unless so much is pending that a commit has to come first.
-    fn next_effect(&mut self) -> Option<Effect> {
-        if self.journal.pending() >= EVENTS_PENDING_MAX { None } else { self.worklist.pop_front() }
+    /// The next effect, unless so much is pending that a commit has to come first, or it has to wait for a place.
+    fn next_effect(&mut self, myself: &ActorRef<ExecutionMsg>) -> Option<Effect> {
+        let is_held_up = self.worklist.front().is_some_and(|effect| self.is_work(effect)) && !self.has_place(myself);
+        if is_held_up || self.journal.pending() >= EVENTS_PENDING_MAX { None } else { self.worklist.pop_front() }
     }
 
     /// Starts an attempt. `true` if it ran here and is over.

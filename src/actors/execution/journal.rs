@@ -50,12 +50,12 @@ struct InFlight {
 }
 
 impl Journal {
-    /// A journal whose first pending event has the number `next_seq`.
-    pub(super) fn new(origin: Origin, created_at: u64, next_seq: u32) -> Self {
+    /// The journal of a new execution.
+    pub(super) fn new(origin: Origin, created_at: u64) -> Self {
         Self {
             origin,
             created_at,
-            next_seq,
+            next_seq: 0,
             events: Vec::new(),
             consumed: Vec::new(),
             row_status: ExecutionStatus::Running,
@@ -64,9 +64,9 @@ impl Journal {
         }
     }
 
-    /// As [`Journal::new`], for an execution whose row has this status.
+    /// The journal of a stored execution, whose row has this status; the first pending event has the number `next_seq`.
     pub(super) fn recovered(origin: Origin, created_at: u64, next_seq: u32, row: ExecutionStatus) -> Self {
-        Self { row_status: row, ..Self::new(origin, created_at, next_seq) }
+        Self { row_status: row, next_seq, ..Self::new(origin, created_at) }
     }
 
     pub(super) fn add(&mut self, recorded: Recorded) {
@@ -96,6 +96,21 @@ impl Journal {
         self.origin.parent.as_ref()
     }
 
+    /// Whether the row says, or will say after the append in flight, that the execution waits for a place.
+    pub(super) fn is_row_queued(&self) -> bool {
+        self.row_status == ExecutionStatus::Queued
+    }
+
+    /// Whether nothing has happened but the creation, and the execution waits for a place since then.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.next_seq <= 1 && (self.next_seq == 0 || self.is_row_queued())
+    }
+
+    /// Unix milliseconds.
+    pub(super) fn created_at(&self) -> u64 {
+        self.created_at
+    }
+
     pub(super) fn trigger(&self) -> TriggerKind {
         self.origin.new.trigger
     }
@@ -108,7 +123,11 @@ impl Journal {
 impl Live {
     /// Sends what is pending to the lane, if anything waits for it and no append is in flight.
     pub(super) async fn flush(&mut self, myself: &ActorRef<ExecutionMsg>) -> Result<(), ActorProcessingErr> {
-        let is_due = self.journal.flush_wanted || self.machine.ended().is_some() || self.journal.pending() >= EVENTS_PENDING_MAX;
+        // A start that has to wait is stored at once: that is what it is acknowledged for.
+        let is_due = self.journal.flush_wanted
+            || self.machine.ended().is_some()
+            || self.journal.pending() >= EVENTS_PENDING_MAX
+            || (self.journal.next_seq == 0 && self.is_queued());
         if !is_due || self.journal.in_flight.is_some() || self.journal.events.is_empty() {
             return Ok(());
         }
@@ -168,6 +187,7 @@ impl Live {
             None if self.machine.is_waiting() => {
                 StateChange { status: ExecutionStatus::Waiting, wake_at: self.machine.next_wake(), ..running }
             }
+            None if self.is_queued() => StateChange { status: ExecutionStatus::Queued, ..running },
             None => running,
         };
         let is_same = !is_new && change.status == self.journal.row_status && change.status == ExecutionStatus::Running;
@@ -270,7 +290,8 @@ impl Live {
             Event::NodeSucceeded { attempt, response, .. } => {
                 response.is_some() || matches!(self.plan.runner(&attempt.node), Some(Runner::Effect(_)))
             }
-            Event::NodeStarted { .. }
+            Event::Admitted
+            | Event::NodeStarted { .. }
             | Event::NodeProgressed { .. }
             | Event::NodeFailed { .. }
             | Event::RetryDue { .. }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ractor::ActorProcessingErr;
 
 use super::{
-    Live,
+    Live, Recover,
     error_workflow::{Failure, Settled},
     family::{self, End},
     journal::{Journal, Origin, poisoned},
@@ -34,11 +34,9 @@ const ACTIVATIONS_MAX: u32 = 3;
 const JOURNAL_READ_ROWS: u32 = 500;
 
 /// Loads an execution. `None` if it has ended, is not there, is not this process's, or was given up just now.
-pub(super) async fn load(
-    engine: &Arc<Engine>,
-    id: ExecutionId,
-    last_cause: Option<String>,
-) -> Result<Option<Live>, ActorProcessingErr> {
+pub(super) async fn load(recover: Recover) -> Result<Option<Live>, ActorProcessingErr> {
+    let Recover { id, engine, permit, last_cause, hold } = recover;
+    let engine = &engine;
     let Some(row) = engine.store.get_execution(id).await? else { return Ok(None) };
     if row.state.status.is_terminal() || engine.ownership.epoch(id.shard()).is_none() {
         return Ok(None);
@@ -61,7 +59,7 @@ pub(super) async fn load(
     let origin = Origin { new: row.new.clone(), parent: parent_of(&events) };
     let journal = Journal::recovered(origin, row.created_at, next_seq, row.state.status);
     let mut live = Live::with(id, Arc::clone(engine), plan, machine, data, journal);
-    live.is_recovered = true;
+    (live.is_recovered, live.permit, live.hold) = (true, Some(permit), hold);
     live.take_up();
     tracing::info!(execution.id = %id, seq = next_seq, "execution resumed");
     Ok(Some(live))

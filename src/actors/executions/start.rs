@@ -6,7 +6,7 @@ use std::{
 };
 
 use ractor::{Actor, ActorRef};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::ExecutionsHandle;
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         execution_supervisor::nudge,
         journal_lane::Verdict,
         metering::metered,
+        places::{Applicant, Class, Turn},
     },
     clock,
     model::{
@@ -121,6 +122,12 @@ pub enum StartError {
     Exists { execution: ExecutionId },
 }
 
+/// What a new execution was let in with.
+struct Admission {
+    permit: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
+}
+
 /// A start, prepared.
 struct Prepared {
     id: ExecutionId,
@@ -178,10 +185,10 @@ impl ExecutionsHandle {
         if engine.lane.is_full() {
             return Err(overloaded);
         }
-        let Ok(permit) = Arc::clone(&engine.live).try_acquire_owned() else { return Err(overloaded) };
         let StartRequest { workspace, workflow, trigger, start_node, items, business_key, idempotency, wait } = request;
         check_input(&items)?;
         let start_node = find_start_node(&workflow, start_node)?;
+        let created_at = clock::now_ms();
         let new = NewExecution {
             workspace,
             workflow: workflow.workflow,
@@ -192,13 +199,15 @@ impl ExecutionsHandle {
             business_key,
         };
         let event = Event::Created { trigger, start_node, items: Arc::new(items), nesting, parent: parent.clone() };
-        let prepared = Prepared { id, origin: Origin { new, parent }, created: Recorded { at: clock::now_ms(), event } };
+        let prepared = Prepared { id, origin: Origin { new, parent }, created: Recorded { at: created_at, event } };
         if prepared.origin.parent.is_some() && engine.ownership.epoch(id.shard()).is_none() {
             return self.leave_to_owner(&prepared).await;
         }
+        let Admission { permit, turn } = self.admit(id, &workflow, created_at).ok_or(overloaded)?;
         let is_stored = idempotency.is_some();
+        let status = if permit.is_some() { ExecutionStatus::Running } else { ExecutionStatus::Queued };
         if let Some(key) = idempotency
-            && let Some(replayed) = self.create_keyed(&prepared, workspace, key).await?
+            && let Some(replayed) = self.create_keyed(&prepared, status, key).await?
         {
             return self.join(workspace, replayed, wait).await;
         }
@@ -212,9 +221,10 @@ impl ExecutionsHandle {
             engine: Arc::clone(engine),
             plan: workflow,
             permit,
+            turn,
             origin: prepared.origin,
             created: prepared.created,
-            is_stored,
+            stored_as: is_stored.then_some(status),
             // A stored start is durable: there is nothing to tell but a later moment.
             waiter: (!is_stored || wait.is_some()).then_some(Waiter { until, reply }),
         };
@@ -230,7 +240,7 @@ impl ExecutionsHandle {
 
     /// Stores a sub-workflow whose id lies in another process's shard: that one finds it within a second.
     async fn leave_to_owner(&self, prepared: &Prepared) -> Result<Started, StartError> {
-        let append = Append { state: None, ..self.creation(prepared, 0).await? };
+        let append = Append { state: None, ..self.creation(prepared, ExecutionStatus::Queued, 0).await? };
         let is_new = self.engine.store.create_queued(&append, None).await.map_err(StartError::Unavailable)?;
         if !is_new {
             return Err(StartError::Exists { execution: prepared.id });
@@ -238,6 +248,28 @@ impl ExecutionsHandle {
         // The shard may have come here meanwhile.
         nudge(&self.engine, prepared.id);
         Ok(Started { execution: prepared.id, replayed: false, answer: None })
+    }
+
+    /// Lets a new execution in: with a permit to run, or to wait for a place where its workflow bounds how many run at once.
+    /// `None` if there is too much of either.
+    fn admit(&self, id: ExecutionId, workflow: &CompiledWorkflow, created_at: u64) -> Option<Admission> {
+        let engine = &self.engine;
+        let turn = match workflow.definition.settings.concurrency {
+            Some(limit) => Some(engine.places.try_enter(&Applicant {
+                workflow: workflow.workflow,
+                version: workflow.version,
+                limit,
+                class: Class::New,
+                created_at,
+                execution: id,
+            })?),
+            None => None,
+        };
+        let permit = match &turn {
+            Some(turn) if !turn.has_come() => None,
+            Some(_) | None => Some(Arc::clone(&engine.live).try_acquire_owned().ok()?),
+        };
+        Some(Admission { permit, turn })
     }
 
     /// Waits for a fresh execution, until the caller's time is up; then at least until it is durable.
@@ -278,17 +310,11 @@ impl ExecutionsHandle {
     }
 
     /// The first append of an execution that is stored before it runs.
-    async fn creation(&self, prepared: &Prepared, epoch: i64) -> Result<Append, StartError> {
+    async fn creation(&self, prepared: &Prepared, status: ExecutionStatus, epoch: i64) -> Result<Append, StartError> {
         let at = prepared.created.at;
         let json = serde_json::to_vec(&[&prepared.created]).expect("an event can be written");
         let body = self.engine.codec.encode(json).await.map_err(StartError::Unavailable)?;
-        let state = StateChange {
-            status: ExecutionStatus::Running,
-            wake_at: None,
-            finished_at: None,
-            error_code: None,
-            expires_at: None,
-        };
+        let state = StateChange { status, wake_at: None, finished_at: None, error_code: None, expires_at: None };
         Ok(Append {
             execution: prepared.id,
             epoch,
@@ -305,14 +331,14 @@ impl ExecutionsHandle {
     async fn create_keyed(
         &self,
         prepared: &Prepared,
-        workspace: WorkspaceId,
+        status: ExecutionStatus,
         key: Idempotency,
     ) -> Result<Option<ExecutionId>, StartError> {
         let at = prepared.created.at;
         let epoch = self.engine.ownership.epoch(prepared.id.shard()).ok_or(StartError::Unknown)?;
-        let append = self.creation(prepared, epoch).await?;
+        let append = self.creation(prepared, status, epoch).await?;
         let row = IdempotencyKey {
-            workspace,
+            workspace: prepared.origin.new.workspace,
             scope: key.scope,
             key: key.key,
             request_hash: key.request_hash,

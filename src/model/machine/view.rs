@@ -21,7 +21,7 @@ impl Machine {
             Event::RetryDue { attempt } => self.current(attempt).is_some_and(Run::is_retrying),
             Event::WaitElapsed { attempt } => self.current(attempt).is_some_and(Run::is_waiting),
             Event::SignalReceived { name, .. } => self.wants_signal(name),
-            Event::CancelRequested { .. } | Event::TimedOut => self.end == End::Live,
+            Event::Admitted | Event::CancelRequested { .. } | Event::TimedOut => self.end == End::Live,
             Event::Finished { .. } => !matches!(self.end, End::Ended(_)),
         }
     }

@@ -176,6 +176,7 @@ fn reported(event: &Event) -> Option<&Attempt> {
             Some(attempt)
         }
         Event::Created { .. }
+        | Event::Admitted
         | Event::NodeStarted { .. }
         | Event::NodeProgressed { .. }
         | Event::RetryDue { .. }
