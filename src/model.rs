@@ -1,6 +1,7 @@
 //! The pure part of Citadel: what a workflow is, what an execution is, and what happens next.
 //! No async, no I/O, no clock, no randomness: time, ids and chance come in as arguments.
 
+pub mod after_crash;
 pub mod catalog;
 pub mod children;
 pub mod definition;

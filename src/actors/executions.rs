@@ -16,6 +16,7 @@ use super::{engine::Engine, execution_supervisor::nudge};
 use crate::{
     clock,
     model::{
+        after_crash,
         history::node_runs,
         ids::{ExecutionId, InboxId, WorkspaceId},
         problem::Problem,
@@ -76,7 +77,7 @@ impl ExecutionsHandle {
 
     /// Sends a signal. It waits in the inbox until the execution asks for it. Durable when it returns.
     ///
-    /// Errors: `InvalidPayload` if an approval waits for it and could not read it; see [`CommandError`].
+    /// Errors: `InvalidPayload` if an approval or an interrupted attempt waits for it and could not read it; see [`CommandError`].
     pub async fn signal(&self, workspace: WorkspaceId, id: ExecutionId, signal: Signal) -> Result<SignalOutcome, CommandError> {
         self.check_payload(workspace, id, &signal).await?;
         self.put(workspace, id, InboxKind::Signal, signal.name, &signal.payload, signal.dedupe_key).await
@@ -90,7 +91,12 @@ impl ExecutionsHandle {
         let Ok(plan) = self.engine.workflows.compiled(workspace, new.workflow, new.version).await else { return Ok(()) };
         let runs = node_runs(&plan.graph, &plan.definition, &history.events);
         let wait = runs.iter().filter_map(|run| run.wait.as_ref()).find(|wait| wait.signals.contains(&signal.name));
-        wait.map_or(Ok(()), |wait| check_decision(&wait.state, &signal.payload).map_err(CommandError::InvalidPayload))
+        let checked = match wait {
+            Some(wait) if after_crash::is_state(&wait.state) => after_crash::read(&signal.payload).map(|_| ()),
+            Some(wait) => check_decision(&wait.state, &signal.payload),
+            None => Ok(()),
+        };
+        checked.map_err(CommandError::InvalidPayload)
     }
 
     async fn put(

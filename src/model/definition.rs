@@ -116,6 +116,8 @@ pub enum AfterCrash {
     Retry,
     /// Fail it with the code `interrupted`.
     Fail,
+    /// Wait for a signal that says which of the two: see [`super::after_crash`].
+    Ask,
 }
 
 impl Default for RetryPolicy {

@@ -76,6 +76,11 @@ pub enum Event {
         /// Uniform over `u64`, drawn by the shell: the jitter of the next delay.
         chance: u64,
     },
+    /// A crash cut an attempt off, and a signal has to say whether it is repeated.
+    AttemptInterrupted {
+        #[serde(flatten)]
+        attempt: Attempt,
+    },
     /// The delay before an attempt is over.
     RetryDue {
         #[serde(flatten)]

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    after_crash,
     definition::WorkflowDefinition,
     error::NodeError,
     event::{Attempt, Event, Recorded, Wait},
@@ -120,6 +121,11 @@ impl<'a> Fold<'a> {
                 let run = self.reported(attempt, *started_at);
                 run.status = NodeRunStatus::Waiting;
                 run.wait = Some(wait.clone());
+            }
+            Event::AttemptInterrupted { attempt } => {
+                let run = self.run(&attempt.node, attempt.run, at);
+                run.status = NodeRunStatus::Waiting;
+                run.wait = Some(after_crash::wait(&attempt.node, attempt.run));
             }
             Event::RetryDue { attempt } | Event::WaitElapsed { attempt } => {
                 self.run(&attempt.node, attempt.run, at).status = NodeRunStatus::Queued;

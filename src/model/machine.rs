@@ -5,6 +5,7 @@
 
 mod children;
 mod flow;
+mod interrupted;
 mod loops;
 mod outcome;
 mod run;
@@ -170,6 +171,7 @@ impl Machine {
             }
             Event::NodeSucceeded { attempt, outputs, .. } => self.succeeded(attempt, outputs, effects),
             Event::NodeFailed { attempt, error, chance, .. } => self.failed(attempt, error, *chance, now_ms, effects),
+            Event::AttemptInterrupted { attempt } => self.interrupted(attempt),
             Event::RetryDue { attempt } => self.retry_due(attempt),
             Event::WaitStarted { attempt, wait, .. } => self.wait_started(attempt, wait),
             Event::WaitElapsed { attempt } => self.wait_elapsed(attempt),

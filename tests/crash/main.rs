@@ -3,6 +3,7 @@
 //! What must hold on every store: nothing acknowledged is missing, everything ends, no recorded effect is repeated.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
+mod after_crash;
 mod effects;
 mod error_workflow;
 mod family;

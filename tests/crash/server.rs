@@ -117,6 +117,28 @@ impl Server {
         (answer.status() == StatusCode::ACCEPTED).then_some(())
     }
 
+    /// Sends a signal; the status of the answer.
+    pub(crate) async fn signal(&self, id: &str, name: &str, payload: &Value) -> StatusCode {
+        let request = self.client.post(format!("{}/api/v1/executions/{id}/signal/{name}", self.base)).bearer_auth(&self.token);
+        request.json(payload).send().await.unwrap().status()
+    }
+
+    /// The run of a node, once it has this status.
+    pub(crate) async fn node_run(&self, id: &str, node: &str, status: &str) -> Value {
+        let url = format!("{}/api/v1/executions/{id}/nodes", self.base);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.client.get(&url).bearer_auth(&self.token).send().await.unwrap();
+            let body: Value = answer.json().await.unwrap();
+            let run = body["items"].as_array().unwrap().iter().find(|run| run["node_id"] == node).cloned();
+            if let Some(run) = run.filter(|run| run["status"] == status) {
+                return run;
+            }
+            assert!(Instant::now() < deadline, "`{node}` is not {status}: {body}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The executions of a workflow, once there are `count`.
     pub(crate) async fn executions_of(&self, workflow: &str, count: usize) -> Vec<Value> {
         let url = format!("{}/api/v1/executions?workflow_id={workflow}", self.base);

@@ -57,7 +57,7 @@ fn check(validator: &Validator, document: &Value, expected: Option<bool>) {
 /// A document that uses every field.
 fn full() -> Value {
     let retry = json!({
-        "max_attempts": 5, "backoff": "linear", "initial": "1s", "max": "1m30s", "jitter": false, "after_crash": "fail",
+        "max_attempts": 5, "backoff": "linear", "initial": "1s", "max": "1m30s", "jitter": false, "after_crash": "ask",
     });
     let step = json!({
         "id": "notify.it_1-a", "type": "http.request", "name": "Notify", "params": { "url": "{{ $json.url }}", "list": [1, null] },

@@ -8,6 +8,7 @@ use super::{ExecutionMsg, Live, journal::EVENTS_PENDING_MAX};
 use crate::{
     clock,
     model::{
+        after_crash,
         error::{NodeError, codes},
         event::{Attempt, Event},
         item::PortItems,
@@ -122,6 +123,12 @@ impl Live {
     }
 
     fn resume(&mut self, attempt: Attempt, woken: Woken) {
+        if after_crash::is_state(&woken.state) {
+            let error = after_crash::interrupted("it was decided to let it fail");
+            let event = self.event_of(attempt, clock::now_ms(), Err(error));
+            self.happened(event);
+            return;
+        }
         let runner = self.plan.runner(&attempt.node).cloned();
         let result = self.with_context(&attempt, |ctx| match &runner {
             Some(Runner::Pure(node)) => node.resume(ctx, &woken).map(Outcome::Done),

@@ -294,6 +294,7 @@ impl Live {
             | Event::NodeStarted { .. }
             | Event::NodeProgressed { .. }
             | Event::NodeFailed { .. }
+            | Event::AttemptInterrupted { .. }
             | Event::RetryDue { .. }
             | Event::WaitStarted { .. }
             | Event::WaitElapsed { .. }

@@ -18,7 +18,8 @@ use crate::{
     },
     clock,
     model::{
-        error::{NodeError, codes},
+        after_crash,
+        definition::AfterCrash,
         event::{Event, Parent, Recorded},
         execution::ExecutionStatus,
         ids::ExecutionId,
@@ -115,17 +116,21 @@ pub async fn read_events(engine: &Engine, id: ExecutionId) -> Result<Vec<Recorde
 }
 
 impl Live {
-    /// Puts what was open back on the worklist. What a crash cut off is repeated or fails, as its policy says.
+    /// Puts what was open back on the worklist. What a crash cut off is repeated, fails, or is asked about, as its policy says.
     fn take_up(&mut self) {
         for effect in self.machine.outstanding() {
-            match effect {
-                Effect::Run(attempt) if self.machine.is_interrupted(&attempt) => {
-                    let message = "a crash cut the attempt off, and `retry.after_crash` is `fail`";
-                    let error = NodeError::permanent(codes::INTERRUPTED, message);
-                    let started_at = clock::now_ms();
-                    self.happened(Event::NodeFailed { attempt, started_at, error, chance: clock::chance() });
+            let policy = match &effect {
+                Effect::Run(attempt) => self.machine.after_crash(attempt).map(|policy| (policy, attempt.clone())),
+                Effect::Resume { .. } | Effect::Abort(_) | Effect::Finish { .. } => None,
+            };
+            match policy {
+                Some((AfterCrash::Fail, attempt)) => {
+                    let error = after_crash::interrupted("`retry.after_crash` is `fail`");
+                    let event = self.event_of(attempt, clock::now_ms(), Err(error));
+                    self.happened(event);
                 }
-                effect => self.worklist.push_back(effect),
+                Some((AfterCrash::Ask, attempt)) => self.happened(Event::AttemptInterrupted { attempt }),
+                Some((AfterCrash::Retry, _)) | None => self.worklist.push_back(effect),
             }
         }
     }

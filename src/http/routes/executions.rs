@@ -159,7 +159,8 @@ pub(in crate::http) async fn cancel_execution(
 
 /// Sends a signal to an execution; the body is its payload.
 ///
-/// A node that waits for the signal goes on. One that comes early is kept for it.
+/// A node that waits for the signal goes on. One that comes early is kept for it. Slashes in the name are escaped, as in
+/// `after_crash%2Fpay%2F0`, which decides about an attempt that a crash cut off.
 #[utoipa::path(
     post, path = "/executions/{id}/signal/{name}", tag = "executions", params(IdempotencyKey),
     request_body(content = Value, content_type = "application/json"),

@@ -55,6 +55,18 @@ fn shows_what_did_not_run_as_skipped_once_all_is_over() {
 }
 
 #[test]
+fn shows_what_an_interrupted_attempt_waits_for() {
+    let flow = r#"hook -> a; a: effect retry={"after_crash":"ask"}"#;
+    let cut = "start 1 => run a; begun a; cut a";
+    let runs = history(flow, cut);
+    assert_eq!(runs[1].status, NodeRunStatus::Waiting);
+    assert_eq!(runs[1].wait.as_ref().unwrap().signals, ["after_crash/a/0"]);
+    let retried = format!(r#"{cut}; signal after_crash/a/0 {{"decision":"retry"}} => run a"#);
+    check(flow, &retried, &["hook succeeded main=[0]", "a running"]);
+    assert_eq!(history(flow, &retried)[1].wait, None);
+}
+
+#[test]
 fn shows_retries() {
     let flow = r#"hook -> a; a: effect retry={"max_attempts":2,"jitter":false}"#;
     let trigger = "hook succeeded main=[0]";

@@ -2,7 +2,7 @@
 //! them in the commit of the end.
 
 use super::{Effect, Machine, Phase, Run, Work};
-use crate::model::{catalog::AwaitedChildren, children, error::codes, limits::CHILDREN_AWAITED_MAX};
+use crate::model::{after_crash, catalog::AwaitedChildren, children, error::codes, limits::CHILDREN_AWAITED_MAX};
 
 impl Machine {
     /// The keys of the children that were waited for when the execution failed or was cancelled. Some may never have been
@@ -57,15 +57,21 @@ impl Run {
     fn may_have_children(&self) -> bool {
         match &self.phase {
             Phase::Queued(Work::Begin) => self.attempt > 1,
-            Phase::Running { work: Work::Begin, .. } | Phase::Retrying { .. } | Phase::Waiting { .. } => true,
-            Phase::Queued(Work::Resume { .. }) | Phase::Running { work: Work::Resume { .. }, .. } => false,
+            Phase::Running { work: Work::Begin, .. }
+            | Phase::Retrying { .. }
+            | Phase::Waiting { .. }
+            | Phase::Interrupted { .. } => true,
+            // Its children have told their ends, unless what ended was the wait for a decision about an attempt.
+            Phase::Queued(Work::Resume { wait_state, .. }) | Phase::Running { work: Work::Resume { wait_state, .. }, .. } => {
+                after_crash::is_state(wait_state)
+            }
         }
     }
 
     fn has_received(&self, signal: &str) -> bool {
         match &self.phase {
             Phase::Waiting { received, .. } => received.iter().any(|(name, _)| name == signal),
-            Phase::Queued(_) | Phase::Running { .. } | Phase::Retrying { .. } => false,
+            Phase::Queued(_) | Phase::Running { .. } | Phase::Retrying { .. } | Phase::Interrupted { .. } => false,
         }
     }
 }

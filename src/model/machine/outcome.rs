@@ -95,7 +95,11 @@ impl Machine {
     /// Gives a signal to the first run that waits for it.
     pub(super) fn signal_received(&mut self, name: &str, payload: &Value) {
         let Some((&(node, run_index), run)) = self.runs.iter_mut().find(|(_, run)| run.wants(name)) else { return };
-        let Phase::Waiting { wait, received } = &mut run.phase else { return };
+        let (wait, received) = match &mut run.phase {
+            Phase::Waiting { wait, received } => (wait, received),
+            Phase::Interrupted { .. } => return self.decided(node, run_index, name, payload),
+            Phase::Queued(_) | Phase::Running { .. } | Phase::Retrying { .. } => return,
+        };
         received.push((name.to_owned(), payload.clone()));
         if wait.signals.iter().all(|wanted| received.iter().any(|(got, _)| got == wanted)) {
             self.wake(node, run_index, false);
@@ -154,7 +158,7 @@ impl Machine {
     }
 
     /// Lets a run wait for a place among the effects in flight.
-    fn enqueue(&mut self, node: usize, run_index: u32, work: Work) {
+    pub(super) fn enqueue(&mut self, node: usize, run_index: u32, work: Work) {
         self.enter(node, run_index, Phase::Queued(work));
         self.queue.push_back((node, run_index));
     }

@@ -37,6 +37,10 @@ pub(super) enum Phase {
         wait: Wait,
         received: Vec<(String, Value)>,
     },
+    /// A crash cut the attempt off; this signal says whether it is repeated.
+    Interrupted {
+        signal: String,
+    },
 }
 
 /// What a run is handed out to do.
@@ -70,12 +74,17 @@ impl Run {
         matches!(self.phase, Phase::Waiting { .. })
     }
 
+    /// Whether the run waits for a decision about an attempt that a crash cut off.
+    pub(super) fn is_interrupted(&self) -> bool {
+        matches!(self.phase, Phase::Interrupted { .. })
+    }
+
     /// When time moves the run, in Unix milliseconds.
     pub(super) fn due_at(&self) -> Option<u64> {
         match &self.phase {
             Phase::Retrying { due_at } => Some(*due_at),
             Phase::Waiting { wait, .. } => wait.until,
-            Phase::Queued(_) | Phase::Running { .. } => None,
+            Phase::Queued(_) | Phase::Running { .. } | Phase::Interrupted { .. } => None,
         }
     }
 
@@ -85,6 +94,7 @@ impl Run {
             Phase::Waiting { wait, received } => {
                 wait.signals.iter().any(|wanted| wanted == name) && !received.iter().any(|(got, _)| got == name)
             }
+            Phase::Interrupted { signal } => signal == name,
             Phase::Queued(_) | Phase::Running { .. } | Phase::Retrying { .. } => false,
         }
     }

@@ -2,7 +2,6 @@
 
 use super::{Effect, End, Machine, Run, run::Phase};
 use crate::model::{
-    definition::AfterCrash,
     event::{Attempt, Event, ExecutionError},
     execution::ExecutionStatus,
     item::{Item, Outputs},
@@ -17,6 +16,7 @@ impl Machine {
             | Event::NodeProgressed { attempt, .. }
             | Event::NodeSucceeded { attempt, .. }
             | Event::NodeFailed { attempt, .. }
+            | Event::AttemptInterrupted { attempt }
             | Event::WaitStarted { attempt, .. } => self.current(attempt).is_some_and(Run::is_in_flight),
             Event::RetryDue { attempt } => self.current(attempt).is_some_and(Run::is_retrying),
             Event::WaitElapsed { attempt } => self.current(attempt).is_some_and(Run::is_waiting),
@@ -33,15 +33,9 @@ impl Machine {
         }
         let effect_of = |(&(node, run_index), run): (&(usize, u32), &Run)| match &run.phase {
             Phase::Running { work, .. } => Some(work.effect(self.attempt_of(node, run_index, run.attempt))),
-            Phase::Queued(_) | Phase::Retrying { .. } | Phase::Waiting { .. } => None,
+            Phase::Queued(_) | Phase::Retrying { .. } | Phase::Waiting { .. } | Phase::Interrupted { .. } => None,
         };
         self.runs.iter().filter_map(effect_of).collect()
-    }
-
-    /// Whether a crash cut this attempt off and its policy says that it must not be repeated.
-    pub fn is_interrupted(&self, attempt: &Attempt) -> bool {
-        let recorded = self.current(attempt).is_some_and(|run| matches!(run.phase, Phase::Running { recorded: true, .. }));
-        recorded && self.graph.node(&attempt.node).is_some_and(|node| node.retry.after_crash == AfterCrash::Fail)
     }
 
     /// When the next thing happens by itself, in Unix milliseconds.
@@ -66,7 +60,7 @@ impl Machine {
             match run.phase {
                 Phase::Waiting { .. } => Some((at, Event::WaitElapsed { attempt })),
                 Phase::Retrying { .. } => Some((at, Event::RetryDue { attempt })),
-                Phase::Queued(_) | Phase::Running { .. } => None,
+                Phase::Queued(_) | Phase::Running { .. } | Phase::Interrupted { .. } => None,
             }
         };
         let mut due: Vec<(u64, Event)> = self.runs.iter().filter_map(event_of).collect();
@@ -81,12 +75,17 @@ impl Machine {
 
     /// Whether any run waits for a signal.
     pub fn waits_for_signals(&self) -> bool {
-        self.runs.values().any(|run| matches!(&run.phase, Phase::Waiting { wait, .. } if !wait.signals.is_empty()))
+        let waits = |run: &Run| match &run.phase {
+            Phase::Waiting { wait, .. } => !wait.signals.is_empty(),
+            Phase::Interrupted { .. } => true,
+            Phase::Queued(_) | Phase::Running { .. } | Phase::Retrying { .. } => false,
+        };
+        self.runs.values().any(waits)
     }
 
     /// Whether nothing runs: only time or a signal can move the execution.
     pub fn is_waiting(&self) -> bool {
-        let at_rest = |run: &Run| run.is_waiting() || run.is_retrying();
+        let at_rest = |run: &Run| run.is_waiting() || run.is_retrying() || run.is_interrupted();
         self.end == End::Live && !self.runs.is_empty() && self.runs.values().all(at_rest)
     }
 

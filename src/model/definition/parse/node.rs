@@ -15,7 +15,7 @@ use crate::model::{
 const ON_ERROR: [(&str, OnError); 3] = [("stop", OnError::Stop), ("continue", OnError::Continue), ("branch", OnError::Branch)];
 const BACKOFF: [(&str, Backoff); 3] =
     [("fixed", Backoff::Fixed), ("linear", Backoff::Linear), ("exponential", Backoff::Exponential)];
-const AFTER_CRASH: [(&str, AfterCrash); 2] = [("retry", AfterCrash::Retry), ("fail", AfterCrash::Fail)];
+const AFTER_CRASH: [(&str, AfterCrash); 3] = [("retry", AfterCrash::Retry), ("fail", AfterCrash::Fail), ("ask", AfterCrash::Ask)];
 
 /// Reads the node at `pointer`.
 pub(super) fn read_node(value: Value, pointer: String, problems: &mut Problems) -> Option<NodeDefinition> {

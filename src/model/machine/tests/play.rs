@@ -172,9 +172,10 @@ pub(in crate::model) fn attempt_of(effect: &Effect) -> &Attempt {
 /// The attempt whose work this event ends.
 fn reported(event: &Event) -> Option<&Attempt> {
     match event {
-        Event::NodeSucceeded { attempt, .. } | Event::NodeFailed { attempt, .. } | Event::WaitStarted { attempt, .. } => {
-            Some(attempt)
-        }
+        Event::NodeSucceeded { attempt, .. }
+        | Event::NodeFailed { attempt, .. }
+        | Event::WaitStarted { attempt, .. }
+        | Event::AttemptInterrupted { attempt } => Some(attempt),
         Event::Created { .. }
         | Event::Admitted
         | Event::NodeStarted { .. }

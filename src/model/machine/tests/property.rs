@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::play::{Play, attempt_of, created, finished, numbered};
 use crate::model::{
+    after_crash,
     error::NodeError,
     event::{Attempt, Event, Wait},
     execution::ExecutionStatus,
@@ -92,6 +93,8 @@ enum Step {
         signals: usize,
     },
     Begin(Index),
+    Cut(Index),
+    Decide(Index, bool),
     Progress(Index),
     Signal(Index),
     Advance(u64),
@@ -107,6 +110,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => (run(), any::<bool>(), any::<u64>()).prop_map(|(run, retryable, chance)| Step::Fail { run, retryable, chance }),
         4 => (run(), prop::option::of(0..5_000_u64), 0..3_usize).prop_map(|(run, until, signals)| Step::Wait { run, until, signals }),
         1 => run().prop_map(Step::Begin),
+        1 => run().prop_map(Step::Cut),
+        2 => (run(), any::<bool>()).prop_map(|(run, retry)| Step::Decide(run, retry)),
         1 => run().prop_map(Step::Progress),
         3 => run().prop_map(Step::Signal),
         3 => (0..5_000_u64).prop_map(Step::Advance),
@@ -138,6 +143,16 @@ fn take_step(play: &mut Play, step: &Step) -> Vec<Effect> {
             Event::WaitStarted { attempt, started_at, wait }
         }),
         Step::Begin(run) => pick(run).map(|attempt| Event::NodeStarted { attempt }),
+        Step::Cut(run) => pick(run).map(|attempt| Event::AttemptInterrupted { attempt }),
+        Step::Decide(run, retry) => {
+            let asked = play.events.iter().filter_map(|recorded| match &recorded.event {
+                Event::AttemptInterrupted { attempt } => Some(after_crash::signal(&attempt.node, attempt.run)),
+                _ => None,
+            });
+            let asked: Vec<String> = asked.collect();
+            let payload = json!({ "decision": if *retry { "retry" } else { "fail" } });
+            (!asked.is_empty()).then(|| Event::SignalReceived { name: run.get(&asked).clone(), payload })
+        }
         Step::Progress(run) => pick(run).map(|attempt| Event::NodeProgressed { attempt, done: vec![(0, numbered(1).remove(0))] }),
         Step::Signal(name) => {
             Some(Event::SignalReceived { name: name.get(&["x", "y", "z"]).to_string(), payload: json!(started_at) })
@@ -185,6 +200,7 @@ fn ignores_everything_of(play: &mut Play, attempt: &Attempt) {
         Event::NodeSucceeded { attempt: attempt(), started_at, outputs: PortItems::main(numbered(2)), response: None },
         Event::NodeFailed { attempt: attempt(), started_at, error, chance: 7 },
         Event::WaitStarted { attempt: attempt(), started_at, wait: Wait::default() },
+        Event::AttemptInterrupted { attempt: attempt() },
         Event::RetryDue { attempt: attempt() },
         Event::WaitElapsed { attempt: attempt() },
     ] {

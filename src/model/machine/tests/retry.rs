@@ -1,6 +1,7 @@
 //! Failures: retries with their delays, and what `on_error` makes of the last one.
 
 use super::{check, play::BEGIN_MS};
+use crate::model::definition::AfterCrash;
 
 const THRICE: &str = r#"hook -> a -> z; a: effect retry={"max_attempts":3,"jitter":false}"#;
 
@@ -151,12 +152,29 @@ fn describes_the_failure_on_its_branch() {
 
 #[test]
 fn knows_an_attempt_that_a_crash_cut_off() {
-    let is_interrupted = |flow: &str, script: &str| {
+    let policy = |flow: &str, script: &str| {
         let play = check(flow, script);
-        play.machine.is_interrupted(super::play::attempt_of(play.open.values().next().unwrap()))
+        play.machine.after_crash(super::play::attempt_of(play.open.values().next().unwrap()))
     };
     let fail = r#"hook -> a; a: effect retry={"after_crash":"fail"}"#;
-    assert!(is_interrupted(fail, "start 1 => run a; begun a"));
-    assert!(!is_interrupted(fail, "start 1 => run a"));
-    assert!(!is_interrupted("hook -> a; a: effect", "start 1 => run a; begun a"));
+    assert_eq!(policy(fail, "start 1 => run a; begun a"), Some(AfterCrash::Fail));
+    assert_eq!(policy(fail, "start 1 => run a"), None);
+    assert_eq!(policy("hook -> a; a: effect", "start 1 => run a; begun a"), Some(AfterCrash::Retry));
+}
+
+const ASKS: &str = r#"hook -> a -> z; a: effect retry={"after_crash":"ask"}"#;
+
+#[test]
+fn waits_for_a_decision_about_an_attempt_that_a_crash_cut_off() {
+    let cut = "start 1 => run a; begun a; cut a; ok a";
+    check(ASKS, &format!(r#"{cut}; signal after_crash/a/0 {{"decision":"retry"}} => run a; begun a; ok a => run z"#));
+    let fail = r#"signal after_crash/a/0 {"decision":"fail"} => resume a; fail! a => finish failed boom@a"#;
+    check(ASKS, &format!("{cut}; {fail}"));
+    // Whatever else comes leaves it waiting, and a cancel ends it.
+    let other = r#"signal after_crash/a/0 {"decision":"later"}; signal after_crash/a/1 {"decision":"retry"}; signal a"#;
+    let play = check(ASKS, &format!("{cut}; {other}"));
+    assert!(play.machine.is_waiting() && play.machine.waits_for_signals());
+    check(ASKS, &format!("{cut}; {other}; cancel => finish cancelled"));
+    // It may be cut off again.
+    check(ASKS, &format!(r#"{cut}; signal after_crash/a/0 {{"decision":"retry"}} => run a; begun a; cut a; +1"#));
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! start 2 [@node]               created, with the items {"n":0} {"n":1}; at the node `hook` if no other is named
 //! begun a                       the start record of an attempt; `a` is a#0/1: run 0, attempt 1
+//! cut a                         a crash cut the attempt off, and somebody is asked about it
 //! done a 0 2                    progress: the input items 0 and 2 are done
 //! ok a [2] [port=2]             success; puts out that many items, or its inputs on its first port
 //! fail a [after=5] [chance=7]   a failure that may pass; `fail! a` one that stays
@@ -24,6 +25,7 @@ use super::{
     play::{self, Play},
 };
 use crate::model::{
+    after_crash,
     error::NodeError,
     event::{Attempt, Event, Wait},
     execution::ExecutionStatus,
@@ -59,6 +61,7 @@ fn event_of(play: &Play, text: &str) -> Event {
     match words[0] {
         "start" => play::created(arguments.get(1).map_or("hook", |word| &word[1..]), arguments[0].parse().unwrap()),
         "begun" => Event::NodeStarted { attempt: attempt() },
+        "cut" => Event::AttemptInterrupted { attempt: attempt() },
         "done" => {
             let indexes = arguments[1..].iter().map(|index| index.parse().unwrap());
             Event::NodeProgressed { attempt: attempt(), done: indexes.map(|index| (index, item(10 + index))).collect() }
@@ -126,7 +129,7 @@ fn show(play: &Play, effect: &Effect) -> (String, String) {
             (format!("run {}", name(attempt)), format!("[{}]", inputs.join("|")))
         }
         Effect::Resume { attempt, wait_state, signals, timed_out } => {
-            assert_eq!(*wait_state, json!("kept"));
+            assert!(*wait_state == json!("kept") || after_crash::is_state(wait_state));
             let late = if *timed_out { " late" } else { "" };
             let signals: Vec<String> = signals.iter().map(|(name, payload)| format!("{name}={payload}")).collect();
             (format!("resume {}{late}", name(attempt)), format!("[{}]", signals.join(" ")))
