@@ -164,6 +164,7 @@ fn transition(execution: ExecutionId, epoch: i64, step: u32) -> Append {
         state: (step == 0 || is_last).then_some(state),
         consumed: Vec::new(),
         notify: Vec::new(),
+        snapshot: None,
     }
 }
 

@@ -84,7 +84,7 @@ pub trait Store: Send + Sync + 'static {
     /// A request whose `(shard, epoch)` is not the stored one is [`AppendOutcome::Fenced`] and leaves no trace. Any other either
     /// creates its execution, or needs one that is there and has not finished. A message is stored once the used up ones are
     /// gone, if its target was there and unfinished before the batch and has no such message; otherwise it is dropped. It goes
-    /// in a full inbox, too: a child's result is not refused.
+    /// in a full inbox, too: a child's result is not refused. A snapshot takes the place of its execution's earlier one.
     ///
     /// Errors: `Conflict` if any admitted row breaks a constraint (nothing is written then: the caller splits the batch), such
     /// as `journal_key`, `executions_key` (created twice) or `executions_live` (gone or finished); `Unavailable` if the outcome
@@ -109,6 +109,9 @@ pub trait Store: Send + Sync + 'static {
     /// The epoch under which the row `(execution, seq)` was written; `None` if there is no such row.
     /// Settles a commit whose outcome is unknown.
     async fn find_journal_epoch(&self, execution: ExecutionId, seq: u32) -> Result<Option<i64>>;
+
+    /// The latest snapshot of an execution; `None` if none was appended.
+    async fn find_snapshot(&self, execution: ExecutionId) -> Result<Option<Snapshot>>;
 
     // ---- executions (`executions.rs`, `retention.rs`) ----
 
@@ -138,11 +141,11 @@ pub trait Store: Send + Sync + 'static {
     /// `seq` in a row; 0 for an execution that is not there.
     async fn record_activation(&self, id: ExecutionId, seq: u32) -> Result<u32>;
 
-    /// Deletes one finished execution with its journal. `false` if it is not there or not finished.
+    /// Deletes one finished execution with its journal and snapshot. `false` if it is not there or not finished.
     async fn delete_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<bool>;
 
-    /// Deletes at most `limit` finished executions whose `expires_at` is before `now_ms`, with their journals, and at most as
-    /// many expired idempotency keys and tokens each. Answers how many executions went.
+    /// Deletes at most `limit` finished executions whose `expires_at` is before `now_ms`, with their journals and snapshots, and
+    /// at most as many expired idempotency keys and tokens each. Answers how many executions went.
     async fn prune(&self, now_ms: u64, limit: u32) -> Result<u64>;
 
     // ---- inbox (`inbox.rs`) ----

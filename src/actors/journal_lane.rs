@@ -22,7 +22,7 @@ use crate::{
     store::{Append, AppendOutcome, Store, StoreError},
 };
 
-/// Rows of one commit, messages to other executions among them; a single append may have more.
+/// Rows of one commit, messages to other executions and snapshots among them; a single append may have more.
 const BATCH_ROWS_MAX: usize = 2_000;
 /// Payload bytes of one commit.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -145,7 +145,7 @@ impl LaneState {
     fn take_batch(&mut self) -> Vec<LaneRequest> {
         let (mut rows, mut bytes, mut requests) = (0, 0, 0);
         for LaneRequest { append, .. } in &self.queue {
-            rows += 1 + append.notify.len();
+            rows += 1 + append.notify.len() + usize::from(append.snapshot.is_some());
             bytes += size_of_bodies(append);
             if requests > 0 && (rows > BATCH_ROWS_MAX || bytes > BATCH_BYTES_MAX) {
                 break;
@@ -224,7 +224,8 @@ async fn settle_conflict(store: &dyn Store, append: &Append, constraint: &str) -
 
 /// Payload bytes of an append.
 fn size_of_bodies(append: &Append) -> usize {
-    append.entry.body.bytes.len() + append.notify.iter().map(|note| note.body.bytes.len()).sum::<usize>()
+    let notes: usize = append.notify.iter().map(|note| note.body.bytes.len()).sum();
+    append.entry.body.bytes.len() + notes + append.snapshot.as_ref().map_or(0, |snapshot| snapshot.body.bytes.len())
 }
 
 /// How much waits for the lane, and how much may.

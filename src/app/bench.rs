@@ -175,6 +175,7 @@ impl Writer {
             }),
             consumed: Vec::new(),
             notify: Vec::new(),
+            snapshot: None,
         }
     }
 

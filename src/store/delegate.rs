@@ -11,6 +11,7 @@ macro_rules! implement_store {
             journal: fn create_queued(append: &Append, schedule: Option<ScheduleId>) -> bool;
             journal: fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
             journal: fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
+            snapshots: fn find_snapshot(execution: ExecutionId) -> Option<Snapshot>;
 
             executions: fn find_execution(workspace: WorkspaceId, id: ExecutionId) -> Option<ExecutionRow>;
             executions: fn get_execution(id: ExecutionId) -> Option<ExecutionRow>;

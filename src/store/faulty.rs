@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::{
     Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
     HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Store,
-    StoreError, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
+    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
+    Store, StoreError, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
     WorkflowRow, memory::MemoryStore,
 };
 use crate::model::{
@@ -83,6 +83,7 @@ pass_on! {
     fn create_queued(append: &Append, schedule: Option<ScheduleId>) -> bool;
     fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
     fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
+    fn find_snapshot(execution: ExecutionId) -> Option<Snapshot>;
     fn find_execution(workspace: WorkspaceId, id: ExecutionId) -> Option<ExecutionRow>;
     fn get_execution(id: ExecutionId) -> Option<ExecutionRow>;
     fn list_executions(workspace: WorkspaceId, filter: &ExecutionFilter, page: &PageRequest<ExecutionCursor>) -> Vec<ExecutionRow>;

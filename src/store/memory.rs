@@ -12,8 +12,8 @@ use self::{executions::StoredExecution, journal::StoredKey, shards::Shard};
 use super::{
     Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
     HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Store,
-    TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
+    Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
 };
 use crate::{
     clock,
@@ -42,6 +42,7 @@ struct State {
     shards: Vec<Shard>,
     executions: BTreeMap<ExecutionId, StoredExecution>,
     journal: BTreeMap<(ExecutionId, u32), JournalRow>,
+    snapshots: BTreeMap<ExecutionId, Snapshot>,
     inbox: BTreeMap<(ExecutionId, InboxId), InboxRow>,
     /// By workspace, scope and key.
     keys: BTreeMap<(WorkspaceId, String, String), StoredKey>,
@@ -66,6 +67,7 @@ impl MemoryStore {
             shards: vec![Shard::default(); usize::from(SHARD_COUNT)],
             executions: BTreeMap::new(),
             journal: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
             inbox: BTreeMap::new(),
             keys: BTreeMap::new(),
             workflows: BTreeMap::new(),
@@ -122,6 +124,10 @@ impl Store for MemoryStore {
 
     async fn find_journal_epoch(&self, execution: ExecutionId, seq: u32) -> Result<Option<i64>> {
         Ok(self.state().find_journal_epoch(execution, seq))
+    }
+
+    async fn find_snapshot(&self, execution: ExecutionId) -> Result<Option<Snapshot>> {
+        Ok(self.state().snapshots.get(&execution).cloned())
     }
 
     async fn find_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<Option<ExecutionRow>> {

@@ -14,8 +14,8 @@ use self::{error::failed, partitions::Partitions};
 use super::{
     Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
     HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Store,
-    TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
+    Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
@@ -37,6 +37,7 @@ mod retention;
 mod rows;
 mod schedules;
 mod shards;
+mod snapshots;
 mod workflows;
 
 /// How long a caller waits for a connection.
@@ -68,7 +69,7 @@ pub enum Fence {
 pub struct PostgresStore {
     pool: PgPool,
     partitions: Partitions,
-    append_sql: &'static str,
+    append_sql: journal::AppendSql,
 }
 
 impl PostgresStore {
@@ -94,7 +95,7 @@ impl PostgresStore {
             .test_before_acquire(false)
             .before_acquire(|connection, metadata| Box::pin(try_idle(connection, metadata)));
         let pool = pool.connect_with(connect.options(SESSION_OPTIONS)).await.map_err(failed("connecting"))?;
-        let store = Self { pool, partitions: Partitions::default(), append_sql: journal::append_sql(fence) };
+        let store = Self { pool, partitions: Partitions::default(), append_sql: journal::AppendSql::new(fence) };
         store.partitions.ensure_ahead(&store.pool).await?;
         Ok(store)
     }

@@ -61,6 +61,8 @@ pub struct Append {
     /// Messages to other executions, put in their inboxes in the same commit: a child tells its parent of its end, a parent
     /// takes its children along. At most [`NOTIFY_ROWS_MAX`].
     pub notify: Vec<InboxRow>,
+    /// The execution's state after this entry, in place of its earlier snapshot; `None` leaves that.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// Messages of one append: one to the parent, and one to each child that an execution may wait for.
@@ -77,6 +79,16 @@ pub struct JournalRow {
     pub epoch: i64,
     /// Unix milliseconds.
     pub at: u64,
+    pub body: Payload,
+}
+
+/// The state of an execution at one place of its journal. A recovery begins with it; the journal stays complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Number of the first event that is not in it.
+    pub seq: u32,
+    /// The form of the document.
+    pub version: u32,
     pub body: Payload,
 }
 

@@ -13,8 +13,8 @@ use self::error::failed;
 use super::{
     Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
     HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Store,
-    TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
+    Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
@@ -36,6 +36,7 @@ mod lock;
 mod retention;
 mod schedules;
 mod shards;
+mod snapshots;
 mod workflows;
 
 /// Connections that read while the one that writes is busy.

@@ -93,6 +93,7 @@ async fn plant(engine: &Engine, workflow: &CompiledWorkflow, events: &[Recorded]
             state: (seq == 0).then(|| running.clone()),
             consumed: Vec::new(),
             notify: Vec::new(),
+            snapshot: None,
         };
         shared.store.append_batch(&[append]).await.unwrap();
     }

@@ -18,4 +18,5 @@ mod schedules;
 mod schema;
 mod scratch;
 mod shards;
+mod snapshots;
 mod workflows;

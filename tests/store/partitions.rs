@@ -90,7 +90,7 @@ async fn bodies_are_not_compressed_twice() {
         let mut connection = PgConnection::connect(&url).await.unwrap();
         let storage: Vec<String> = sqlx::query_scalar(
             "SELECT DISTINCT attstorage::text FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-             WHERE attname = 'body' AND relname ~ '^(journal|inbox)'",
+             WHERE attname = 'body' AND relname ~ '^(journal|inbox|snapshots)'",
         )
         .fetch_all(&mut connection)
         .await

@@ -71,6 +71,7 @@ fn the_sequences_do_something() {
         "Published",
         "Fired",
         "Moved",
+        "Some(Snapshot",
     ] {
         let count = answers.iter().filter(|answer| answer.contains(wanted)).count();
         assert!(count >= 3, "{count} of {} answers say {wanted}", answers.len());

@@ -9,7 +9,8 @@ use citadel::{
     },
     store::{
         Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewExecution, NewSchedule, NewVersion,
-        NewWorkflow, Payload, PublishedSchedule, ScheduleContent, StateChange, Store, StoreError, TokenKind, TokenRow, UserRow,
+        NewWorkflow, Payload, PublishedSchedule, ScheduleContent, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow,
+        UserRow,
     },
 };
 use uuid::Uuid;
@@ -95,12 +96,23 @@ pub(crate) fn creation(id: ExecutionId, epoch: i64) -> Append {
         state: Some(state(ExecutionStatus::Running)),
         consumed: Vec::new(),
         notify: Vec::new(),
+        snapshot: None,
     }
 }
 
 /// A later append that leaves the state as it is.
 pub(crate) fn later(id: ExecutionId, epoch: i64, seq: u32) -> Append {
     Append { entry: entry(seq, epoch), create: None, state: None, ..creation(id, epoch) }
+}
+
+/// A snapshot of the state before the event `seq`.
+pub(crate) fn snapshot(seq: u32) -> Snapshot {
+    Snapshot { seq, version: 1, body: payload(&format!("{{\"before\":{seq}}}")) }
+}
+
+/// A later append with a snapshot of the state after it.
+pub(crate) fn kept(id: ExecutionId, epoch: i64, seq: u32) -> Append {
+    Append { snapshot: Some(snapshot(seq + 1)), ..later(id, epoch, seq) }
 }
 
 /// A later append that changes the state.

@@ -150,6 +150,7 @@ impl Live {
             state: self.state_change(&events, at),
             consumed: std::mem::take(&mut self.journal.consumed),
             notify,
+            snapshot: None,
         };
         self.journal.next_seq += count;
         self.journal.flush_wanted = false;

@@ -184,6 +184,7 @@ async fn give_up(
         }),
         consumed: Vec::new(),
         notify: end.messages(&engine.codec).await?,
+        snapshot: None,
     };
     let (tell, told) = tokio::sync::oneshot::channel();
     let ack = Ack::new(move |verdict| {

@@ -324,6 +324,7 @@ impl ExecutionsHandle {
             state: Some(state),
             consumed: Vec::new(),
             notify: Vec::new(),
+            snapshot: None,
         })
     }
 

@@ -9,12 +9,14 @@ use crate::{
         ids::{ExecutionId, InboxId, WorkflowId, WorkspaceId},
     },
     store::{
-        DueExecution, ExecutionRow, InboxKind, InboxRow, JournalRow, NewExecution, Result, ShardLease, StateChange, StoreError,
+        DueExecution, ExecutionRow, InboxKind, InboxRow, JournalRow, NewExecution, Result, ShardLease, Snapshot, StateChange,
+        StoreError,
     },
 };
 
 rows! {
     JournalColumns { seq: i32, event_count: i32, epoch: i64, at: i64, encoding: i16, body: Vec<u8> }
+    SnapshotColumns { seq: i32, version: i32, encoding: i16, body: Vec<u8> }
     ExecutionColumns {
         id: Uuid, workspace_id: Uuid, workflow_id: Uuid, parent_id: Option<Uuid>, retry_of: Option<Uuid>, created_at: i64,
         wake_at: Option<i64>, finished_at: Option<i64>, expires_at: Option<i64>, version: i32, status: i16, trigger_kind: i16,
@@ -40,6 +42,19 @@ impl TryFrom<JournalColumns> for JournalRow {
             count: count(what, "event_count", columns.event_count)?,
             epoch: columns.epoch,
             at: time(what, "at", columns.at)?,
+            body: payload(what, columns.encoding, columns.body)?,
+        })
+    }
+}
+
+impl TryFrom<SnapshotColumns> for Snapshot {
+    type Error = StoreError;
+
+    fn try_from(columns: SnapshotColumns) -> Result<Self> {
+        let what = "snapshot";
+        Ok(Self {
+            seq: count(what, "seq", columns.seq)?,
+            version: count(what, "version", columns.version)?,
             body: payload(what, columns.encoding, columns.body)?,
         })
     }

@@ -124,6 +124,7 @@ impl State {
         self.executions.remove(&id);
         self.journal.retain(|(execution, _), _| *execution != id);
         self.inbox.retain(|(execution, _), _| *execution != id);
+        self.snapshots.remove(&id);
     }
 }
 

@@ -96,5 +96,8 @@ impl State {
         for message in &append.consumed {
             self.inbox.remove(&(id, *message));
         }
+        if let Some(snapshot) = &append.snapshot {
+            self.snapshots.insert(id, snapshot.clone());
+        }
     }
 }

@@ -22,14 +22,37 @@ const APPENDING: &str = "appending to the journal";
 const READING: &str = "reading a journal";
 
 const APPEND: &str = include_str!("queries/journal/append.sql");
+const KEEP_SNAPSHOTS: &str = include_str!("queries/journal/keep_snapshots.sql");
+static APPEND_WITH_SNAPSHOTS: LazyLock<String> = LazyLock::new(|| with_snapshots(APPEND));
 static APPEND_WITHOUT_LOCK: LazyLock<String> = LazyLock::new(|| APPEND.replace("FOR SHARE", ""));
+static APPEND_WITH_SNAPSHOTS_WITHOUT_LOCK: LazyLock<String> = LazyLock::new(|| with_snapshots(&APPEND_WITHOUT_LOCK));
 
-/// The append statement with or without its lock.
-pub(super) fn append_sql(fence: Fence) -> &'static str {
-    match fence {
-        Fence::RowLock => APPEND,
-        Fence::WithoutRowLock => &APPEND_WITHOUT_LOCK,
+/// The append statement, for batches without snapshots and for those with some.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AppendSql {
+    plain: &'static str,
+    with_snapshots: &'static str,
+}
+
+impl AppendSql {
+    /// The statement with or without its lock.
+    pub(super) fn new(fence: Fence) -> Self {
+        match fence {
+            Fence::RowLock => Self { plain: APPEND, with_snapshots: &APPEND_WITH_SNAPSHOTS },
+            Fence::WithoutRowLock => Self { plain: &APPEND_WITHOUT_LOCK, with_snapshots: &APPEND_WITH_SNAPSHOTS_WITHOUT_LOCK },
+        }
     }
+
+    fn of(self, rows: &Rows<'_>) -> &'static str {
+        if rows.has_snapshots() { self.with_snapshots } else { self.plain }
+    }
+}
+
+/// The statement with one more part before its answer.
+fn with_snapshots(append: &str) -> String {
+    const ANSWER: &str = "\n)\nSELECT ";
+    let (parts, answer) = append.rsplit_once(ANSWER).expect("the statement ends with its answer");
+    format!("{parts}\n),\n{KEEP_SNAPSHOTS}SELECT {answer}")
 }
 
 /// How one try to append ended, other than well.
@@ -130,7 +153,7 @@ pub(super) fn unless_partition_missing<T>(store: &PostgresStore, outcome: std::r
 async fn append_once(store: &PostgresStore, rows: &Rows<'_>) -> std::result::Result<Epochs, Failure> {
     store.partitions.ensure(&store.pool, &rows.days()).await?;
     let mut connection = store.pool.acquire().await.map_err(failed(APPENDING))?;
-    append_within(&mut connection, store.append_sql, rows).await
+    append_within(&mut connection, store.append_sql.of(rows), rows).await
 }
 
 /// Runs the statement. Answers the epochs of the shards that the batch owns; everything of theirs is written.
@@ -161,7 +184,7 @@ async fn create_once(
         return Ok(find_holder(&mut tx, key).await?);
     }
     check_batch(std::slice::from_ref(append))?; // Only now: a key that is taken answers whatever the request is.
-    let epochs = append_within(&mut tx, store.append_sql, rows).await?;
+    let epochs = append_within(&mut tx, store.append_sql.of(rows), rows).await?;
     if !epochs.admits(append) {
         return Ok(KeyedOutcome::Fenced); // The transaction rolls back, and the key with it.
     }

@@ -15,6 +15,7 @@ pub(super) async fn delete_execution(store: &PostgresStore, workspace: Workspace
             RETURNING id, shard, LEAST(created_at / 86400000, 2147483646)::integer AS day
         ),
         entries AS (DELETE FROM journal USING gone WHERE journal.day = gone.day AND journal.execution_id = gone.id),
+        snapshot AS (DELETE FROM snapshots USING gone WHERE snapshots.execution_id = gone.id),
         messages AS (DELETE FROM inbox USING gone WHERE inbox.shard = gone.shard AND inbox.execution_id = gone.id)
         SELECT EXISTS (SELECT FROM gone) LIMIT 1";
     sqlx::query_scalar(SQL).bind(id.uuid()).bind(workspace.uuid()).fetch_one(&store.pool).await.map_err(failed(DELETING))
@@ -39,6 +40,7 @@ pub(super) async fn prune(store: &PostgresStore, now_ms: u64, limit: u32) -> Res
             SELECT id FROM tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
         ),
         tokens_gone AS (DELETE FROM tokens USING expired_tokens AS expired WHERE tokens.id = expired.id),
+        kept AS (DELETE FROM snapshots USING expired WHERE snapshots.execution_id = expired.id),
         messages AS (DELETE FROM inbox USING expired WHERE inbox.shard = expired.shard AND inbox.execution_id = expired.id),
         gone AS (DELETE FROM executions USING expired WHERE executions.id = expired.id RETURNING 1)
         SELECT count(*) FROM gone LIMIT 1";

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sqlx::{Postgres, postgres::PgArguments, query::QueryAs};
 use uuid::Uuid;
 
+use super::snapshots::Snapshots;
 use crate::{
     model::ids::ExecutionId,
     store::{
@@ -27,6 +28,7 @@ pub(super) struct Rows<'a> {
     states: States<'a>,
     consumed: Consumed,
     notes: Notes<'a>,
+    snapshots: Snapshots<'a>,
 }
 
 impl<'a> Rows<'a> {
@@ -44,6 +46,9 @@ impl<'a> Rows<'a> {
             }
             rows.consumed.push(append);
             rows.notes.extend(append);
+            if let Some(snapshot) = &append.snapshot {
+                rows.snapshots.push(append, snapshot)?;
+            }
         }
         Ok(rows)
     }
@@ -53,19 +58,25 @@ impl<'a> Rows<'a> {
         self.entries.day.iter().copied().collect()
     }
 
-    /// Binds every parameter, `$1` to `$51`.
+    /// Whether the batch needs the statement that keeps snapshots.
+    pub(super) fn has_snapshots(&self) -> bool {
+        !self.snapshots.is_empty()
+    }
+
+    /// Binds every parameter, `$1` to `$51`, and up to `$58` where there are snapshots.
     pub(super) fn bind<'q>(&'q self, statement: Statement<'q>) -> Statement<'q> {
         let statement = statement.bind(&self.shards).bind(&self.epochs);
         let statement = self.entries.bind(statement);
         let statement = self.executions.bind(statement);
         let statement = self.states.bind(statement);
         let statement = self.consumed.bind(statement);
-        self.notes.bind(statement)
+        let statement = self.notes.bind(statement);
+        if self.has_snapshots() { self.snapshots.bind(statement) } else { statement }
     }
 }
 
 /// The shard and the epoch that a request speaks for.
-fn sender(append: &Append) -> (i16, i64) {
+pub(super) fn sender(append: &Append) -> (i16, i64) {
     (shard_of(append.execution), append.epoch)
 }
 

@@ -8,6 +8,7 @@ use super::{
     SqliteStore,
     chunks::{Binding, Chunks},
     error::failed,
+    snapshots::{KEEP_SNAPSHOTS, Kept, bind_snapshot},
 };
 use crate::{
     model::ids::{ExecutionId, InboxId, ScheduleId},
@@ -203,6 +204,7 @@ struct Rows<'a> {
     first_entries: Vec<Entry<'a>>,
     later_entries: Vec<Entry<'a>>,
     states: Vec<(ExecutionId, &'a StateChange)>,
+    snapshots: Vec<Kept<'a>>,
 }
 
 /// A journal row with its numbers as SQLite keeps them.
@@ -226,6 +228,7 @@ impl<'a> Rows<'a> {
             }
             rows.consumed.extend(append.consumed.iter().map(|message| (append.execution, *message)));
             rows.notes.extend(&append.notify);
+            rows.snapshots.extend(Kept::of(append)?);
         }
         Ok(rows)
     }
@@ -241,6 +244,7 @@ impl<'a> Rows<'a> {
         INSERT_EXECUTIONS.run(connection, &self.executions, bind_execution).await.map_err(&failed)?;
         INSERT_FIRST_ENTRIES.run(connection, &self.first_entries, bind_entry).await.map_err(&failed)?;
         UPDATE_STATES.run(connection, &self.states, bind_state).await.map_err(&failed)?;
+        KEEP_SNAPSHOTS.run(connection, &self.snapshots, bind_snapshot).await.map_err(&failed)?;
         Ok(())
     }
 }

@@ -24,6 +24,7 @@ const DELETING: &str = "deleting executions";
 
 static DELETE_EXECUTIONS: LazyLock<Chunks> = LazyLock::new(|| Chunks::any_of("DELETE FROM executions WHERE ", "id = ?"));
 static DELETE_ENTRIES: LazyLock<Chunks> = LazyLock::new(|| Chunks::any_of("DELETE FROM journal WHERE ", "execution_id = ?"));
+static DELETE_SNAPSHOTS: LazyLock<Chunks> = LazyLock::new(|| Chunks::any_of("DELETE FROM snapshots WHERE ", "execution_id = ?"));
 static DELETE_MESSAGES: LazyLock<Chunks> =
     LazyLock::new(|| Chunks::any_of("DELETE FROM inbox WHERE ", "(shard, execution_id) = (?, ?)"));
 
@@ -61,10 +62,11 @@ pub(super) async fn prune(store: &SqliteStore, now_ms: u64, limit: u32) -> Resul
     Ok(u64::try_from(expired.len()).unwrap_or(u64::MAX))
 }
 
-/// Deletes executions with their journals and inboxes.
+/// Deletes executions with their journals, snapshots and inboxes.
 async fn delete_rows(connection: &mut SqliteConnection, ids: &[ExecutionId]) -> Result<()> {
     let failed = failed(DELETING);
     DELETE_ENTRIES.run(connection, ids, |query, id| query.bind(id.uuid())).await.map_err(&failed)?;
+    DELETE_SNAPSHOTS.run(connection, ids, |query, id| query.bind(id.uuid())).await.map_err(&failed)?;
     let bind_inbox = |query: Binding, id: &ExecutionId| query.bind(shard_of(*id)).bind(id.uuid());
     DELETE_MESSAGES.run(connection, ids, bind_inbox).await.map_err(&failed)?;
     DELETE_EXECUTIONS.run(connection, ids, |query, id| query.bind(id.uuid())).await.map_err(&failed)?;

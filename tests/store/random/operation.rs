@@ -33,6 +33,8 @@ pub(super) struct Request {
     pub(super) time: u8,
     pub(super) consumed: Vec<u8>,
     pub(super) notes: Vec<Message>,
+    /// The version of its snapshot, if it has one.
+    pub(super) snapshot: Option<u8>,
 }
 
 /// The message, its target, whether it has a dedupe key.
@@ -219,8 +221,10 @@ fn request() -> impl Strategy<Value = Request> {
     let epoch_offset = prop_oneof![8 => Just(0_i8), 1 => Just(-1), 1 => Just(1)];
     let creates = prop::bool::weighted(0.4);
     let notes = prop_oneof![2 => Just(Vec::new()), 1 => vec(message(), 1..3)];
-    (0..EXECUTIONS, epoch_offset, 0..SEQS, creates, option::of(status()), 0..9_u8, vec(0..MESSAGES, 0..3), notes).prop_map(
-        |(execution, epoch_offset, seq, creates, status, time, consumed, notes)| Request {
+    let snapshot = option::weighted(0.3, 1..4_u8);
+    let messages = (vec(0..MESSAGES, 0..3), notes);
+    (0..EXECUTIONS, epoch_offset, 0..SEQS, creates, option::of(status()), 0..9_u8, messages, snapshot).prop_map(
+        |(execution, epoch_offset, seq, creates, status, time, (consumed, notes), snapshot)| Request {
             execution,
             epoch_offset,
             seq,
@@ -229,6 +233,7 @@ fn request() -> impl Strategy<Value = Request> {
             time,
             consumed,
             notes,
+            snapshot,
         },
     )
 }

@@ -10,7 +10,7 @@ use citadel::{
     },
     store::{
         Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, PageRequest, Publication,
-        Result, ShardLease, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
+        Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
     },
 };
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::samples::{
     LEASE_MS, NOON, all_shards, creation, entry, execution, idempotency_key, message, new_execution, new_workflow, owner, signal,
-    token_row, user, user_row, version, workflow,
+    snapshot, token_row, user, user_row, version, workflow,
 };
 
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -100,7 +100,8 @@ impl Player {
                 assert_eq!(row, found);
                 let journal = told(self.store.load_journal(id, (*from_seq).into(), (*limit).into()).await);
                 let epoch = told(self.store.find_journal_epoch(id, (*from_seq).into()).await);
-                format!("{row} {journal} {epoch}")
+                let snapshot = told(self.store.find_snapshot(id).await);
+                format!("{row} {journal} {epoch} {snapshot}")
             }
             Operation::ListExecutions { workflow: of, status, from, after, limit } => {
                 let filter = ExecutionFilter {
@@ -232,6 +233,7 @@ impl Player {
             state: request.status.map(|status| state_of(status_of(status), NOON + u64::from(request.time))),
             consumed: request.consumed.iter().map(|number| message((*number).into())).collect(),
             notify: request.notes.iter().map(inbox_row).collect(),
+            snapshot: request.snapshot.map(|version| Snapshot { version: version.into(), ..snapshot(request.seq.into()) }),
             ..creation(id, epoch)
         }
     }

@@ -7,6 +7,7 @@
 -- $29 - $36 changed states
 -- $37 - $40 used up messages: shard, epoch, execution, id
 -- $41 - $51 messages to others: the sender's shard and epoch, then the row
+-- and with `keep_snapshots.sql`, which goes before the answer, $52 - $58
 --
 -- `status + 0` hides the condition from the planner: on a young table it would rather walk a partial index by status than look
 -- the execution up by its key, and would keep that plan while the table grows.
