@@ -10,6 +10,7 @@ mod loops;
 mod outcome;
 mod run;
 mod settle;
+mod snapshot;
 #[cfg(test)]
 pub(super) mod tests;
 mod view;
@@ -21,10 +22,13 @@ use std::{
 
 use serde_json::Value;
 
-pub use self::run::Run;
 use self::{
     loops::LoopSession,
     run::{Phase, Work},
+};
+pub use self::{
+    run::Run,
+    snapshot::{SNAPSHOT_VERSION, SnapshotError},
 };
 use super::{
     catalog::EffectClass,

@@ -11,11 +11,11 @@ use crate::model::{
 /// A loop on its way through its items.
 #[derive(Debug)]
 pub(super) struct LoopSession {
-    input: Input,
+    pub(super) input: Input,
     /// Index of the first item that is still to do.
-    position: usize,
-    iterations: u32,
-    collected: Input,
+    pub(super) position: usize,
+    pub(super) iterations: u32,
+    pub(super) collected: Input,
 }
 
 impl Machine {

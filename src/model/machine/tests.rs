@@ -10,6 +10,7 @@ pub(in crate::model) mod play;
 mod property;
 mod retry;
 pub(in crate::model) mod script;
+mod snapshot;
 mod wait;
 
 use self::play::Play;

@@ -1,10 +1,11 @@
-//! Plays events against a machine. After each of them a replay of all has to give the same machine, with the same work open.
+//! Plays events against a machine. After each of them a replay of all has to give the same machine, with the same work open, and
+//! so has a stored snapshot.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
 
-use super::super::{Effect, Machine};
+use super::super::{Effect, Machine, SNAPSHOT_VERSION};
 use crate::model::{
     event::{Attempt, Event, Recorded},
     execution::{ExecutionStatus, TriggerKind},
@@ -17,6 +18,8 @@ use crate::model::{
 pub(in crate::model) const BEGIN_MS: u64 = 1_000_000;
 /// Plays of more events than this do not replay after each of them: that takes quadratic time.
 const REPLAYED_EVENTS_MAX: usize = 200;
+/// Machines that take more than this to write down are not written and read again after each event: loops let items multiply.
+const RESTORED_BYTES_MAX: usize = 100_000;
 
 /// A machine with everything that happened to it, and what a shell would have in hand.
 pub(in crate::model) struct Play {
@@ -107,7 +110,12 @@ impl Play {
         for recorded in &self.events {
             replayed.apply(&recorded.event, recorded.at);
         }
-        assert_eq!(snapshot(&replayed), snapshot(&self.machine));
+        let state = snapshot(&self.machine);
+        assert_eq!(snapshot(&replayed), state);
+        if state.len() <= RESTORED_BYTES_MAX {
+            let restored = Machine::restore(Arc::clone(&self.graph), SNAPSHOT_VERSION, &self.machine.snapshot()).unwrap();
+            assert_eq!(snapshot(&restored), state);
+        }
         let is_over = is_end || self.machine.ended().is_some();
         let mut open: Vec<Effect> = self.open.values().chain(self.finish.iter().filter(|_| !is_over)).cloned().collect();
         let mut outstanding = replayed.outstanding();

@@ -1,6 +1,8 @@
 //! Properties of random flows under random events. [`Play`] checks after every event that a replay gives the same machine with
 //! the same work open, that not too much is in flight, that what is aborted was open, and that nothing is open at the end.
 
+use std::sync::Arc;
+
 use proptest::{prelude::*, sample::Index};
 use serde_json::json;
 
@@ -11,7 +13,7 @@ use crate::model::{
     event::{Attempt, Event, Wait},
     execution::ExecutionStatus,
     item::PortItems,
-    machine::Effect,
+    machine::{Effect, Machine, SNAPSHOT_VERSION},
     testing::Flow,
 };
 
@@ -244,6 +246,38 @@ proptest! {
         play.ignores(&finished(ExecutionStatus::Queued));
         prop_assert_eq!(play.machine.ended(), Some(status));
         prop_assert_eq!(play.machine.outstanding(), []);
+    }
+
+    #[test]
+    fn a_snapshot_and_what_follows_are_the_whole(
+        flow in any_flow(), (items, steps) in any_schedule(), cut in any::<Index>(), again in any::<Index>(),
+    ) {
+        let mut play = Play::new(&Flow::new(&flow).graph);
+        play.apply(created("n0", items));
+        for step in &steps {
+            take_step(&mut play, step);
+        }
+        drain(&mut play);
+        let Some(Effect::Finish { status, .. }) = play.finish.clone() else { panic!("an end") };
+        play.apply(finished(status));
+
+        // Two, as a second recovery begins with a snapshot of what came from the first one.
+        let cuts = [cut, again].map(|cut| cut.index(play.events.len() + 1));
+        let (mut whole, mut resumed) = (Machine::new(Arc::clone(&play.graph)), Machine::new(Arc::clone(&play.graph)));
+        for (place, recorded) in play.events.iter().enumerate() {
+            if cuts.contains(&place) {
+                resumed = Machine::restore(Arc::clone(&play.graph), SNAPSHOT_VERSION, &resumed.snapshot()).unwrap();
+                prop_assert_eq!(resumed.outstanding(), whole.outstanding());
+            }
+            let (got, expected) = (resumed.apply(&recorded.event, recorded.at), whole.apply(&recorded.event, recorded.at));
+            prop_assert_eq!(got, expected);
+            prop_assert_eq!(resumed.next_wake(), whole.next_wake());
+        }
+        prop_assert_eq!(resumed.outstanding(), whole.outstanding());
+        prop_assert_eq!(resumed.outputs(), whole.outputs());
+        prop_assert_eq!(resumed.result(), whole.result());
+        prop_assert_eq!((resumed.ended(), resumed.failure()), (whole.ended(), whole.failure()));
+        prop_assert_eq!(resumed.abandoned_children(), whole.abandoned_children());
     }
 
     #[test]
