@@ -10,8 +10,10 @@ mod error_workflow;
 mod family;
 mod inbox;
 mod journal;
+mod past;
 mod perform;
 mod recover;
+mod snapshots;
 mod turn;
 
 use std::{
@@ -24,7 +26,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-pub use self::{decide::panicked, journal::Origin, recover::read_events};
+pub use self::{decide::panicked, journal::Origin, past::read_events};
 use self::{journal::Journal, turn::Standing};
 use super::{
     engine::{DirectoryEntry, Engine},

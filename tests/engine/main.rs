@@ -7,4 +7,5 @@ mod error_workflow;
 mod family;
 mod flows;
 mod replay;
+mod snapshots;
 mod support;

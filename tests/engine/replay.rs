@@ -103,7 +103,7 @@ async fn plant(engine: &Engine, workflow: &CompiledWorkflow, events: &[Recorded]
 }
 
 /// Waits for the end, answering whatever the execution waits for.
-async fn finish(engine: &Engine, id: ExecutionId, signal: Option<&Signal>) -> FinishedExecution {
+pub(crate) async fn finish(engine: &Engine, id: ExecutionId, signal: Option<&Signal>) -> FinishedExecution {
     let executions = &engine.app.executions;
     if let Some(signal) = signal {
         match executions.signal(WORKSPACE, id, signal.clone()).await {
@@ -117,12 +117,12 @@ async fn finish(engine: &Engine, id: ExecutionId, signal: Option<&Signal>) -> Fi
     }
 }
 
-async fn history(engine: &Engine, id: ExecutionId) -> History {
+pub(crate) async fn history(engine: &Engine, id: ExecutionId) -> History {
     engine.app.executions.history(WORKSPACE, id).await.unwrap().unwrap()
 }
 
 /// No result and no finished item is recorded twice.
-fn check_once(events: &[Recorded], what: &str) {
+pub(crate) fn check_once(events: &[Recorded], what: &str) {
     let mut results = BTreeSet::new();
     let mut items = BTreeSet::new();
     for recorded in events {

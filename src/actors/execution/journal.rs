@@ -2,7 +2,7 @@
 
 use ractor::{ActorProcessingErr, ActorRef};
 
-use super::{ExecutionMsg, Live, Milestone, Reached, family};
+use super::{ExecutionMsg, Live, Milestone, Reached, family, snapshots::Pace};
 use crate::{
     actors::{
         engine::LiveEvent,
@@ -43,6 +43,7 @@ pub(super) struct Journal {
     in_flight: Option<InFlight>,
     /// Whether something waits for the commit of the pending events.
     pub(super) flush_wanted: bool,
+    pub(super) pace: Pace,
 }
 
 struct InFlight {
@@ -61,6 +62,7 @@ impl Journal {
             row_status: ExecutionStatus::Running,
             in_flight: None,
             flush_wanted: false,
+            pace: Pace::default(),
         }
     }
 
@@ -134,8 +136,10 @@ impl Live {
         let epoch =
             self.engine.ownership.epoch(self.id.shard()).ok_or("this process does not own the execution's shard any more")?;
         let events = std::mem::take(&mut self.journal.events);
-        let body = self.engine.codec.encode(serde_json::to_vec(&events)?).await?;
+        let json = serde_json::to_vec(&events)?;
         let count = count_of(&events);
+        let snapshot = self.snapshot_after(self.journal.next_seq + count, json.len()).await;
+        let body = self.engine.codec.encode(json).await?;
         let at = events.last().map_or(0, |recorded| recorded.at);
         let notify = match self.end() {
             Some(end) => end.messages(&self.engine.codec).await?,
@@ -150,7 +154,7 @@ impl Live {
             state: self.state_change(&events, at),
             consumed: std::mem::take(&mut self.journal.consumed),
             notify,
-            snapshot: None,
+            snapshot,
         };
         self.journal.next_seq += count;
         self.journal.flush_wanted = false;

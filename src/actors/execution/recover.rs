@@ -9,6 +9,7 @@ use super::{
     error_workflow::{Failure, Settled},
     family::{self, End},
     journal::{Journal, Origin, poisoned},
+    past::Past,
     run_data,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     model::{
         after_crash,
         definition::AfterCrash,
-        event::{Event, Parent, Recorded},
+        event::{Event, Recorded},
         execution::ExecutionStatus,
         ids::ExecutionId,
         machine::{Effect, Machine},
@@ -31,8 +32,6 @@ use crate::{
 
 /// Times that an execution may be resumed at one place of its journal before it is given up.
 const ACTIVATIONS_MAX: u32 = 3;
-/// Journal rows that one read takes.
-const JOURNAL_READ_ROWS: u32 = 500;
 
 /// Loads an execution. `None` if it has ended, is not there, is not this process's, or was given up just now.
 pub(super) async fn load(recover: Recover) -> Result<Option<Live>, ActorProcessingErr> {
@@ -42,27 +41,28 @@ pub(super) async fn load(recover: Recover) -> Result<Option<Live>, ActorProcessi
     if row.state.status.is_terminal() || engine.ownership.epoch(id.shard()).is_none() {
         return Ok(None);
     }
-    let events = read_events(engine, id).await?;
-    let next_seq = u32::try_from(events.len())?;
+    let mut past = Past::read(engine, id).await?;
+    let next_seq = past.next_seq;
     // A waiting execution left memory by itself and is no suspect, however often it is looked at.
     if row.state.status != ExecutionStatus::Waiting || last_cause.is_some() {
         let activations = engine.store.record_activation(id, next_seq).await?;
         if activations > ACTIVATIONS_MAX {
             let cause = last_cause.unwrap_or_else(|| "the process died".to_owned());
             // A replay that kills the process must not keep the execution from being given up: it is tried once.
-            let replayed = if activations == ACTIVATIONS_MAX + 1 { replay(engine, &row, &events).await.ok() } else { None };
-            give_up(engine, &row, replayed, &events, &cause).await?;
+            let replayed = if activations == ACTIVATIONS_MAX + 1 { replay(engine, &row, &mut past).await.ok() } else { None };
+            give_up(engine, &row, replayed, &past, &cause).await?;
             return Ok(None);
         }
     }
-    let (plan, machine) = replay(engine, &row, &events).await?;
-    let data = run_data(engine, &plan, id, &events[0].event);
-    let origin = Origin { new: row.new.clone(), parent: parent_of(&events) };
-    let journal = Journal::recovered(origin, row.created_at, next_seq, row.state.status);
+    let (plan, machine) = replay(engine, &row, &mut past).await?;
+    let data = run_data(engine, &plan, id, past.created.as_ref().ok_or("the journal is empty")?);
+    let origin = Origin { new: row.new.clone(), parent: past.parent().cloned() };
+    let mut journal = Journal::recovered(origin, row.created_at, next_seq, row.state.status);
+    journal.pace = past.pace();
     let mut live = Live::with(id, Arc::clone(engine), plan, machine, data, journal);
     (live.is_recovered, live.permit, live.hold) = (true, Some(permit), hold);
     live.take_up();
-    tracing::info!(execution.id = %id, seq = next_seq, "execution resumed");
+    tracing::info!(execution.id = %id, seq = next_seq, replayed_from = past.replayed_from(), "execution resumed");
     Ok(Some(live))
 }
 
@@ -72,47 +72,14 @@ pub(super) async fn load(recover: Recover) -> Result<Option<Live>, ActorProcessi
 async fn replay(
     engine: &Engine,
     row: &ExecutionRow,
-    events: &[Recorded],
+    past: &mut Past,
 ) -> Result<(Arc<CompiledWorkflow>, Machine), ActorProcessingErr> {
-    if !matches!(events.first(), Some(Recorded { event: Event::Created { .. }, .. })) {
+    if !matches!(past.created, Some(Event::Created { .. })) {
         return Err("the journal does not begin with the creation".into());
     }
     let plan = engine.workflows.compiled(row.new.workspace, row.new.workflow, row.new.version).await?;
-    let mut machine = Machine::new(Arc::clone(&plan.graph));
-    for recorded in events {
-        machine.apply(&recorded.event, recorded.at);
-    }
+    let machine = past.replay(engine, row.id, &plan.graph).await?;
     Ok((plan, machine))
-}
-
-fn parent_of(events: &[Recorded]) -> Option<Parent> {
-    match events.first().map(|recorded| &recorded.event) {
-        Some(Event::Created { parent, .. }) => parent.clone(),
-        _ => None,
-    }
-}
-
-/// Every event of a journal, in order.
-///
-/// Errors: a gap, or a row that cannot be read.
-pub async fn read_events(engine: &Engine, id: ExecutionId) -> Result<Vec<Recorded>, ActorProcessingErr> {
-    let mut events: Vec<Recorded> = Vec::new();
-    loop {
-        let next_seq = u32::try_from(events.len())?;
-        let rows = engine.store.load_journal(id, next_seq, JOURNAL_READ_ROWS).await?;
-        let Some(last) = rows.last() else { return Ok(events) };
-        let is_end = rows.len() < usize::try_from(JOURNAL_READ_ROWS)? || last.count == 0;
-        for row in &rows {
-            if u32::try_from(events.len())? != row.seq {
-                return Err(format!("the journal of {id} has a gap before {}", row.seq).into());
-            }
-            let bytes = engine.codec.decode(&row.body).await?;
-            events.extend(serde_json::from_slice::<Vec<Recorded>>(&bytes)?);
-        }
-        if is_end {
-            return Ok(events);
-        }
-    }
 }
 
 impl Live {
@@ -142,14 +109,14 @@ async fn give_up(
     engine: &Arc<Engine>,
     row: &ExecutionRow,
     replayed: Option<(Arc<CompiledWorkflow>, Machine)>,
-    events: &[Recorded],
+    past: &Past,
     cause: &str,
 ) -> Result<(), ActorProcessingErr> {
     tracing::error!(execution.id = %row.id, cause, "execution given up");
     let epoch = engine.ownership.epoch(row.id.shard()).ok_or("this process does not own the execution's shard any more")?;
     let (at, status, error) = (clock::now_ms(), ExecutionStatus::Failed, poisoned(cause));
     let finished = Recorded { at, event: Event::Finished { status, error: Some(error.clone()) } };
-    let parent = parent_of(events);
+    let parent = past.parent();
     let (mut items, mut abandoned) = (Vec::new(), Vec::new());
     if let Some((plan, mut machine)) = replayed {
         let failure = Failure {
@@ -166,14 +133,14 @@ async fn give_up(
         machine.apply(&finished.event, at);
         (items, abandoned) = (machine.result(), machine.abandoned_children().to_vec());
     }
-    let end = End { execution: row.id, status, error: Some(&error), items, parent: parent.as_ref(), abandoned: &abandoned };
+    let end = End { execution: row.id, status, error: Some(&error), items, parent, abandoned: &abandoned };
     let keep_ms = u64::try_from(engine.settings.keep_failure.as_millis()).unwrap_or(u64::MAX);
     let body = engine.codec.encode(serde_json::to_vec(&[finished])?).await?;
     let append = Append {
         execution: row.id,
         epoch,
         created_at: row.created_at,
-        entry: JournalRow { seq: u32::try_from(events.len())?, count: 1, epoch, at, body },
+        entry: JournalRow { seq: past.next_seq, count: 1, epoch, at, body },
         create: None,
         state: Some(StateChange {
             status,
@@ -195,7 +162,7 @@ async fn give_up(
     match told.await? {
         Verdict::Committed => {
             engine.ends.ended(row.id, status);
-            family::nudge_all(engine, row.id, parent.as_ref(), &abandoned);
+            family::nudge_all(engine, row.id, parent, &abandoned);
             Ok(())
         }
         verdict => Err(format!("the end of the execution was not journaled: {verdict:?}").into()),
