@@ -24,7 +24,7 @@ pub use self::{
     server::serve,
 };
 use crate::{
-    actors::{accounts::AccountsService, executions::ExecutionsHandle, workflows::WorkflowsHandle},
+    actors::{accounts::AccountsService, executions::ExecutionsHandle, schedules::SchedulesHandle, workflows::WorkflowsHandle},
     nodes::{registry::Registry, services::Blobs},
     store::Store,
 };
@@ -35,6 +35,7 @@ pub struct AppState {
     pub store: Arc<dyn Store>,
     pub executions: ExecutionsHandle,
     pub workflows: WorkflowsHandle,
+    pub schedules: SchedulesHandle,
     pub registry: Arc<Registry>,
     pub accounts: AccountsService,
     pub blobs: Arc<dyn Blobs>,

@@ -168,6 +168,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         store: app.store.clone(),
         executions: app.executions.clone(),
         workflows: app.workflows.clone(),
+        schedules: app.schedules.clone(),
         registry: app.registry.clone(),
         accounts: AccountsService::new(app.store.clone(), app.limits.clone()),
         blobs: app.engine.services.blobs.clone(),

@@ -4,6 +4,7 @@ mod execution;
 mod node_run;
 mod node_type;
 mod page;
+mod schedule;
 mod time;
 mod workflow;
 
@@ -11,6 +12,7 @@ pub(super) use self::{
     execution::{ExecutionBody, StartedBody},
     node_type::NodeTypeBody,
     page::{Page, page_limit},
+    schedule::{BackfillBody, BackfilledBody, ScheduleBody, ScheduleDraftBody},
     time::{Time, parse_time},
     workflow::{VersionBody, WorkflowBody},
 };

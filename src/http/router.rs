@@ -13,7 +13,7 @@ use super::{
     AppState,
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
-    routes::{auth, docs, executions, hooks, meta, start, workflows},
+    routes::{auth, docs, executions, hooks, meta, schedules, start, workflows},
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 
@@ -65,8 +65,11 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(workflows::validate_workflow))
         .routes(routes!(workflows::get_workflow, workflows::update_workflow, workflows::delete_workflow))
         .layer(DefaultBodyLimit::max(DEFINITION_BYTES_MAX));
-    let payloads =
-        OpenApiRouter::default().routes(routes!(executions::signal_execution)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
+    let payloads = OpenApiRouter::default()
+        .routes(routes!(executions::signal_execution))
+        .routes(routes!(schedules::create_schedule, schedules::list_schedules))
+        .routes(routes!(schedules::get_schedule, schedules::update_schedule, schedules::delete_schedule))
+        .layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
     let small = OpenApiRouter::default()
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
@@ -80,6 +83,10 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(executions::get_execution, executions::delete_execution))
         .routes(routes!(executions::list_node_runs))
         .routes(routes!(executions::cancel_execution))
+        .routes(routes!(schedules::list_next_ticks))
+        .routes(routes!(schedules::pause_schedule))
+        .routes(routes!(schedules::resume_schedule))
+        .routes(routes!(schedules::backfill_schedule))
         .routes(routes!(meta::list_node_types))
         .routes(routes!(meta::get_node_type))
         .routes(routes!(meta::get_workflow_schema))

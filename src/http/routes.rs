@@ -5,5 +5,6 @@ pub(super) mod docs;
 pub(super) mod executions;
 pub(super) mod hooks;
 pub(super) mod meta;
+pub(super) mod schedules;
 pub(super) mod start;
 pub(super) mod workflows;

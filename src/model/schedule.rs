@@ -42,6 +42,10 @@ pub enum Overlap {
     CancelOld,
 }
 
+impl Overlap {
+    pub const ALL: [Self; 4] = [Self::Allow, Self::Skip, Self::Queue, Self::CancelOld];
+}
+
 /// Knows when the ticks of a schedule are.
 pub trait Ticks: Send + Sync {
     /// The first tick after a time, in Unix milliseconds; `None` if there is none any more.

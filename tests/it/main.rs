@@ -12,6 +12,7 @@ mod openapi;
 mod operators;
 mod packaging;
 mod problems;
+mod schedules;
 mod server;
 mod support;
 mod workflow_schema;

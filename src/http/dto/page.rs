@@ -34,6 +34,24 @@ impl<T> Page<T> {
     }
 }
 
+impl<T> Page<T> {
+    /// As [`Page::new`], for rows that may not be shown.
+    ///
+    /// Errors: that of the first one.
+    pub(in crate::http) fn try_new<R>(
+        mut rows: Vec<R>,
+        limit: u32,
+        cursor: impl Fn(&R) -> String,
+        item: impl Fn(R) -> Result<T, ApiError>,
+    ) -> Result<Self, ApiError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = rows.last().filter(|_| has_more).map(cursor);
+        Ok(Self { items: rows.into_iter().map(item).collect::<Result<_, _>>()?, next_cursor })
+    }
+}
+
 /// The number of items that a query asks for.
 ///
 /// Errors: `invalid_query` outside `1..=LIMIT_MAX`.

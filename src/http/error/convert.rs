@@ -7,10 +7,13 @@ use crate::{
     actors::{
         accounts::LoginError,
         executions::{CommandError, ReadError, StartError},
+        scheduler::launch::LaunchError,
+        schedules::ScheduleError,
         workflows::WorkflowError,
     },
     auth::password::PasswordError,
-    http::problem,
+    http::{extract::etag, problem},
+    model::{limits::SCHEDULES_MAX, problem::Problem},
     store::StoreError,
 };
 
@@ -80,6 +83,53 @@ impl From<StartError> for ApiError {
             }
             StartError::Exists { .. } => Self::internal(error),
             StartError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<ScheduleError> for ApiError {
+    fn from(error: ScheduleError) -> Self {
+        match error {
+            ScheduleError::NotFound => Self::new(&problem::SCHEDULE_NOT_FOUND, "check the id, or list the schedules"),
+            ScheduleError::Invalid(problems) => {
+                let detail = format!("{} problems: see `errors`", problems.len());
+                Self::new(&problem::INVALID_SCHEDULE, detail).with_errors(problems)
+            }
+            ScheduleError::Stale { rev } => {
+                let detail = "read it, and apply your change to what it is now";
+                Self::new(&problem::SCHEDULE_STALE, detail).with_header(header::ETAG, etag(rev))
+            }
+            ScheduleError::Published { workflow } => {
+                let detail = format!("it is a node of {workflow}: activate another version of that, or deactivate it");
+                Self::new(&problem::SCHEDULE_PUBLISHED, detail)
+            }
+            ScheduleError::OtherWorkflow { workflow } => {
+                let detail = format!("is {workflow} and stays that: create another schedule");
+                let errors = vec![Problem::new("/workflow_id", "immutable", detail)];
+                Self::new(&problem::INVALID_SCHEDULE, "1 problem: see `errors`").with_errors(errors)
+            }
+            ScheduleError::Full => {
+                let detail = format!("{SCHEDULES_MAX} schedules may stand alone: delete some, or make them nodes of workflows");
+                Self::new(&problem::SCHEDULE_LIMIT, detail)
+            }
+            ScheduleError::KeyMismatch => Self::new(&problem::KEY_MISMATCH, "use a new key for a new request"),
+            ScheduleError::Start(source) => source.into(),
+            ScheduleError::Workflow(source) => source.into(),
+            ScheduleError::Unreadable { .. } => Self::internal(error),
+            ScheduleError::Store(source) => source.into(),
+        }
+    }
+}
+
+impl From<LaunchError> for ApiError {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::UnknownStartNode { .. } | LaunchError::NoTrigger => {
+                Self::new(&problem::UNKNOWN_START_NODE, error.to_string())
+            }
+            LaunchError::Workflow(source) => source.into(),
+            LaunchError::Input(_) => Self::internal(error),
+            LaunchError::Store(source) => source.into(),
         }
     }
 }

@@ -24,11 +24,21 @@ pub(in crate::http) struct IdempotencyKey(pub(in crate::http) Option<String>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) struct PreferWait(pub(in crate::http) Option<Duration>);
 
-/// Which version the client means to change.
+/// Which version the client means to change. 0 is none: it stands for a tag that no version has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum IfMatch {
     Any,
     Version(u32),
+}
+
+impl IfMatch {
+    /// The version, if it has to be a certain one.
+    pub(in crate::http) fn version(self) -> Option<u32> {
+        match self {
+            Self::Version(version) => Some(version),
+            Self::Any => None,
+        }
+    }
 }
 
 /// As [`IfMatch`], but the header may be missing.
@@ -61,15 +71,14 @@ impl<S: Send + Sync> FromRequestParts<S> for OptionalIfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
-        let stale = || ApiError::new(&problem::WORKFLOW_STALE, "If-Match is no ETag of this resource: read it again");
-        let text = value.to_str().map_err(|_| stale())?.trim();
+        let text = value.to_str().unwrap_or_default().trim();
         if text == "*" {
             return Ok(Self(Some(IfMatch::Any)));
         }
         // A proxy that compresses makes tags weak; the version in them is the same.
         let tag = text.strip_prefix("W/").unwrap_or(text);
         let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
-        version.map(|version| Self(Some(IfMatch::Version(version)))).ok_or_else(stale)
+        Ok(Self(Some(IfMatch::Version(version.unwrap_or(0)))))
     }
 }
 
@@ -122,10 +131,12 @@ mod tests {
         for (value, expected) in [("\"3\"", IfMatch::Version(3)), ("W/\"3\"", IfMatch::Version(3)), ("*", IfMatch::Any)] {
             assert_eq!(IfMatch::from_request_parts(&mut parts("if-match", value), &()).await.unwrap(), expected);
         }
-        for (name, value, status) in [("if-match", "3", 412), ("if-match", "\"x\"", 412), ("x", "y", 428)] {
-            let error = IfMatch::from_request_parts(&mut parts(name, value), &()).await.unwrap_err();
-            assert_eq!(error.problem.status, status, "{value}");
+        for no_tag in ["3", "\"x\"", "\"-1\"", ""] {
+            let read = IfMatch::from_request_parts(&mut parts("if-match", no_tag), &()).await.unwrap();
+            assert_eq!(read, IfMatch::Version(0), "{no_tag}");
         }
+        let error = IfMatch::from_request_parts(&mut parts("x", "y"), &()).await.unwrap_err();
+        assert_eq!(error.problem.status, 428);
     }
 
     #[test]

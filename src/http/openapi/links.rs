@@ -25,6 +25,9 @@ const WORKFLOW: &[&str] = &[
 ];
 const EXECUTION: &[&str] = &["getExecution", "listNodeRuns", "cancelExecution", "signalExecution", "deleteExecution"];
 
+const SCHEDULE: &[&str] =
+    &["getSchedule", "updateSchedule", "deleteSchedule", "listNextTicks", "pauseSchedule", "resumeSchedule", "backfillSchedule"];
+
 const WAYS: &[Way] = &[
     Way { from: "createWorkflow", status: "201", id: ID, to: WORKFLOW },
     Way { from: "updateWorkflow", status: "200", id: ID, to: WORKFLOW },
@@ -32,6 +35,10 @@ const WAYS: &[Way] = &[
     Way { from: "listWorkflows", status: "200", id: FIRST_ID, to: &["getWorkflow"] },
     Way { from: "startExecution", status: "202", id: ID, to: EXECUTION },
     Way { from: "startExecution", status: "200", id: ID, to: EXECUTION },
+    Way { from: "createSchedule", status: "201", id: ID, to: SCHEDULE },
+    Way { from: "updateSchedule", status: "200", id: ID, to: SCHEDULE },
+    Way { from: "pauseSchedule", status: "200", id: ID, to: &["resumeSchedule"] },
+    Way { from: "listSchedules", status: "200", id: FIRST_ID, to: &["getSchedule", "listNextTicks"] },
     Way { from: "listExecutions", status: "200", id: FIRST_ID, to: &["getExecution"] },
 ];
 
@@ -45,7 +52,7 @@ pub(super) fn links_of(operation: &str, status: &str) -> Option<Value> {
 /// A change needs the version that it changes, too.
 fn link_to(operation: &str, id: &str) -> Value {
     let mut parameters = json!({ "id": id });
-    if operation == "updateWorkflow" {
+    if matches!(operation, "updateWorkflow" | "updateSchedule") {
         parameters["If-Match"] = json!("$response.header.ETag");
     }
     json!({ "operationId": operation, "parameters": parameters })

@@ -13,7 +13,7 @@ use utoipa::{
 
 use crate::{
     http::extract::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, OptionalIfMatch, PreferWait},
-    model::ids::{ExecutionId, WorkflowId},
+    model::ids::{ExecutionId, ScheduleId, WorkflowId},
 };
 
 macro_rules! ids_in_paths {
@@ -27,7 +27,7 @@ macro_rules! ids_in_paths {
     )*};
 }
 
-ids_in_paths! { WorkflowId ExecutionId }
+ids_in_paths! { WorkflowId ExecutionId ScheduleId }
 
 impl IntoParams for IdempotencyKey {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {

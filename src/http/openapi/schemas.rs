@@ -15,10 +15,12 @@ use crate::{
     model::{
         definition::{WorkflowDefinition, parse::WORKFLOW_SCHEMA},
         execution::{ExecutionStatus, NodeRunStatus, TriggerKind},
-        ids::{ExecutionId, UserId, WorkflowId, WorkspaceId},
+        ids::{ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
         item::{BlobRef, Item, ItemSource},
         problem,
+        schedule::Overlap,
     },
+    nodes::schedule::spec::CatchUpMode,
 };
 
 /// Where the definition's schema has its parts, and where the document has them.
@@ -45,11 +47,14 @@ described_below! {
     WorkspaceId = "WorkspaceId";
     WorkflowId = "WorkflowId";
     ExecutionId = "ExecutionId";
+    ScheduleId = "ScheduleId";
     UserId = "UserId";
     Time = "Time";
     ExecutionStatus = "ExecutionStatus";
     NodeRunStatus = "NodeRunStatus";
     TriggerKind = "TriggerKind";
+    CatchUpMode = "CatchUp";
+    Overlap = "Overlap";
     Item = "Item";
     ItemSource = "ItemSource";
     BlobRef = "BlobRef";
@@ -63,11 +68,14 @@ pub(super) fn by_hand() -> Map<String, Value> {
         "WorkspaceId": id(WorkspaceId::PREFIX),
         "WorkflowId": id(WorkflowId::PREFIX),
         "ExecutionId": id(ExecutionId::PREFIX),
+        "ScheduleId": id(ScheduleId::PREFIX),
         "UserId": id(UserId::PREFIX),
         "Time": { "type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00.000Z"] },
         "ExecutionStatus": choice(&ExecutionStatus::ALL),
         "NodeRunStatus": choice(&NodeRunStatus::ALL),
         "TriggerKind": choice(&TriggerKind::ALL),
+        "CatchUp": choice(&CatchUpMode::ALL),
+        "Overlap": choice(&Overlap::ALL),
         "Item": {
             "description": "What flows between nodes.",
             "type": "object",

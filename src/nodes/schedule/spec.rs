@@ -48,6 +48,10 @@ pub enum CatchUpMode {
     All,
 }
 
+impl CatchUpMode {
+    pub const ALL: [Self; 3] = [Self::None, Self::Last, Self::All];
+}
+
 impl ScheduleSpec {
     /// Reads the parameters of a `schedule` node that have passed the schema.
     ///
