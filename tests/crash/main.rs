@@ -10,6 +10,8 @@ mod family;
 mod kill;
 mod panics;
 mod points;
+mod processes;
+mod schedules;
 mod server;
 mod store;
 mod witness;

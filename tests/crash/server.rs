@@ -110,6 +110,64 @@ impl Server {
         }
     }
 
+    /// Publishes what a workflow publishes.
+    pub(crate) async fn activate(&self, workflow: &str) {
+        self.post_to_workflow(workflow, "activate").await;
+    }
+
+    /// Takes down what a workflow publishes.
+    pub(crate) async fn deactivate(&self, workflow: &str) {
+        self.post_to_workflow(workflow, "deactivate").await;
+    }
+
+    async fn post_to_workflow(&self, workflow: &str, verb: &str) {
+        let request = self.client.post(format!("{}/api/v1/workflows/{workflow}/{verb}", self.base));
+        let answer = request.bearer_auth(&self.token).json(&json!({})).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{verb}");
+    }
+
+    /// Calls a webhook until it is there and has shards to run in; its answer.
+    pub(crate) async fn hook(&self, path: &str, body: &Value) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.client.post(format!("{}/hooks/{path}", self.base)).json(body).send().await.unwrap();
+            let status = answer.status();
+            let body: Value = answer.json().await.unwrap();
+            if status == StatusCode::OK {
+                return body;
+            }
+            assert!([StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS].contains(&status), "{status}: {body}");
+            assert!(Instant::now() < deadline, "the webhook is never served: {body}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until a webhook is there no more.
+    pub(crate) async fn hook_is_gone(&self, path: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.client.get(format!("{}/hooks/{path}", self.base)).send().await.unwrap().status() != StatusCode::NOT_FOUND {
+            assert!(Instant::now() < deadline, "the webhook is served for ever");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until no execution of a workflow is left to do.
+    pub(crate) async fn idle(&self, workflow: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        for status in ["queued", "running", "waiting"] {
+            loop {
+                let url = format!("{}/api/v1/executions?workflow_id={workflow}&status={status}", self.base);
+                let answer = self.client.get(url).bearer_auth(&self.token).send().await.unwrap();
+                let body: Value = answer.json().await.unwrap();
+                if body["items"] == json!([]) {
+                    break;
+                }
+                assert!(Instant::now() < deadline, "executions stay {status}: {body}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
     /// Asks an execution to end. `None` if the server did not acknowledge it.
     pub(crate) async fn try_cancel(&self, id: &str) -> Option<()> {
         let request = self.client.post(format!("{}/api/v1/executions/{id}/cancel", self.base)).bearer_auth(&self.token);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{SchedulerParts, launch::LaunchError};
 use crate::{
-    clock,
+    clock, failpoint,
     model::{
         ids::{ExecutionId, InboxId},
         limits::SCHEDULE_GRACE_MS,
@@ -117,8 +117,10 @@ async fn fire(
         Err(error) => return Err(StoreError::Unavailable { doing: "reading a workflow", source: error.into() }),
     };
     let execution = append.execution;
+    failpoint!("scheduler.before_fire");
     match parts.store.fire_schedule(&FireSchedule { from: state(row, tick), next, append }).await? {
         FireOutcome::Fired => {
+            failpoint!("scheduler.after_fire");
             parts.figures.fired(now_ms.saturating_sub(tick.due_at));
             tracing::info!(schedule.id = %row.id, execution.id = %execution, scheduled_at = tick.scheduled_at, "tick fired");
             (parts.nudge)(execution);
