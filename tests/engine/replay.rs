@@ -154,7 +154,9 @@ async fn unreliable(server: &mut JoinSet<()>) -> String {
     };
     let person =
         |Path(login): Path<String>| async move { Json(json!({ "login": login, "name": "Ada", "company": "Analytical" })) };
+    let figures = || async { Json(json!({ "orders": 7, "cents": 12_300 })) };
     let router = Router::new().route("/price/{order}", get(price)).route("/users/{login}", get(person));
+    let router = router.route("/figures", get(figures));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     server.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -165,7 +167,8 @@ async fn unreliable(server: &mut JoinSet<()>) -> String {
 async fn every_example_ends_the_same_from_every_prefix_of_its_journal() {
     let mut server = JoinSet::new();
     let service = unreliable(&mut server).await;
-    let env = [("GITHUB_API_URL", service.clone()), ("GITHUB_WEBHOOK_SECRET", "unused".to_owned())];
+    let (secret, shop) = ("unused".to_owned(), service.clone());
+    let env = [("GITHUB_API_URL", service.clone()), ("GITHUB_WEBHOOK_SECRET", secret), ("SHOP_URL", shop)];
     let engine = Engine::start_with(|config| {
         config.env.visible = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     })
@@ -182,6 +185,8 @@ async fn every_example_ends_the_same_from_every_prefix_of_its_journal() {
     let headers = json!({ "x-github-event": "issues", "x-github-delivery": "d-1" });
     let delivery = json!({ "method": "POST", "path": "github/issues", "headers": headers, "body": issue });
     check(&engine, "github-webhook", delivery, None).await;
+    let tick = json!({ "scheduled_at": "2026-01-31T12:00:00.000Z", "fired_at": "2026-01-31T12:00:00.150Z" });
+    check(&engine, "every-minute-report", tick, None).await;
     let approved = Signal {
         name: "decision".to_owned(),
         payload: json!({ "approved": true, "data": { "reason": "broken on arrival" } }),

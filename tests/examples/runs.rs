@@ -203,6 +203,45 @@ async fn fan_out() {
     assert_eq!(*requests, (1..=ORDERS).map(|order| (order, refusals(order) + 1)).collect::<HashMap<_, _>>());
 }
 
+/// A shop that has sold one more thing each time it is asked.
+async fn shop() -> Fake {
+    let sold = Arc::new(AtomicU32::new(0));
+    let figures = move || {
+        let orders = sold.fetch_add(1, Ordering::SeqCst) + 1;
+        async move { Json(json!({ "orders": orders, "cents": orders * 250 })) }
+    };
+    Fake::start(Router::new().route("/figures", get(figures))).await
+}
+
+const LIST_REPORT: &str = "
+name: list-report
+nodes:
+  - { id: start, type: manual }
+  - id: rows
+    type: sql
+    params: { url: 'sqlite://report.db', readonly: true, query: 'SELECT * FROM report ORDER BY scheduled_at' }
+edges: [{ from: start, to: rows }]
+";
+
+#[tokio::test]
+async fn every_minute_report() {
+    let (directory, shop) = (directory(), shop().await);
+    let settings = [("CITADEL__ENV__ALLOW", r#"["SHOP_URL"]"#), ("SHOP_URL", shop.url.as_str())];
+    let server = Server::start(directory.path(), &settings).await;
+    let every_second = text("every-minute-report/workflow.yaml").replace("* * * * *", "* * * * * *");
+    let workflow = server.save(&every_second).await;
+    server.activate(&workflow).await;
+    server.wait_until_succeeded(&workflow, 3).await;
+    let deactivate = server.post(&format!("/api/v1/workflows/{workflow}/deactivate"));
+    server.call(deactivate.json(&json!({})), 200).await;
+
+    let rows = server.run(&server.save(LIST_REPORT).await, &json!({})).await;
+    assert!(rows.len() >= 3, "{rows:?}");
+    let ticks: Vec<&str> = rows.iter().map(|row| row["scheduled_at"].as_str().unwrap()).collect();
+    assert!(ticks.iter().all(|tick| tick.ends_with(".000Z")) && ticks.is_sorted_by(|left, right| left < right), "{ticks:?}");
+    assert!(rows.iter().all(|row| row["cents"].as_u64().unwrap() == row["orders"].as_u64().unwrap() * 250), "{rows:?}");
+}
+
 #[tokio::test]
 async fn approval() {
     let directory = directory();

@@ -104,6 +104,19 @@ impl Server {
         }
     }
 
+    /// Waits until so many executions of a workflow have succeeded.
+    pub(crate) async fn wait_until_succeeded(&self, workflow: &str, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let listed = self.get(&format!("/executions?workflow_id={workflow}&status=succeeded")).await;
+            if listed["items"].as_array().unwrap().len() >= count {
+                return;
+            }
+            assert!(Instant::now() < deadline, "waited for {count} executions: {listed:#}");
+            sleep(POLL).await;
+        }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Value {
         self.call(self.http.get(format!("http://{}/api/v1{path}", self.address)), 200).await
     }
