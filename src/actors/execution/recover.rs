@@ -23,7 +23,6 @@ use crate::{
         definition::AfterCrash,
         event::{Event, Recorded},
         execution::ExecutionStatus,
-        ids::ExecutionId,
         machine::{Effect, Machine},
     },
     nodes::plan::CompiledWorkflow,

@@ -83,6 +83,7 @@ impl Launcher {
             state: None,
             consumed: Vec::new(),
             notify: Vec::new(),
+            snapshot: None,
         })
     }
 }

@@ -179,6 +179,7 @@ impl Rig {
             state: Some(state),
             consumed: Vec::new(),
             notify: Vec::new(),
+            snapshot: None,
         };
         self.store.inner.append_batch(&[append]).await.unwrap();
     }

@@ -159,6 +159,7 @@ enum StoredPhase<'a> {
     Running { work: StoredWork<'a>, recorded: bool },
     Retrying { due_at: u64 },
     Waiting { wait: Cow<'a, Wait>, received: Signals<'a> },
+    Interrupted { signal: Cow<'a, str> },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -154,6 +154,7 @@ fn phase_of(phase: StoredPhase<'_>) -> Phase {
         StoredPhase::Running { work, recorded } => Phase::Running { work: work_of(work), recorded },
         StoredPhase::Retrying { due_at } => Phase::Retrying { due_at },
         StoredPhase::Waiting { wait, received } => Phase::Waiting { wait: wait.into_owned(), received: received.into_owned() },
+        StoredPhase::Interrupted { signal } => Phase::Interrupted { signal: signal.into_owned() },
     }
 }
 

@@ -139,6 +139,7 @@ fn stored_phase(phase: &Phase) -> StoredPhase<'_> {
         Phase::Waiting { wait, received } => {
             StoredPhase::Waiting { wait: Cow::Borrowed(wait), received: Cow::Borrowed(received) }
         }
+        Phase::Interrupted { signal } => StoredPhase::Interrupted { signal: Cow::Borrowed(signal) },
     }
 }
 
