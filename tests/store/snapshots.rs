@@ -82,7 +82,7 @@ async fn comes_in_batches_of_every_size(store: Arc<dyn Store>) {
         store.append_batch(&created).await.unwrap();
         for round in 1..=2 {
             // All but every fourth have one in the first round, every fourth in the second.
-            let is_kept = |place: usize| (place % 4 == 0) == (round == 2);
+            let is_kept = |place: usize| place.is_multiple_of(4) == (round == 2);
             let append = |(place, id): (usize, &ExecutionId)| {
                 if is_kept(place) { kept(*id, epoch, round) } else { later(*id, epoch, round) }
             };
@@ -90,7 +90,7 @@ async fn comes_in_batches_of_every_size(store: Arc<dyn Store>) {
             assert_eq!(store.append_batch(&batch).await.unwrap(), vec![AppendOutcome::Committed; ids.len()]);
         }
         for (place, id) in ids.iter().enumerate() {
-            let seq = if place % 4 == 0 { 3 } else { 2 };
+            let seq = if place.is_multiple_of(4) { 3 } else { 2 };
             assert_eq!(found(&*store, *id).await, Some(snapshot(seq)));
         }
     }
