@@ -1,6 +1,7 @@
 //! The command line: reads arguments, calls `app` or a server, prints. Results go to standard output, everything else to standard
 //! error. `serve`, `dev`, `run`, `db` and `doctor` work in this process; client commands speak HTTP only.
 
+mod actors;
 mod bench;
 mod client;
 mod completions;
@@ -19,6 +20,7 @@ mod progress;
 mod prompt;
 mod remote;
 mod run;
+mod schedule;
 mod serve;
 mod settings;
 mod table;
@@ -80,6 +82,10 @@ enum Command {
     Workflow(workflow::WorkflowArguments),
     /// Looks after executions of a server.
     Execution(execution::ExecutionArguments),
+    /// Looks after schedules of a server.
+    Schedule(schedule::ScheduleArguments),
+    /// Shows the live actors of a server.
+    Actors(actors::ActorsArguments),
     /// Prints the OpenAPI document of the API.
     Openapi,
     /// Prints a script that completes commands in a shell.
@@ -127,6 +133,8 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Context(arguments) => context::context(arguments, &prepare()?.loaded.config),
         Command::Workflow(arguments) => Box::pin(workflow::workflow(arguments, &prepare()?.loaded)).await,
         Command::Execution(arguments) => Box::pin(execution::execution(arguments, &prepare()?.loaded)).await,
+        Command::Schedule(arguments) => Box::pin(schedule::schedule(arguments, &prepare()?.loaded)).await,
+        Command::Actors(arguments) => Box::pin(actors::actors(arguments, &prepare()?.loaded)).await,
         Command::Openapi => Ok(openapi()),
         Command::Completions(arguments) => completions::completions(&arguments),
         Command::Version(arguments) => version::version(&arguments),
@@ -152,6 +160,8 @@ impl Command {
             Self::Login(arguments) => arguments.add_flags(flags),
             Self::Workflow(arguments) => arguments.add_flags(flags),
             Self::Execution(arguments) => arguments.add_flags(flags),
+            Self::Schedule(arguments) => arguments.add_flags(flags),
+            Self::Actors(arguments) => arguments.add_flags(flags),
             Self::Init(_) | Self::Db(_) | Self::Openapi | Self::Completions(_) | Self::Version(_) => {}
         }
     }

@@ -1,7 +1,10 @@
 //! `citadel execution`: what executions do, and commands to them.
 
+mod batch;
 mod follow;
 mod list;
+mod logs;
+mod retry;
 mod steps;
 
 use std::{process::ExitCode, time::Duration};
@@ -10,7 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 pub(super) use self::follow::follow;
-use self::list::FilterArguments;
+use self::{batch::BatchArguments, list::FilterArguments, logs::LogsArguments, retry::RetryArguments};
 use super::{
     Failure,
     client::Method,
@@ -57,6 +60,12 @@ enum ExecutionCommand {
         #[arg(long, value_name = "DURATION")]
         timeout: Option<DurationMs>,
     },
+    /// Prints what the code of an execution wrote on its console.
+    Logs(LogsArguments),
+    /// Runs an execution that has ended again, from its start, from what failed or from a node.
+    Retry(RetryArguments),
+    /// Does one thing to many executions.
+    Batch(BatchArguments),
     /// Asks an execution to stop.
     Cancel {
         id: String,
@@ -99,6 +108,9 @@ pub(super) async fn execution(arguments: ExecutionArguments, loaded: &Loaded) ->
             remote.output.show(&ended, || described(&ended))?;
             return conclude(&ended);
         }
+        ExecutionCommand::Logs(arguments) => logs::show(&remote, &arguments).await?,
+        ExecutionCommand::Retry(arguments) => return retry::retry(&remote, &arguments).await,
+        ExecutionCommand::Batch(arguments) => batch::batch(&remote, arguments).await?,
         ExecutionCommand::Cancel { id, reason } => {
             let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
             accepted(&remote, &remote.client.post(&["executions", &id, "cancel"], &body).await?)?;

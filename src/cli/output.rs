@@ -40,6 +40,11 @@ impl OutputArguments {
         Ok(())
     }
 
+    /// Whether it is for people.
+    pub(super) fn is_table(self) -> bool {
+        self.output == Output::Table
+    }
+
     /// Prints a document that has no table: YAML, unless JSON is asked for.
     ///
     /// Errors: it cannot be written as YAML.

@@ -78,6 +78,11 @@ impl Remote {
         Ok(self.read_pages(path, &[], ITEMS_MAX).await?.0)
     }
 
+    /// As [`Self::list_all`], narrowed down.
+    pub(super) async fn list_all_of(&self, path: &[&str], query: &[(&str, String)]) -> Result<Vec<Value>, Failure> {
+        Ok(self.read_pages(path, query, ITEMS_MAX).await?.0)
+    }
+
     async fn read_pages(&self, path: &[&str], query: &[(&str, String)], count: usize) -> Result<(Vec<Value>, Value), Failure> {
         let mut items: Vec<Value> = Vec::new();
         let mut cursor = Value::Null;

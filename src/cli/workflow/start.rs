@@ -64,8 +64,12 @@ pub(super) async fn start(arguments: StartArguments, remote: &Remote) -> Result<
     }
     let limit = arguments.timeout.map(|limit| Duration::from_millis(limit.0));
     let execution = follow(remote, &field(&started, "id"), limit).await?;
-    remote.output.show(&execution, || format!("{:#}", execution["result"]))?;
-    conclude(&execution)
+    let ended = conclude(&execution);
+    // The items of what did not fail are no result; who asks for JSON gets all there is.
+    if ended.is_ok() || !remote.output.is_table() {
+        remote.output.show(&execution, || format!("{:#}", execution["result"]))?;
+    }
+    ended
 }
 
 fn body(arguments: &StartArguments) -> Result<Value, Failure> {
