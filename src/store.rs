@@ -141,6 +141,10 @@ pub trait Store: Send + Sync + 'static {
     /// `seq` in a row; 0 for an execution that is not there.
     async fn record_activation(&self, id: ExecutionId, seq: u32) -> Result<u32>;
 
+    /// Forgets the activations at `seq` if they are still `count`: the execution left memory in order. One that has been resumed
+    /// since then counts on. Answers whether anything was forgotten.
+    async fn clear_activations(&self, id: ExecutionId, seq: u32, count: u32) -> Result<bool>;
+
     /// Deletes one finished execution with its journal and snapshot. `false` if it is not there or not finished.
     async fn delete_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<bool>;
 

@@ -149,7 +149,14 @@ pub struct ExecutionState {
     engine: Arc<Engine>,
     id: ExecutionId,
     live: Option<Live>,
-    _entry: DirectoryEntry,
+    entry: Option<DirectoryEntry>,
+}
+
+/// The activation of a recovered execution, as the store counts it.
+#[derive(Debug, Clone, Copy)]
+struct Activation {
+    seq: u32,
+    count: u32,
 }
 
 /// An execution in memory.
@@ -178,6 +185,7 @@ struct Live {
     /// Kept from a recovery until the execution has asked for a place.
     hold: Option<Arc<Hold>>,
     is_recovered: bool,
+    activation: Option<Activation>,
     /// Unix milliseconds of the timer that is set; an earlier one has rung.
     timer_at: Option<u64>,
 }
@@ -200,7 +208,7 @@ impl Actor for ExecutionActor {
             ExecutionArgs::Fresh(fresh) => Some(Live::fresh(*fresh)),
             ExecutionArgs::Recover(recover) => recover::load(*recover).await?,
         };
-        Ok(ExecutionState { engine, id, live, _entry: entry })
+        Ok(ExecutionState { engine, id, live, entry: Some(entry) })
     }
 
     async fn post_start(&self, myself: ActorRef<ExecutionMsg>, state: &mut ExecutionState) -> Result<(), ActorProcessingErr> {
@@ -257,6 +265,15 @@ impl Actor for ExecutionActor {
             ExecutionMsg::EnsureDurable { reply } => live.ensure_durable(reply),
         }
         live.go_on(&myself).await
+    }
+
+    async fn post_stop(&self, _myself: ActorRef<ExecutionMsg>, state: &mut ExecutionState) -> Result<(), ActorProcessingErr> {
+        // Whoever addresses it now brings it back. A drain waits for those that are entered.
+        state.entry = state.entry.take().filter(|_| state.engine.is_draining.load(Ordering::Relaxed));
+        if let Some(live) = &state.live {
+            live.left_in_order().await;
+        }
+        Ok(())
     }
 
     async fn handle_supervisor_evt(
@@ -335,6 +352,7 @@ impl Live {
             permit: None,
             hold: None,
             is_recovered: false,
+            activation: None,
             timer_at: None,
         }
     }

@@ -22,6 +22,7 @@ macro_rules! implement_store {
             executions: fn list_queued(shards: &[u16], limit: u32) -> Vec<ExecutionId>;
             executions: fn list_due(shards: &[u16], until_ms: u64, limit: u32) -> Vec<DueExecution>;
             executions: fn record_activation(id: ExecutionId, seq: u32) -> u32;
+            executions: fn clear_activations(id: ExecutionId, seq: u32, count: u32) -> bool;
 
             retention: fn delete_execution(workspace: WorkspaceId, id: ExecutionId) -> bool;
             retention: fn prune(now_ms: u64, limit: u32) -> u64;

@@ -91,6 +91,7 @@ pass_on! {
     fn list_queued(shards: &[u16], limit: u32) -> Vec<ExecutionId>;
     fn list_due(shards: &[u16], until_ms: u64, limit: u32) -> Vec<DueExecution>;
     fn record_activation(id: ExecutionId, seq: u32) -> u32;
+    fn clear_activations(id: ExecutionId, seq: u32, count: u32) -> bool;
     fn delete_execution(workspace: WorkspaceId, id: ExecutionId) -> bool;
     fn prune(now_ms: u64, limit: u32) -> u64;
     fn put_inbox(row: &InboxRow) -> PutInbox;

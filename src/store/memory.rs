@@ -163,6 +163,10 @@ impl Store for MemoryStore {
         Ok(self.state().record_activation(id, seq))
     }
 
+    async fn clear_activations(&self, id: ExecutionId, seq: u32, count: u32) -> Result<bool> {
+        Ok(self.state().clear_activations(id, seq, count))
+    }
+
     async fn delete_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<bool> {
         Ok(self.state().delete_execution(workspace, id))
     }

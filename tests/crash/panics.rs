@@ -43,3 +43,30 @@ async fn a_poison_execution_is_given_up_and_the_rest_goes_on() {
     let other = server.start_execution(&workflow, &json!({ "n": 2 }), "other").await;
     assert_eq!(server.ended(&other).await["status"], "succeeded");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_that_kills_the_process_when_it_wakes_is_given_up() {
+    let store = TestStore::sqlite();
+    let server = Server::start(&store, "").await;
+    let definition = json!({
+        "name": "sleeper",
+        "nodes": [{ "id": "start", "type": "manual" }, { "id": "pause", "type": "wait", "params": { "signal": "go" } }],
+        "edges": [{ "from": "start", "to": "pause" }]
+    });
+    let workflow = server.create_workflow(&definition).await;
+    let poison = server.start_execution(&workflow, &json!({}), "poison").await;
+    server.node_run(&poison, "pause", "waiting").await;
+    // Signals that nobody waits for are looked at, again and again, and do no harm.
+    for _ in 0..6 {
+        server.signal(&poison, "other", &json!({})).await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert_eq!(server.node_run(&poison, "pause", "waiting").await["status"], "waiting");
+    server.kill();
+    for _ in 0..3 {
+        Server::spawn(&store, "execution.resume=abort").died().await;
+    }
+    let server = Server::start(&store, "execution.resume=abort").await;
+    let ended = server.ended(&poison).await;
+    assert_eq!((&ended["status"], &ended["error"]["code"]), (&json!("failed"), &json!("poisoned")), "{ended}");
+}

@@ -30,6 +30,7 @@ cases! {
     lists_queued_executions_of_the_shards,
     lists_due_executions_soonest_first,
     counts_activations_at_a_place,
+    forgets_activations_that_ended_well,
 }
 
 async fn keeps_every_field_of_a_row(store: Arc<dyn Store>) {
@@ -219,6 +220,21 @@ async fn counts_activations_at_a_place(store: Arc<dyn Store>) {
     commit(&*store, &later(execution(1), epoch, 1)).await;
     assert_eq!(store.record_activation(execution(1), 0).await.unwrap(), 2);
     assert_eq!(store.record_activation(execution(2), 0).await.unwrap(), 0);
+}
+
+async fn forgets_activations_that_ended_well(store: Arc<dyn Store>) {
+    let epoch = own_all(&*store).await;
+    commit(&*store, &creation(execution(1), epoch)).await;
+    assert!(!store.clear_activations(execution(1), 0, 0).await.unwrap(), "there is nothing to forget");
+    assert_eq!(store.record_activation(execution(1), 3).await.unwrap(), 1);
+    // Not those of another place, nor once it has been resumed again.
+    assert!(!store.clear_activations(execution(1), 4, 1).await.unwrap());
+    assert_eq!(store.record_activation(execution(1), 3).await.unwrap(), 2);
+    assert!(!store.clear_activations(execution(1), 3, 1).await.unwrap());
+    assert!(store.clear_activations(execution(1), 3, 2).await.unwrap());
+    assert!(!store.clear_activations(execution(1), 3, 2).await.unwrap());
+    assert_eq!(store.record_activation(execution(1), 3).await.unwrap(), 1);
+    assert!(!store.clear_activations(execution(2), 3, 1).await.unwrap());
 }
 
 async fn list(store: &dyn Store, workspace: WorkspaceId, filter: &ExecutionFilter) -> Vec<ExecutionId> {

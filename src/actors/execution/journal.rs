@@ -113,6 +113,11 @@ impl Journal {
         self.created_at
     }
 
+    /// Number of the first event that is not sent to the lane.
+    pub(super) fn next_seq(&self) -> u32 {
+        self.next_seq
+    }
+
     pub(super) fn trigger(&self) -> TriggerKind {
         self.origin.new.trigger
     }

@@ -1,11 +1,11 @@
 //! Brings an execution back from its journal, or gives it up when it crashed its actor too often.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ractor::ActorProcessingErr;
 
 use super::{
-    Live, Recover,
+    Activation, Live, Recover,
     error_workflow::{Failure, Settled},
     family::{self, End},
     journal::{Journal, Origin, poisoned},
@@ -31,6 +31,8 @@ use crate::{
 
 /// Times that an execution may be resumed at one place of its journal before it is given up.
 const ACTIVATIONS_MAX: u32 = 3;
+/// How long an execution that leaves memory waits for its count to be cleared.
+const CLEAR_WITHIN: Duration = Duration::from_secs(2);
 
 /// Loads an execution. `None` if it has ended, is not there, is not this process's, or was given up just now.
 pub(super) async fn load(recover: Recover) -> Result<Option<Live>, ActorProcessingErr> {
@@ -42,16 +44,14 @@ pub(super) async fn load(recover: Recover) -> Result<Option<Live>, ActorProcessi
     }
     let mut past = Past::read(engine, id).await?;
     let next_seq = past.next_seq;
-    // A waiting execution left memory by itself and is no suspect, however often it is looked at.
-    if row.state.status != ExecutionStatus::Waiting || last_cause.is_some() {
-        let activations = engine.store.record_activation(id, next_seq).await?;
-        if activations > ACTIVATIONS_MAX {
-            let cause = last_cause.unwrap_or_else(|| "the process died".to_owned());
-            // A replay that kills the process must not keep the execution from being given up: it is tried once.
-            let replayed = if activations == ACTIVATIONS_MAX + 1 { replay(engine, &row, &mut past).await.ok() } else { None };
-            give_up(engine, &row, replayed, &past, &cause).await?;
-            return Ok(None);
-        }
+    // Whatever it waits for or does: what happens next may kill the process. One that leaves memory in order is cleared again.
+    let activations = engine.store.record_activation(id, next_seq).await?;
+    if activations > ACTIVATIONS_MAX {
+        let cause = last_cause.unwrap_or_else(|| "the process died".to_owned());
+        // A replay that kills the process must not keep the execution from being given up: it is tried once.
+        let replayed = if activations == ACTIVATIONS_MAX + 1 { replay(engine, &row, &mut past).await.ok() } else { None };
+        give_up(engine, &row, replayed, &past, &cause).await?;
+        return Ok(None);
     }
     let (plan, machine) = replay(engine, &row, &mut past).await?;
     let data = run_data(engine, &plan, id, past.created.as_ref().ok_or("the journal is empty")?);
@@ -60,6 +60,7 @@ pub(super) async fn load(recover: Recover) -> Result<Option<Live>, ActorProcessi
     journal.pace = past.pace();
     let mut live = Live::with(id, Arc::clone(engine), plan, machine, data, journal);
     (live.is_recovered, live.permit, live.hold) = (true, Some(permit), hold);
+    live.activation = Some(Activation { seq: next_seq, count: activations });
     live.take_up();
     tracing::info!(execution.id = %id, seq = next_seq, replayed_from = past.replayed_from(), "execution resumed");
     Ok(Some(live))
@@ -82,6 +83,20 @@ async fn replay(
 }
 
 impl Live {
+    /// Clears the count of activations when the execution leaves memory in order, so that harmless looks at it never add up.
+    /// Where it got on meanwhile, the count is at another place already.
+    pub(super) async fn left_in_order(&self) {
+        let Some(Activation { seq, count }) = self.activation.filter(|found| self.journal.next_seq() == found.seq) else {
+            return;
+        };
+        let clear = self.engine.store.clear_activations(self.id, seq, count);
+        match tokio::time::timeout(CLEAR_WITHIN, clear).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(execution.id = %self.id, error = %error, "activation not cleared"),
+            Err(_) => tracing::debug!(execution.id = %self.id, "activation not cleared in time"),
+        }
+    }
+
     /// Puts what was open back on the worklist. What a crash cut off is repeated, fails, or is asked about, as its policy says.
     fn take_up(&mut self) {
         for effect in self.machine.outstanding() {

@@ -88,6 +88,12 @@ impl State {
         stored.activations
     }
 
+    pub(super) fn clear_activations(&mut self, id: ExecutionId, seq: u32, count: u32) -> bool {
+        let found = self.executions.get_mut(&id);
+        let counted = found.filter(|stored| count > 0 && (stored.activation_seq, stored.activations) == (seq, count));
+        counted.map(|stored| stored.activations = 0).is_some()
+    }
+
     pub(super) fn delete_execution(&mut self, workspace: WorkspaceId, id: ExecutionId) -> bool {
         let is_finished = self.find_execution(workspace, id).is_some_and(|row| row.state.status.is_terminal());
         if is_finished {

@@ -95,3 +95,16 @@ pub(super) async fn record_activation(store: &SqliteStore, id: ExecutionId, seq:
     u32::try_from(activations.unwrap_or(0))
         .map_err(|error| StoreError::Corrupt { what: "count of activations", source: error.into() })
 }
+
+pub(super) async fn clear_activations(store: &SqliteStore, id: ExecutionId, seq: u32, count: u32) -> Result<bool> {
+    const SQL: &str =
+        "UPDATE executions SET activations = 0 WHERE id = ?1 AND activation_seq = ?2 AND activations = ?3 AND activations > 0";
+    let cleared = sqlx::query(SQL)
+        .bind(id.uuid())
+        .bind(number(seq)?)
+        .bind(number(count)?)
+        .execute(&store.writer)
+        .await
+        .map_err(failed("forgetting activations"))?;
+    Ok(cleared.rows_affected() > 0)
+}

@@ -88,6 +88,11 @@ pub(super) enum Operation {
         execution: u8,
         seq: u8,
     },
+    ClearActivations {
+        execution: u8,
+        seq: u8,
+        count: u8,
+    },
     DeleteExecution {
         execution: u8,
     },
@@ -260,6 +265,8 @@ fn executions() -> impl Strategy<Value = Operation> {
         1 => (after, limit.clone()).prop_map(|(after, limit)| Operation::ListLive { after, limit }),
         1 => (time.clone(), limit.clone()).prop_map(|(until, limit)| Operation::ListDue { until, limit }),
         1 => (execution.clone(), 0..2_u8).prop_map(|(execution, seq)| Operation::RecordActivation { execution, seq }),
+        1 => (execution.clone(), 0..2_u8, 0..3_u8)
+            .prop_map(|(execution, seq, count)| Operation::ClearActivations { execution, seq, count }),
         1 => execution.prop_map(|execution| Operation::DeleteExecution { execution }),
         1 => (time, limit).prop_map(|(now, limit)| Operation::Prune { now, limit }),
     ]

@@ -124,6 +124,9 @@ impl Player {
             Operation::RecordActivation { execution, seq } => {
                 told(self.store.record_activation(id(*execution), (*seq).into()).await)
             }
+            Operation::ClearActivations { execution, seq, count } => {
+                told(self.store.clear_activations(id(*execution), (*seq).into(), (*count).into()).await)
+            }
             Operation::DeleteExecution { execution } => told(self.store.delete_execution(HERE, id(*execution)).await),
             Operation::Prune { now, limit } => told(self.store.prune(NOON + u64::from(*now), (*limit).into()).await),
             _ => unreachable!("not about executions"),
