@@ -191,11 +191,11 @@ impl AccountsService {
         Ok(self.issue(row.workspace, row.user).await?)
     }
 
-    /// Revokes the access token of a session, and its refresh token if the caller has it.
+    /// Revokes the access token and the refresh token of a session, as far as the caller has them.
     ///
     /// Errors: `Store`. An unknown token is revoked already.
-    pub async fn logout(&self, access: &str, refresh: Option<&str>) -> Result<(), TokenError> {
-        let tokens = [(Some(access), TokenKind::Access), (refresh, TokenKind::Refresh)];
+    pub async fn logout(&self, access: Option<&str>, refresh: Option<&str>) -> Result<(), TokenError> {
+        let tokens = [(access, TokenKind::Access), (refresh, TokenKind::Refresh)];
         for (text, kind) in tokens {
             let Some(Ok(token)) = text.map(Token::parse) else { continue };
             match self.find_valid(&token.hash(), &[kind], clock::now_ms()).await {

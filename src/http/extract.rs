@@ -8,8 +8,8 @@ mod path;
 mod query;
 
 pub(super) use self::{
-    body::{Body, Json, is_json, media_type, read_json},
-    caller::{Bearer, Caller, ClientAddress, refuse_token},
+    body::{Body, Json, is_json, media_type, read_json, read_object, require_json},
+    caller::{Caller, ClientAddress, OptionalBearer, refuse_token},
     definition::{Definition, MaybeDefinition},
     headers::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, OptionalIfMatch, PreferWait, REPLAYED, etag, read_key},
     path::Path,

@@ -16,6 +16,7 @@ mod links;
 mod parameters;
 mod problems;
 mod schemas;
+mod texts;
 
 use std::sync::LazyLock;
 

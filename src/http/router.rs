@@ -46,6 +46,7 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(health::startupz))
         .routes(routes!(meta::get_problem_type))
         .routes(routes!(docs::get_docs))
+        .routes(routes!(docs::redirect_to_docs))
         .routes(routes!(docs::get_docs_file))
 }
 

@@ -34,6 +34,7 @@ async fn shows_the_document_and_a_page_of_it_to_everybody() {
         assert_eq!(file.status, 200, "{name}");
         assert_eq!(file.header("x-content-type-options"), "nosniff");
     }
+    assert_eq!(anybody.get("/api/docs/").await.body, page.body);
     let settings = anybody.get("/api/docs/swagger-initializer.js").await;
     assert!(settings.body.as_str().unwrap().contains(r#""url": "/api/v1/openapi.json""#), "{settings:?}");
     anybody.get("/api/docs/nothing.js").await.assert_problem(404, "not_found");

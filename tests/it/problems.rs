@@ -19,6 +19,8 @@ async fn every_refusal_of_the_framework_is_a_problem() {
     client.get("/executions?limt=5").await.assert_problem(400, "invalid_query");
     client.get("/executions?limit=5000").await.assert_problem(400, "invalid_query");
     client.get("/executions?started_after=yesterday").await.assert_problem(400, "invalid_query");
+    client.get("/executions?error_code=a%00b").await.assert_problem(400, "invalid_query");
+    client.get("/node-types/a%00b").await.assert_problem(404, "not_found");
     app.stop().await;
 }
 
@@ -35,6 +37,9 @@ async fn says_where_a_body_is_wrong() {
     post("/workflows", "text/csv", "a,b").await.assert_problem(415, "unsupported_media_type");
     post("/workflows", "application/json", &"x".repeat(3 << 20)).await.assert_problem(413, "too_large");
     post("/auth/login", "application/json", r#"{"email":"a","pasword":"b"}"#).await.assert_problem(422, "invalid_body");
+    post("/auth/login", "application/json", r#"{"email":"a\u0000","password":"b"}"#).await.assert_problem(422, "invalid_body");
+    post("/auth/login", "application/json", r#"["a","b"]"#).await.assert_problem(422, "invalid_body");
+    post("/workflows/validate", "application/json", "").await.assert_problem(422, "invalid_body");
     let deep = format!("{{\"email\":{}1{}}}", "[".repeat(200), "]".repeat(200));
     post("/auth/login", "application/json", &deep).await.assert_problem(400, "invalid_json");
     app.stop().await;

@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 mod command;
+mod contract;
 mod receiver;
 mod server_process;
 mod test_app;

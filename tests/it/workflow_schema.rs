@@ -105,6 +105,9 @@ fn agree_on_a_table_of_documents() {
     check(&validator, &node(json!({ "id": "a", "type": "manual", "retry": {} })), Some(true));
     check(&validator, &node(json!({ "id": "ü", "type": "manual" })), Some(false));
     check(&validator, &node(json!({ "id": "a\n", "type": "manual" })), Some(false));
+    check(&validator, &node(json!({ "id": "a", "type": "manual", "name": "a\nb", "notes": "c\nd" })), Some(true));
+    check(&validator, &node(json!({ "id": "a", "type": "manual", "name": "a\0" })), Some(false));
+    check(&validator, &node(json!({ "id": "a", "type": "manual", "notes": "\0" })), Some(false));
     for duration in ["0s", "500ms", "1h30m", "7d", "1w", "PT1H30M", "P1DT2S", "P1W"] {
         check(&validator, &json!({ "name": "w", "nodes": [], "settings": { "retention": { "success": duration } } }), Some(true));
     }
@@ -114,6 +117,16 @@ fn agree_on_a_table_of_documents() {
             &json!({ "name": "w", "nodes": [], "settings": { "retention": { "success": duration } } }),
             Some(false),
         );
+    }
+}
+
+#[test]
+fn agree_on_timeouts_that_leave_no_time() {
+    let validator = validator();
+    for (timeout, accepted) in [("0s", false), ("PT0S", false), ("0h0m", false), ("0h1m", true), ("10ms", true)] {
+        check(&validator, &json!({ "name": "w", "nodes": [], "settings": { "timeout": timeout } }), Some(accepted));
+        let node = json!({ "id": "a", "type": "manual", "timeout": timeout });
+        check(&validator, &json!({ "name": "w", "nodes": [node] }), Some(accepted));
     }
 }
 

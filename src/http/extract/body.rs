@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{
     http::{error::ApiError, problem},
@@ -17,10 +18,14 @@ use crate::{
 /// Time that a body may take to arrive.
 const BODY_MAX: Duration = Duration::from_secs(30);
 
+/// How JSON writes U+0000.
+const NUL_ESCAPE: &[u8] = b"\\u0000";
+
 /// The bytes of the body. The route's `DefaultBodyLimit` bounds them.
 pub(in crate::http) struct Body(pub(in crate::http) Bytes);
 
-/// A body of `application/json`; an empty one counts as `{}`.
+/// A body of `application/json`; an empty one counts as `{}`. Its texts are for storing and searching, so none may have U+0000,
+/// which PostgreSQL does not take.
 pub(in crate::http) struct Json<T>(pub(in crate::http) T);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
@@ -42,15 +47,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let is_json = media_type(request.headers()).is_none_or(|kind| is_json(&kind));
+        let is_json = require_json(request.headers());
         let Body(bytes) = Body::from_request(request, state).await?;
         if bytes.is_empty() {
             return read_json(b"{}").map(Self);
         }
-        if !is_json {
-            return Err(ApiError::new(&problem::UNSUPPORTED_MEDIA_TYPE, "send `Content-Type: application/json`"));
+        is_json?;
+        if holds_nul(&bytes) {
+            return Err(ApiError::new(&problem::INVALID_BODY, "a text must not have the character U+0000"));
         }
-        read_json(&bytes).map(Self)
+        read_object(&bytes).map(Self)
     }
 }
 
@@ -68,6 +74,60 @@ pub(in crate::http) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T,
             ApiError::new(&problem::INVALID_JSON, error.to_string())
         }
     })
+}
+
+/// Reads a JSON object with known fields. Serde alone would take an array of the fields' values for it, too, and no whole number
+/// that is written `1.0`, which is an integer in JSON Schema.
+///
+/// Errors: as [`read_json`].
+pub(in crate::http) fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let refused = match read_json::<T>(bytes) {
+        Ok(_) if bytes.trim_ascii_start().first() != Some(&b'{') => {
+            ApiError::new(&problem::INVALID_BODY, "the body has to be an object")
+        }
+        Ok(read) => return Ok(read),
+        Err(refused) => refused,
+    };
+    let mut fields = match read_json(bytes) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) => return Err(refused),
+        // What is no JSON at all has been given up at its first field.
+        Err(broken) => return Err(broken),
+    };
+    fields.values_mut().for_each(write_whole_as_integer);
+    T::deserialize(Value::Object(fields)).map_err(|_| refused)
+}
+
+/// Whether a text of this JSON has U+0000. JSON can only write it as an escape, for which it is enough to look first.
+fn holds_nul(json: &[u8]) -> bool {
+    fn in_value(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(values) => values.iter().any(in_value),
+            Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || in_value(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    json.windows(NUL_ESCAPE.len()).any(|window| window == NUL_ESCAPE) && read_json(json).is_ok_and(|value| in_value(&value))
+}
+
+/// `1.0` becomes `1`, as far as floating point can tell whole numbers apart.
+fn write_whole_as_integer(value: &mut Value) {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let whole = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= EXACT_MAX);
+    if let Some(Ok(integer)) = whole.map(|number| format!("{number:.0}").parse::<i64>()) {
+        *value = Value::from(integer);
+    }
+}
+
+/// Lets JSON pass, and bodies that do not say what they are.
+///
+/// Errors: `unsupported_media_type`.
+pub(in crate::http) fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    if media_type(headers).is_none_or(|kind| is_json(&kind)) {
+        return Ok(());
+    }
+    Err(ApiError::new(&problem::UNSUPPORTED_MEDIA_TYPE, "send `Content-Type: application/json`"))
 }
 
 /// The media type in lower case and without its parameters; `None` if the header is missing or not readable.
@@ -90,13 +150,12 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Sample {
-        #[expect(dead_code, reason = "only its form matters")]
         count: u32,
     }
 
     #[track_caller]
     fn check_refused(text: &str, code: &str, detail: &str) {
-        let error = read_json::<Sample>(text.as_bytes()).expect_err("should be refused");
+        let error = read_object::<Sample>(text.as_bytes()).expect_err("should be refused");
         assert_eq!(error.problem.code, code);
         assert!(error.detail.contains(detail), "{}", error.detail);
     }
@@ -110,10 +169,30 @@ mod tests {
     }
 
     #[test]
+    fn takes_an_object_for_an_object_only() {
+        assert_eq!(read_object::<Sample>(b" {\"count\": 3}").unwrap().count, 3);
+        assert_eq!(read_object::<Sample>(b"{\"count\": 3.0}").unwrap().count, 3);
+        for text in ["[3]", "{\"count\": 3.5}", "{\"count\": -1.0}", "{\"count\": 1e300}", "{\"count\": [3.0]}", "null"] {
+            assert_eq!(read_object::<Sample>(text.as_bytes()).unwrap_err().problem.code, "invalid_body", "{text}");
+        }
+        assert_eq!(read_object::<Sample>(b"{\"count\": 3.0").unwrap_err().problem.code, "invalid_json");
+    }
+
+    #[test]
+    fn finds_the_one_character_that_cannot_be_stored() {
+        for text in [r#"{"a":"\u0000"}"#, r#"{"a":[{"b\u0000":1}]}"#] {
+            assert!(holds_nul(text.as_bytes()), "{text}");
+        }
+        for text in [r#"{"a":"\\u0000"}"#, r#"{"a":"\u0001"}"#, "{}", r#"{"a":"\u0000""#] {
+            assert!(!holds_nul(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
     fn json_depth_obeyed_and_violated() {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
-        assert!(read_json::<serde_json::Value>(nested(JSON_DEPTH_MAX).as_bytes()).is_ok());
-        assert!(read_json::<serde_json::Value>(nested(JSON_DEPTH_MAX + 1).as_bytes()).is_err());
+        assert!(read_json::<Value>(nested(JSON_DEPTH_MAX).as_bytes()).is_ok());
+        assert!(read_json::<Value>(nested(JSON_DEPTH_MAX + 1).as_bytes()).is_err());
     }
 
     #[test]

@@ -19,8 +19,8 @@ const WORKSPACE: &str = "citadel-workspace";
 /// An authenticated caller.
 pub(in crate::http) struct Caller(pub(in crate::http) accounts::Caller);
 
-/// The text of the token that the request carries, valid or not.
-pub(in crate::http) struct Bearer(pub(in crate::http) String);
+/// The text of the token that the request carries, valid or not, if it carries one.
+pub(in crate::http) struct OptionalBearer(pub(in crate::http) Option<String>);
 
 /// The address of the client's end of the connection.
 #[derive(Debug, Clone, Copy)]
@@ -47,11 +47,14 @@ impl FromRequestParts<AppState> for Caller {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Bearer {
+impl<S: Send + Sync> FromRequestParts<S> for OptionalBearer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        bearer(&parts.headers).map(|text| Self(text.to_owned()))
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        bearer(&parts.headers).map(|text| Self(Some(text.to_owned())))
     }
 }
 

@@ -36,6 +36,9 @@ impl<S: Send + Sync> FromRequest<S> for MaybeDefinition {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let format = format_of(request.headers())?;
         let Body(text) = Body::from_request(request, state).await?;
+        if text.is_empty() {
+            return Err(ApiError::new(&problem::INVALID_BODY, "send a definition as the body"));
+        }
         Ok(Self(read_definition(&text, format)))
     }
 }
@@ -95,5 +98,6 @@ mod tests {
         check_refused(read("text/yaml", "a: [").await, 400, "invalid_yaml");
         check_refused(read("application/json", "{}").await, 422, "invalid_definition");
         check_refused(read("text/plain", "{}").await, 415, "unsupported_media_type");
+        check_refused(read("application/json", "").await, 422, "invalid_body");
     }
 }

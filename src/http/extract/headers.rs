@@ -71,14 +71,15 @@ impl<S: Send + Sync> FromRequestParts<S> for OptionalIfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
-        let text = value.to_str().unwrap_or_default().trim();
+        let invalid = || ApiError::new(&problem::INVALID_HEADER, "If-Match is one ETag, with its quotes, or `*`");
+        let text = value.to_str().map_err(|_| invalid())?.trim();
         if text == "*" {
             return Ok(Self(Some(IfMatch::Any)));
         }
         // A proxy that compresses makes tags weak; the version in them is the same.
         let tag = text.strip_prefix("W/").unwrap_or(text);
-        let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
-        Ok(Self(Some(IfMatch::Version(version.unwrap_or(0)))))
+        let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).filter(|tag| !tag.contains('"'));
+        Ok(Self(Some(IfMatch::Version(quoted.ok_or_else(invalid)?.parse().unwrap_or(0)))))
     }
 }
 
@@ -97,7 +98,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 /// Errors: `invalid_header`.
 pub(in crate::http) fn read_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let is_fit = |key: &&str| !key.is_empty() && key.len() <= KEY_CHARS_MAX;
+    let is_printable = |key: &str| key.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_fit = |key: &&str| !key.is_empty() && key.len() <= KEY_CHARS_MAX && is_printable(key);
     match value.to_str().ok().filter(is_fit) {
         Some(key) => Ok(Some(key.to_owned())),
         None => {
@@ -131,9 +133,13 @@ mod tests {
         for (value, expected) in [("\"3\"", IfMatch::Version(3)), ("W/\"3\"", IfMatch::Version(3)), ("*", IfMatch::Any)] {
             assert_eq!(IfMatch::from_request_parts(&mut parts("if-match", value), &()).await.unwrap(), expected);
         }
-        for no_tag in ["3", "\"x\"", "\"-1\"", ""] {
-            let read = IfMatch::from_request_parts(&mut parts("if-match", no_tag), &()).await.unwrap();
-            assert_eq!(read, IfMatch::Version(0), "{no_tag}");
+        for no_version in ["\"x\"", "\"-1\""] {
+            let read = IfMatch::from_request_parts(&mut parts("if-match", no_version), &()).await.unwrap();
+            assert_eq!(read, IfMatch::Version(0), "{no_version}");
+        }
+        for no_tag in ["3", "", "\"1\", \"2\""] {
+            let error = IfMatch::from_request_parts(&mut parts("if-match", no_tag), &()).await.unwrap_err();
+            assert_eq!(error.problem.status, 400, "{no_tag}");
         }
         let error = IfMatch::from_request_parts(&mut parts("x", "y"), &()).await.unwrap_err();
         assert_eq!(error.problem.status, 428);
@@ -154,6 +160,7 @@ mod tests {
         let key = |length: usize| read_key(&parts("idempotency-key", &"k".repeat(length)).headers);
         assert_eq!(key(KEY_CHARS_MAX).unwrap().unwrap().len(), KEY_CHARS_MAX);
         assert!(key(KEY_CHARS_MAX + 1).is_err() && key(0).is_err());
+        assert!(read_key(&parts("idempotency-key", "a\tb").headers).is_err());
         assert_eq!(read_key(&HeaderMap::new()).unwrap(), None);
     }
 }

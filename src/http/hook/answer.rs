@@ -9,7 +9,6 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use crate::{
     actors::executions::{Answer, FinishedExecution, Started, Wait, WaitUntil},
@@ -19,8 +18,8 @@ use crate::{
 };
 
 /// What the caller gets where the workflow says nothing.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct StateBody {
+#[derive(Debug, Serialize)]
+struct StateBody {
     execution_id: ExecutionId,
     status: ExecutionStatus,
 }

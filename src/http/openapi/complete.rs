@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
-use super::{links::links_of, problems::add_problems, schemas};
+use super::{links::links_of, problems::add_problems, schemas, texts};
 
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
 
@@ -21,7 +21,8 @@ pub(super) struct Completed {
 pub(super) struct Facts {
     pub(super) is_secured: bool,
     pub(super) has_body: bool,
-    pub(super) has_deadline: bool,
+    /// Whether a workflow makes the answer, in its own time.
+    pub(super) is_hook: bool,
     /// Where and name, of each parameter.
     parameters: Vec<(String, String)>,
 }
@@ -33,7 +34,7 @@ impl Facts {
         Self {
             is_secured: operation["security"].is_null(),
             has_body: operation["requestBody"].is_object(),
-            has_deadline: !operation["tags"].as_array().is_some_and(|tags| tags.contains(&json!("hooks"))),
+            is_hook: operation["tags"].as_array().is_some_and(|tags| tags.contains(&json!("hooks"))),
             parameters: parameters.map(|parameter| (text(parameter, "in"), text(parameter, "name"))).collect(),
         }
     }
@@ -61,6 +62,7 @@ pub(super) fn complete(api: &OpenApi) -> Completed {
         }
         paths.insert(path.replace("{*", "{"), item);
     }
+    texts::restrict_bodies(&paths, &mut schemas);
     for response in responses.values_mut() {
         complete_headers(response, &[]);
     }
@@ -113,11 +115,17 @@ fn complete_operation(
 fn complete_parameters(operation: &mut Value) {
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
+        let place = parameter["in"].clone();
         let Some(schema) = parameter.get_mut("schema") else { continue };
         if let Some(only) = the_one_but_null(&schema["oneOf"], |alternative| alternative["type"] == "null") {
             *schema = only;
         } else if let Some(only) = the_one_but_null(&schema["type"], |kind| kind == "null") {
             schema["type"] = only;
+        }
+        match place.as_str() {
+            Some("path") => texts::restrict(schema, texts::IN_A_PATH),
+            Some("query") => texts::restrict(schema, texts::ANYWHERE),
+            Some(_) | None => {}
         }
     }
 }
@@ -128,15 +136,18 @@ fn the_one_but_null(alternatives: &Value, is_null: impl Fn(&Value) -> bool) -> O
     first.filter(|_| others.next().is_none())
 }
 
-/// An empty body counts as `{}`, so that only a body with a field that must be there has to be there itself.
+/// An empty body counts as `{}`, so that an object has to be there only if a field of it has to be. For a body of any form it is
+/// as the annotation says: `Option<Value>` may be left out.
 fn is_required(body: &Value, schemas: &Map<String, Value>) -> bool {
-    let contents = body["content"].as_object().into_iter().flat_map(Map::values);
-    let needs_a_field = |content: &Value| {
+    let mut contents = body["content"].as_object().into_iter().flat_map(Map::values);
+    let required = body["required"] == true;
+    contents.any(|content| {
         let name = content["schema"]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
-        let schema = name.and_then(|name| schemas.get(name)).unwrap_or(&content["schema"]);
-        schema["required"].as_array().is_some_and(|required| !required.is_empty())
-    };
-    contents.into_iter().any(needs_a_field)
+        match name.and_then(|name| schemas.get(name)) {
+            Some(schema) => schema["required"].as_array().is_some_and(|fields| !fields.is_empty()),
+            None => required,
+        }
+    })
 }
 
 /// Replaces the headers that are known by references, and adds those that every response has.

@@ -12,6 +12,8 @@ struct Way {
 }
 
 const ID: &str = "$response.body#/id";
+/// The signal that the example of a definition waits for.
+pub(super) const SIGNAL: &str = "paid";
 const FIRST_ID: &str = "$response.body#/items/0/id";
 
 const WORKFLOW: &[&str] = &[
@@ -49,12 +51,13 @@ pub(super) fn links_of(operation: &str, status: &str) -> Option<Value> {
     Some(Value::Object(way.to.iter().map(link).collect::<Map<String, Value>>()))
 }
 
-/// A change needs the version that it changes, too.
 fn link_to(operation: &str, id: &str) -> Value {
-    let mut parameters = json!({ "id": id });
-    if matches!(operation, "updateWorkflow" | "updateSchedule") {
-        parameters["If-Match"] = json!("$response.header.ETag");
-    }
+    let parameters = match operation {
+        // A change needs the version that it changes, too.
+        "updateWorkflow" | "updateSchedule" => json!({ "id": id, "If-Match": "$response.header.ETag" }),
+        "signalExecution" => json!({ "id": id, "name": SIGNAL }),
+        _ => json!({ "id": id }),
+    };
     json!({ "operationId": operation, "parameters": parameters })
 }
 

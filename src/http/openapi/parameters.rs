@@ -54,12 +54,12 @@ impl IntoParams for PreferWait {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let description =
             "`wait=N` waits up to N seconds for the end (RFC 7240), 300 at most. Other preferences are not followed.";
-        vec![header("Prefer", Required::False, description, text().examples([json!("wait=10")]))]
+        vec![header("Prefer", Required::False, description, text().examples([json!("wait=1")]))]
     }
 }
 
 fn if_match(required: Required, description: &str) -> Parameter {
-    let tag = text().pattern(Some(r#"^(\*|(W/)?"[0-9]+")$"#)).examples([json!("\"1\""), json!("*")]);
+    let tag = text().pattern(Some(r#"^(\*|(W/)?"[^"]*")$"#)).examples([json!("\"1\""), json!("*")]);
     header("If-Match", required, description, tag)
 }
 

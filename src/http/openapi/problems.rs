@@ -64,6 +64,12 @@ pub(super) fn add_problems(responses: &mut Map<String, Value>, facts: &Facts, sh
     for (status, kinds) in by_status(&kinds) {
         match (responses.get_mut(&status).and_then(|response| response.get_mut("content")), kinds.as_slice()) {
             (Some(content), kinds) => content[PROBLEM_JSON] = json!({ "schema": schema_of(kinds) }),
+            (None, kinds) if facts.is_hook => {
+                let mut response = response_of(kinds);
+                // A workflow may say the same with words of its own.
+                response["content"]["*/*"] = json!({});
+                responses.insert(status, response);
+            }
             (None, [only]) => {
                 let name = component_name(only.code);
                 responses.insert(status, json!({ "$ref": format!("#/components/responses/{name}") }));
@@ -81,14 +87,14 @@ fn implied(facts: &Facts) -> Vec<&'static ProblemType> {
     let mut kinds = vec![&problem::INTERNAL];
     let mut add = |applies: bool, more: &[&'static ProblemType]| kinds.extend(more.iter().filter(|_| applies));
     add(facts.is_secured, &[&problem::UNAUTHENTICATED, &problem::WORKSPACE_DENIED, &problem::UNAVAILABLE]);
-    add(facts.has_deadline, &[&problem::REQUEST_TIMED_OUT]);
+    add(!facts.is_hook, &[&problem::REQUEST_TIMED_OUT]);
     add(facts.takes("path", ""), &[&problem::NOT_FOUND]);
     add(facts.takes("query", ""), &[&problem::INVALID_QUERY]);
     add(facts.takes("query", "cursor"), &[&problem::INVALID_CURSOR]);
     add(facts.takes("header", "Idempotency-Key"), &[&problem::INVALID_HEADER, &problem::KEY_MISMATCH]);
-    let body = [&problem::BODY_TIMEOUT, &problem::TOO_LARGE, &problem::UNSUPPORTED_MEDIA_TYPE, &problem::INVALID_BODY];
-    add(facts.has_body, &body);
-    add(facts.has_body, &[&problem::INVALID_JSON]);
+    add(facts.takes("header", "If-Match"), &[&problem::INVALID_HEADER]);
+    add(facts.has_body, &[&problem::BODY_TIMEOUT, &problem::TOO_LARGE, &problem::UNSUPPORTED_MEDIA_TYPE]);
+    add(facts.has_body, &[&problem::INVALID_JSON, &problem::INVALID_BODY]);
     kinds
 }
 

@@ -10,6 +10,7 @@ use utoipa::{
     openapi::{Object, RefOr, schema::Schema},
 };
 
+use super::links::SIGNAL;
 use crate::{
     http::dto::Time,
     model::{
@@ -144,7 +145,7 @@ fn definition() -> Map<String, Value> {
     }
     if let Some(whole) = whole.as_object_mut() {
         whole.retain(|key, _| !key.starts_with('$'));
-        whole.insert("examples".to_owned(), json!([example()]));
+        whole.insert("examples".to_owned(), examples());
     }
     components.insert("WorkflowDefinition".to_owned(), whole);
     components.values_mut().for_each(refer_to_components);
@@ -166,16 +167,25 @@ fn refer_to_components(value: &mut Value) {
     }
 }
 
-/// A definition that a reader can save and run as it is.
-fn example() -> Value {
-    json!({
+/// Definitions that a reader can save and run as they are.
+fn examples() -> Value {
+    let hello = json!({
         "name": "hello",
         "nodes": [
             { "id": "start", "type": "manual" },
             { "id": "greet", "type": "set", "params": { "fields": { "greeting": "Hello, {{ $json.name }}!" } } },
         ],
         "edges": [{ "from": "start", "to": "greet" }],
-    })
+    });
+    let payment = json!({
+        "name": "payment",
+        "nodes": [
+            { "id": "start", "type": "manual" },
+            { "id": "wait", "type": "wait", "params": { "signal": SIGNAL, "timeout": "7d" } },
+        ],
+        "edges": [{ "from": "start", "to": "wait" }],
+    });
+    json!([hello, payment])
 }
 
 fn id(prefix: &str) -> Value {

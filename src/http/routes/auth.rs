@@ -9,7 +9,7 @@ use crate::{
     http::{
         AppState,
         error::ApiError,
-        extract::{Bearer, Caller, ClientAddress, Json, refuse_token},
+        extract::{Caller, ClientAddress, Json, OptionalBearer, refuse_token},
         openapi::Problems,
         problem,
     },
@@ -93,14 +93,17 @@ pub(in crate::http) async fn refresh(
     Ok(Answer(app.accounts.refresh(&body.refresh_token).await.map_err(refuse_token)?.into()))
 }
 
-/// Makes the tokens of a session worthless. One that is worthless already is no mistake.
-#[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 204, description = "They are gone.")))]
+/// Makes the tokens of a session worthless. One that is worthless already, or missing, is no mistake.
+#[utoipa::path(
+    post, path = "/auth/logout", tag = "auth", security((), ("bearer" = [])),
+    responses((status = 204, description = "They are gone."), Problems<(problem::UNAUTHENTICATED, problem::UNAVAILABLE)>),
+)]
 pub(in crate::http) async fn logout(
     State(app): State<AppState>,
-    Bearer(access): Bearer,
+    OptionalBearer(access): OptionalBearer,
     Json(body): Json<LogoutBody>,
 ) -> Result<StatusCode, ApiError> {
-    app.accounts.logout(&access, body.refresh_token.as_deref()).await.map_err(refuse_token)?;
+    app.accounts.logout(access.as_deref(), body.refresh_token.as_deref()).await.map_err(refuse_token)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

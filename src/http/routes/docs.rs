@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::{
     http::{HeaderName, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use utoipa_swagger_ui::{Config, SwaggerFile, serve};
 
@@ -43,10 +43,19 @@ pub(in crate::http) async fn get_docs() -> Result<Response, ApiError> {
     Ok((guard(), [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
 
+/// Leads to the page, for those who type a slash at its end.
+#[utoipa::path(
+    get, path = "/api/docs/", tag = "documentation", security(()),
+    responses((status = 308, description = "It is at `Location`.", headers(("Location")))),
+)]
+pub(in crate::http) async fn redirect_to_docs() -> Redirect {
+    Redirect::permanent("/api/docs")
+}
+
 /// Gives out a file of the page.
 #[utoipa::path(
     get, path = "/api/docs/{file}", tag = "documentation", security(()),
-    params(("file" = String, Path, description = "A script, a style sheet or an image.")),
+    params(("file" = String, Path, description = "A script, a style sheet or an image.", example = "swagger-ui.css")),
     responses(
         (status = 200, description = "The file.", content(
             (String = "text/javascript"), (String = "text/css"), (String = "text/html"), (String = "image/png"),

@@ -16,7 +16,7 @@ use crate::{
         cursor::Place,
         dto::{ExecutionBody, Items, NodeRunBody, Page, page_limit, parse_time},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Json, Path, Query, REPLAYED, read_json},
+        extract::{Body, Caller, IdempotencyKey, Json, Path, Query, REPLAYED, read_json, require_json},
         openapi::Problems,
         problem,
     },
@@ -112,7 +112,13 @@ pub(in crate::http) async fn get_execution(
     caller: Caller,
     Path(id): Path<ExecutionId>,
 ) -> Result<Answer<ExecutionBody>, ApiError> {
-    let body = ExecutionBody::from(find_row(&app, caller.workspace(), id).await?);
+    let row = find_row(&app, caller.workspace(), id).await?;
+    // The row decides: an end that is read after it would come without the row's part, such as when it was.
+    let has_ended = row.state.status.is_terminal();
+    let body = ExecutionBody::from(row);
+    if !has_ended {
+        return Ok(Answer(body));
+    }
     Ok(Answer(match app.executions.finished(caller.workspace(), id).await? {
         Some(end) => body.with_end(end),
         None => body,
@@ -162,8 +168,9 @@ pub(in crate::http) async fn cancel_execution(
 /// A node that waits for the signal goes on. One that comes early is kept for it. Slashes in the name are escaped, as in
 /// `after_crash%2Fpay%2F0`, which decides about an attempt that a crash cut off.
 #[utoipa::path(
-    post, path = "/executions/{id}/signal/{name}", tag = "executions", params(IdempotencyKey),
-    request_body(content = Value, content_type = "application/json"),
+    post, path = "/executions/{id}/signal/{name}", tag = "executions",
+    params(("name" = String, Path, description = "What the node waits for.", max_length = 128), IdempotencyKey),
+    request_body(content = Option<Value>, content_type = "application/json"),
     responses(
         (status = 202, description = "The signal is durable.", body = AcceptedBody),
         Problems<(problem::EXECUTION_NOT_FOUND, problem::EXECUTION_FINISHED, problem::INBOX_FULL)>,
@@ -174,6 +181,7 @@ pub(in crate::http) async fn signal_execution(
     caller: Caller,
     Path((id, name)): Path<(ExecutionId, String)>,
     IdempotencyKey(dedupe_key): IdempotencyKey,
+    headers: HeaderMap,
     Body(body): Body,
 ) -> Result<(StatusCode, HeaderMap, Answer<AcceptedBody>), ApiError> {
     if name.chars().count() > SIGNAL_NAME_CHARS_MAX {
@@ -182,12 +190,17 @@ pub(in crate::http) async fn signal_execution(
             format!("a signal's name has {SIGNAL_NAME_CHARS_MAX} characters at most"),
         ));
     }
-    let payload: Value = if body.is_empty() { Value::Null } else { read_json(&body)? };
-    let headers = match app.executions.signal(caller.workspace(), id, Signal { name, payload, dedupe_key }).await? {
+    let payload: Value = if body.is_empty() {
+        Value::Null
+    } else {
+        require_json(&headers)?;
+        read_json(&body)?
+    };
+    let answered = match app.executions.signal(caller.workspace(), id, Signal { name, payload, dedupe_key }).await? {
         SignalOutcome::Accepted => HeaderMap::new(),
         SignalOutcome::Duplicate => HeaderMap::from_iter([(REPLAYED, HeaderValue::from_static("true"))]),
     };
-    Ok((StatusCode::ACCEPTED, headers, Answer(AcceptedBody { id, status: "accepted" })))
+    Ok((StatusCode::ACCEPTED, answered, Answer(AcceptedBody { id, status: "accepted" })))
 }
 
 /// Deletes an execution that has ended.

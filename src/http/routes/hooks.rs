@@ -22,7 +22,7 @@ use crate::{
         error::ApiError,
         extract::{Body, IdempotencyKey, read_key},
         hook::{
-            answer::{StateBody, answer, wait_of},
+            answer::{answer, wait_of},
             request::{item_of, segments_of},
         },
         openapi::Problems,
@@ -41,12 +41,12 @@ use crate::{
     method(get, post, put, patch, delete, head, options), path = "/hooks/{*path}", tag = "hooks", security(()),
     params(("path" = String, Path, description = "May have several segments.", example = "orders/new"), IdempotencyKey),
     request_body(content(
-        (Value = "application/json"), (Value = "application/x-www-form-urlencoded"), (String = "text/plain"),
-        (String = "application/octet-stream"),
+        (Option<serde_json::Value> = "application/json"), (Option<serde_json::Value> = "application/x-www-form-urlencoded"),
+        (Option<String> = "text/plain"), (Option<String> = "application/octet-stream"),
     )),
     responses(
-        (status = 200, description = "As the workflow says: by default which execution was started.", body = StateBody),
-        (status = 202, description = "The execution takes longer than the webhook waits.", body = StateBody, headers(("Location"))),
+        (status = 200, description = "As the workflow says; by default `{ execution_id, status }`."),
+        (status = 202, description = "The execution takes longer than the webhook waits; it is at `Location`."),
         (status = "default", description = "As the workflow says."),
         Problems<(
             problem::HOOK_NOT_FOUND, problem::HOOK_UNVERIFIED, problem::METHOD_NOT_ALLOWED, problem::EXECUTION_FAILED,

@@ -17,7 +17,7 @@ use crate::{
         AppState,
         dto::{ExecutionBody, StartedBody},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, is_json, media_type, read_json},
+        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, read_object, require_json},
         openapi::Problems,
         problem,
     },
@@ -89,12 +89,14 @@ async fn read_start(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<StartRequest, ApiError> {
-    if !body.is_empty() && media_type(headers).is_some_and(|kind| !is_json(&kind)) {
-        return Err(ApiError::new(&problem::UNSUPPORTED_MEDIA_TYPE, "send `Content-Type: application/json`"));
-    }
-    let body: StartBody = if body.is_empty() { StartBody::default() } else { read_json(body)? };
-    if body.business_key.as_ref().is_some_and(|key| key.chars().count() > BUSINESS_KEY_CHARS_MAX) {
-        let detail = format!("`business_key` has {BUSINESS_KEY_CHARS_MAX} characters at most");
+    let body: StartBody = if body.is_empty() {
+        StartBody::default()
+    } else {
+        require_json(headers)?;
+        read_object(body)?
+    };
+    if body.business_key.as_ref().is_some_and(|key| key.chars().count() > BUSINESS_KEY_CHARS_MAX || key.contains('\0')) {
+        let detail = format!("`business_key` has {BUSINESS_KEY_CHARS_MAX} characters at most, and not U+0000");
         return Err(ApiError::new(&problem::INVALID_BODY, detail));
     }
     let workflow = match body.version {

@@ -234,7 +234,10 @@ pub(in crate::http) async fn get_version(
 /// Checks a definition, and stores nothing.
 #[utoipa::path(
     post, path = "/workflows/validate", tag = "workflows",
-    request_body(content((WorkflowDefinition = "application/json"), (WorkflowDefinition = "application/yaml"))),
+    request_body(
+        description = "A definition, or what is to become one.",
+        content((serde_json::Value = "application/json"), (serde_json::Value = "application/yaml")),
+    ),
     responses((status = 200, description = "Everything that is wrong with it.", body = ValidationBody)),
 )]
 pub(in crate::http) async fn validate_workflow(

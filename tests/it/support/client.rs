@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, contract::assert_documented, eventually};
 
 /// Calls one server, with a token unless told otherwise.
 #[derive(Clone)]
@@ -109,10 +109,14 @@ impl Client {
 
 /// Sends a request.
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
+    let (http, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = http.execute(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    assert_documented(&method, &path, status, &headers, &body);
     Answer { status, headers, body }
 }
 

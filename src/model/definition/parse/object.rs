@@ -186,6 +186,11 @@ fn text(value: Value, pointer: &str, chars_max: usize, problems: &mut Problems) 
         problems.report(pointer, "too_long", format!("may have {chars_max} characters"));
         return None;
     }
+    // PostgreSQL has no text with it.
+    if text.contains('\0') {
+        problems.report(pointer, "invalid_format", "must not have the character U+0000");
+        return None;
+    }
     Some(text)
 }
 
