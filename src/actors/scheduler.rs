@@ -207,7 +207,7 @@ impl SchedulerState {
             Turn::Ended(row) => {
                 self.failed.remove(&id);
                 // What is left of it comes after what others have been waiting with.
-                self.plan(row, self.now_ms());
+                self.plan(*row, self.now_ms());
             }
             Turn::Lost => drop(self.failed.remove(&id)),
             Turn::Failed { row, cause } => {
@@ -217,7 +217,7 @@ impl SchedulerState {
                 *until = until_ms.saturating_add((PAUSE_MS << (*count).min(6)).min(PAUSE_MS_MAX));
                 *count = count.saturating_add(1);
                 tracing::warn!(schedule.id = %id, cause, attempt = *count, "schedule not worked off, trying again");
-                self.plan(row, 0);
+                self.plan(*row, 0);
             }
         }
     }

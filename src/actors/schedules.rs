@@ -123,7 +123,7 @@ impl SchedulesHandle {
         let content = self.content_of(workspace, id, &draft, now_ms).await?;
         let new = NewSchedule { id, workspace, workflow, content, paused_at: paused.then_some(now_ms), created_at: now_ms };
         match self.parts.store.insert_schedule(&new, SCHEDULES_MAX).await {
-            Ok(InsertSchedule::Inserted(row)) => Ok(CreatedSchedule { row, replayed: false }),
+            Ok(InsertSchedule::Inserted(row)) => Ok(CreatedSchedule { row: *row, replayed: false }),
             Ok(InsertSchedule::Full) => Err(ScheduleError::Full),
             Ok(InsertSchedule::NoWorkflow) => Err(super::workflows::WorkflowError::NotFound.into()),
             // A request with the same key was faster.
@@ -217,7 +217,7 @@ pub fn read(row: &ScheduleRow) -> Result<(ScheduleSpec, Cadence), ScheduleError>
 
 fn updated(outcome: UpdateSchedule, workflow: WorkflowId) -> Result<ScheduleRow, ScheduleError> {
     match outcome {
-        UpdateSchedule::Updated(row) => Ok(row),
+        UpdateSchedule::Updated(row) => Ok(*row),
         UpdateSchedule::Stale { rev } => Err(ScheduleError::Stale { rev }),
         UpdateSchedule::Published => Err(ScheduleError::Published { workflow }),
         UpdateSchedule::NotFound => Err(ScheduleError::NotFound),

@@ -62,6 +62,9 @@ pub enum LeaseError {
     Timeout,
 }
 
+/// Says which shards a process should own among the live ones.
+pub type WantedShards = dyn Fn(&[NodeInstanceId]) -> Vec<u16> + Send + Sync;
+
 /// What a keeper needs. Cloned for every restart.
 #[derive(Clone)]
 pub struct ShardKeeperArgs {
@@ -70,7 +73,7 @@ pub struct ShardKeeperArgs {
     /// Written by the keeper only.
     pub ownership: Arc<Ownership>,
     /// The shards that this process should own among the live ones.
-    pub wanted: Arc<dyn Fn(&[NodeInstanceId]) -> Vec<u16> + Send + Sync>,
+    pub wanted: Arc<WantedShards>,
     /// The shards that have an execution in memory: they are not given away.
     pub busy: Arc<dyn Fn() -> BTreeSet<u16> + Send + Sync>,
     /// Told of every change, in order, from the keeper's task, already during its start. Must neither block nor panic.

@@ -128,7 +128,7 @@ mod tests {
     fn every_start_item_says_when_its_tick_was() {
         let json = |input: Value| start_items(input, 1_000, 2_500).into_iter().map(|item| item.json).collect::<Vec<_>>();
         let times = json!({ "scheduled_at": "1970-01-01T00:00:01.000Z", "fired_at": "1970-01-01T00:00:02.500Z" });
-        assert_eq!(json(Value::Null), [times.clone()]);
+        assert_eq!(json(Value::Null), std::slice::from_ref(&times));
         let items = json(json!([{ "region": "eu", "fired_at": "mine" }, 7]));
         assert_eq!((&items[0]["region"], &items[0]["fired_at"]), (&json!("eu"), &json!("mine")));
         assert_eq!((&items[1]["value"], &items[1]["scheduled_at"]), (&json!(7), &times["scheduled_at"]));

@@ -52,7 +52,7 @@ async fn with_workflow(store: &dyn Store) {
 
 async fn insert(store: &dyn Store, new: &NewSchedule) -> ScheduleRow {
     match store.insert_schedule(new, 100).await.unwrap() {
-        InsertSchedule::Inserted(row) => row,
+        InsertSchedule::Inserted(row) => *row,
         other => panic!("not stored: {other:?}"),
     }
 }
@@ -136,7 +136,7 @@ async fn changes_a_schedule_that_nobody_has_changed_meanwhile(store: Arc<dyn Sto
     };
     let changed = store.update_schedule(HERE, schedule(1), 1, &content, NOON + 5).await.unwrap();
     let expected = ScheduleRow { content: content.clone(), rev: 2, updated_at: NOON + 5, ..row };
-    assert_eq!(changed, UpdateSchedule::Updated(expected.clone()));
+    assert_eq!(changed, UpdateSchedule::Updated(Box::new(expected.clone())));
     assert_eq!(find(&*store, 1).await, Some(expected));
     let stale = store.update_schedule(HERE, schedule(1), 1, &content, NOON).await.unwrap();
     assert_eq!(stale, UpdateSchedule::Stale { rev: 2 });
@@ -160,7 +160,7 @@ async fn pauses_and_resumes(store: Arc<dyn Store>) {
     assert_eq!(stale, UpdateSchedule::Stale { rev: 2 });
     let resumed = store.resume_schedule(HERE, schedule(1), 2, next, NOON + 7).await.unwrap();
     let content = ScheduleContent { next, ..row.content.clone() };
-    assert_eq!(resumed, UpdateSchedule::Updated(ScheduleRow { content, rev: 3, updated_at: NOON + 7, ..row }));
+    assert_eq!(resumed, UpdateSchedule::Updated(Box::new(ScheduleRow { content, rev: 3, updated_at: NOON + 7, ..row })));
     assert_eq!(store.due_schedules(u64::MAX, 9).await.unwrap().len(), 1);
     assert_eq!(store.resume_schedule(HERE, schedule(2), 1, None, NOON).await.unwrap(), UpdateSchedule::NotFound);
 }

@@ -25,11 +25,11 @@ const ERROR_CHARS_MAX: usize = 500;
 /// How a turn ended.
 pub enum Turn {
     /// Nothing more is due, or others are first: the schedule as it is now.
-    Ended(ScheduleRow),
+    Ended(Box<ScheduleRow>),
     /// Somebody else has changed it or fires it; the next look shows how it is.
     Lost,
     /// Something failed that may work another time.
-    Failed { row: ScheduleRow, cause: String },
+    Failed { row: Box<ScheduleRow>, cause: String },
 }
 
 /// What a schedule says, read.
@@ -42,7 +42,7 @@ struct Reading {
 pub(super) async fn work_off(parts: &SchedulerParts, mut row: ScheduleRow) -> Turn {
     let reading = match read(&row) {
         Ok(reading) => Arc::new(reading),
-        Err(cause) => return Turn::Failed { row, cause },
+        Err(cause) => return Turn::Failed { row: Box::new(row), cause },
     };
     for _ in 0..STEPS_PER_TURN {
         let Some(tick) = row.content.next else { break };
@@ -50,10 +50,10 @@ pub(super) async fn work_off(parts: &SchedulerParts, mut row: ScheduleRow) -> Tu
             Ok(Done::Asleep) => break,
             Ok(Done::Moved { next }) => row.content.next = next,
             Ok(Done::Lost) => return Turn::Lost,
-            Err(error) => return Turn::Failed { row, cause: causes(&error) },
+            Err(error) => return Turn::Failed { row: Box::new(row), cause: causes(&error) },
         }
     }
-    Turn::Ended(row)
+    Turn::Ended(Box::new(row))
 }
 
 /// What one step did.

@@ -30,7 +30,7 @@ impl State {
             ..new_row(schedule.id, schedule.workspace, schedule.workflow, schedule.created_at)
         };
         self.schedules.insert(row.id, row.clone());
-        Ok(InsertSchedule::Inserted(row))
+        Ok(InsertSchedule::Inserted(Box::new(row)))
     }
 
     pub(super) fn update_schedule(
@@ -54,7 +54,7 @@ impl State {
         row.rev += 1;
         row.last_error = None;
         row.updated_at = now_ms;
-        UpdateSchedule::Updated(row.clone())
+        UpdateSchedule::Updated(Box::new(row.clone()))
     }
 
     pub(super) fn pause_schedule(&mut self, workspace: WorkspaceId, id: ScheduleId, now_ms: u64) -> Option<ScheduleRow> {
@@ -85,7 +85,7 @@ impl State {
         row.content.next = next;
         row.rev += 1;
         row.updated_at = now_ms;
-        UpdateSchedule::Updated(row.clone())
+        UpdateSchedule::Updated(Box::new(row.clone()))
     }
 
     pub(super) fn delete_schedule(&mut self, workspace: WorkspaceId, id: ScheduleId) -> bool {

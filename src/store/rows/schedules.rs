@@ -78,7 +78,7 @@ pub struct ScheduleRow {
 /// What became of a new schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InsertSchedule {
-    Inserted(ScheduleRow),
+    Inserted(Box<ScheduleRow>),
     /// The workspace has as many as it may have.
     Full,
     NoWorkflow,
@@ -87,7 +87,7 @@ pub enum InsertSchedule {
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpdateSchedule {
-    Updated(ScheduleRow),
+    Updated(Box<ScheduleRow>),
     /// It has been changed since: its number is another one.
     Stale {
         rev: u32,

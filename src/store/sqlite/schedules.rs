@@ -55,7 +55,7 @@ pub(super) async fn insert_schedule(store: &SqliteStore, schedule: &NewSchedule,
         .await
         .map_err(failed(WRITING))?;
     tx.commit().await.map_err(failed(WRITING))?;
-    ScheduleRow::try_from(row).map(InsertSchedule::Inserted)
+    Ok(InsertSchedule::Inserted(Box::new(row.try_into()?)))
 }
 
 pub(super) async fn update_schedule(
@@ -88,7 +88,7 @@ pub(super) async fn update_schedule(
         .await
         .map_err(failed(WRITING))?;
     match row {
-        Some(row) => ScheduleRow::try_from(row).map(UpdateSchedule::Updated),
+        Some(row) => Ok(UpdateSchedule::Updated(Box::new(row.try_into()?))),
         None => Ok(match find_schedule(store, workspace, id).await? {
             Some(row) if row.version.is_some() => UpdateSchedule::Published,
             Some(row) => UpdateSchedule::Stale { rev: row.rev },
@@ -147,7 +147,7 @@ pub(super) async fn resume_schedule(
         .await
         .map_err(failed(WRITING))?;
     match row {
-        Some(row) => ScheduleRow::try_from(row).map(UpdateSchedule::Updated),
+        Some(row) => Ok(UpdateSchedule::Updated(Box::new(row.try_into()?))),
         None => {
             let stored = find_schedule(store, workspace, id).await?;
             Ok(stored.map_or(UpdateSchedule::NotFound, |row| UpdateSchedule::Stale { rev: row.rev }))

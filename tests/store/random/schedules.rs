@@ -101,7 +101,7 @@ fn content(number: u8, next: Option<u8>) -> ScheduleContent {
 }
 
 fn tick_at(time: u8) -> Tick {
-    Tick { waits: time % 3 == 0, ..tick(at(time)) }
+    Tick { waits: time.is_multiple_of(3), ..tick(at(time)) }
 }
 
 fn at(time: u8) -> u64 {
