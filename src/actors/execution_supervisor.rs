@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use super::{
     engine::Engine,
     execution::{ExecutionActor, ExecutionArgs, ExecutionMsg, Recover},
-    metering::metered,
+    metering::{RestartReason, metered},
     places::Hold,
 };
 use crate::{failpoint, model::ids::ExecutionId};
@@ -115,7 +115,7 @@ impl Actor for ExecutionSupervisor {
             SupervisionEvent::ActorFailed(child, cause) => {
                 if let Some(execution) = state.engine.directory.forget_actor(child.get_id()) {
                     tracing::error!(execution.id = %execution, cause = %cause, "execution actor died");
-                    super::observatory::count_restart("execution");
+                    super::observatory::count_restart("execution", RestartReason::Failed);
                     state.try_later(&myself, execution, cause.to_string());
                 }
             }
@@ -236,7 +236,7 @@ async fn bring_back(
         return Ok(());
     }
     let args = ExecutionArgs::Recover(Box::new(Recover { id, engine: Arc::clone(engine), permit, last_cause, hold }));
-    let actor = metered(ExecutionActor, "execution");
+    let actor = metered(ExecutionActor, "execution").serving(id);
     Actor::spawn_linked(None, actor, args, supervisor.get_cell()).await.map(|_| ()).map_err(|error| error.to_string())
 }
 

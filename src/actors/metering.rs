@@ -14,9 +14,11 @@ use ractor::{
     message::{BoxedDowncastErr, BoxedMessage},
 };
 
+pub use self::histogram::Distribution;
 use self::meter::Stamp;
-pub(super) use self::meter::{KindMeter, Meter, Timings};
+pub(super) use self::meter::{KindMeter, Meter, RestartReason, Timings};
 use super::observatory::{self, Registration};
+use crate::model::ids::ExecutionId;
 
 /// Implements `ractor::Message` for a local message type so that its mailbox is metered.
 macro_rules! metered_message {
@@ -113,17 +115,47 @@ pub fn metered<A: Actor<Msg: MeteredMessage>>(inner: A, kind: &'static str) -> M
     Metered { inner, kind, serves: None, short_lived: false }
 }
 
+/// What an actor works for. Kept as it is and written out only when somebody looks: an execution in memory has two actors and
+/// more, and none of them should cost a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    Execution(ExecutionId),
+    /// The place of a service, such as a pool's name.
+    Slot(&'static str),
+}
+
+impl From<ExecutionId> for Served {
+    fn from(execution: ExecutionId) -> Self {
+        Self::Execution(execution)
+    }
+}
+
+impl From<&'static str> for Served {
+    fn from(slot: &'static str) -> Self {
+        Self::Slot(slot)
+    }
+}
+
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Execution(execution) => execution.fmt(f),
+            Self::Slot(slot) => f.write_str(slot),
+        }
+    }
+}
+
 /// An actor with its meter. Deregisters when the actor ends, in whatever way.
 pub struct Metered<A> {
     inner: A,
     kind: &'static str,
-    serves: Option<String>,
+    serves: Option<Served>,
     short_lived: bool,
 }
 
 impl<A> Metered<A> {
     /// Says what this actor works for, such as the id of an execution.
-    pub fn serving(mut self, what: impl Into<String>) -> Self {
+    pub fn serving(mut self, what: impl Into<Served>) -> Self {
         self.serves = Some(what.into());
         self
     }
@@ -150,7 +182,7 @@ impl<A: Actor<Msg: MeteredMessage>> Actor for Metered<A> {
 
     async fn pre_start(&self, myself: ActorRef<A::Msg>, args: A::Arguments) -> Result<Self::State, ActorProcessingErr> {
         let own = (!self.short_lived).then(Box::<Timings>::default);
-        let meter = Arc::new(Meter::new(observatory::kind(self.kind), self.serves.clone(), own));
+        let meter = Arc::new(Meter::new(observatory::kind(self.kind), self.serves, own));
         let registration = observatory::register(myself.get_cell(), Arc::clone(&meter));
         let inner = self.inner.pre_start(myself, args).await?;
         Ok(MeteredState { inner, meter, registration: Some(registration) })

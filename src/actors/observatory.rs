@@ -4,6 +4,8 @@
 //! addressee's id and nothing else. It holds numbers only: nothing may look up an actor here to talk to it.
 
 use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
     sync::{Arc, LazyLock, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -12,10 +14,12 @@ use dashmap::DashMap;
 use ractor::{ActorCell, ActorId, ActorStatus};
 use serde::Serialize;
 
-use super::metering::{KindMeter, Meter};
+use super::metering::{Distribution, KindMeter, Meter, RestartReason};
 
 /// Actors that one snapshot shows; the kinds' totals cover all of them.
 pub const ACTORS_SHOWN_MAX: usize = 1_000;
+/// A kind with more live actors than this is a crowd. The others are the frame of the tree, which is shown first.
+const CROWD_MIN: usize = 100;
 
 static OBSERVATORY: LazyLock<Observatory> = LazyLock::new(Observatory::default);
 
@@ -36,7 +40,7 @@ struct Observed {
 #[derive(Debug, Clone, Serialize)]
 pub struct Snapshot {
     pub actors_live: usize,
-    /// At most [`ACTORS_SHOWN_MAX`], those with the deepest mailboxes first, then the oldest.
+    /// At most [`ACTORS_SHOWN_MAX`]: the kinds of few actors first; within each part the deepest mailboxes, then the oldest.
     pub actors: Vec<ActorView>,
     /// All kinds since the process started, by name.
     pub kinds: Vec<KindView>,
@@ -90,6 +94,21 @@ pub struct KindView {
     pub handle_p99_us: Option<u64>,
 }
 
+/// The totals of one kind for time series; see [`KindView`] for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindTotals {
+    pub kind: &'static str,
+    pub live: usize,
+    pub depth: usize,
+    /// Messages that were put into mailboxes.
+    pub received: u64,
+    pub errors: u64,
+    /// Why and how often one was started again; every reason is there.
+    pub restarts: Vec<(&'static str, u64)>,
+    pub wait: Distribution,
+    pub handle: Distribution,
+}
+
 /// The present numbers of everything that is metered. Takes time in proportion to the live actors: for people, not for loops.
 pub fn snapshot() -> Snapshot {
     // Copied first: reading an actor takes locks of its own, which must not nest in the registry's.
@@ -97,9 +116,31 @@ pub fn snapshot() -> Snapshot {
     let mut kinds: Vec<KindView> = OBSERVATORY.kinds.iter().map(|entry| kind_view(entry.value(), &observed)).collect();
     kinds.sort_by_key(|view| view.kind);
     let actors_live = observed.len();
-    observed.sort_by_cached_key(|actor| (std::cmp::Reverse(actor.meter.depth()), actor.cell.get_id()));
-    observed.truncate(ACTORS_SHOWN_MAX);
+    sort(&mut observed);
     Snapshot { actors_live, actors: observed.iter().map(actor_view).collect(), kinds }
+}
+
+/// One actor and its children, as [`snapshot`] shows them; `None` if it is not metered or has ended.
+pub fn view(id: &str) -> Option<(ActorView, Vec<ActorView>)> {
+    let id = ActorId::Local(id.strip_prefix("0.")?.parse().ok()?);
+    let found = OBSERVATORY.actors.get(&id).map(|entry| entry.value().clone())?;
+    let all: Vec<Observed> = OBSERVATORY.actors.iter().map(|entry| entry.value().clone()).collect();
+    let is_child = |actor: &Observed| actor.cell.try_get_supervisor().is_some_and(|parent| parent.get_id() == id);
+    let mut children: Vec<Observed> = all.into_iter().filter(is_child).collect();
+    sort(&mut children);
+    Some((actor_view(&found), children.iter().map(actor_view).collect()))
+}
+
+/// The totals of every kind, by name.
+pub fn totals() -> Vec<KindTotals> {
+    let mut depths: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for entry in &OBSERVATORY.actors {
+        let meter = &entry.value().meter;
+        *depths.entry(meter.kind.name).or_default() += meter.depth();
+    }
+    let mut totals: Vec<KindTotals> = OBSERVATORY.kinds.iter().map(|entry| kind_totals(entry.value(), &depths)).collect();
+    totals.sort_by_key(|totals| totals.kind);
+    totals
 }
 
 /// How many metered actors live in this process.
@@ -120,8 +161,8 @@ pub fn count_error(actor: ActorId) {
 }
 
 /// Counts that a supervisor started an actor of this kind again.
-pub(super) fn count_restart(name: &'static str) {
-    kind(name).restarts.fetch_add(1, Relaxed);
+pub(super) fn count_restart(name: &'static str, reason: RestartReason) {
+    kind(name).count_restart(reason);
 }
 
 /// The meter of a live actor.
@@ -157,6 +198,13 @@ impl Drop for Registration {
     }
 }
 
+/// Puts the most telling actors first and leaves out those that are too many.
+fn sort(actors: &mut Vec<Observed>) {
+    let is_crowd = |actor: &Observed| actor.meter.kind.live.load(Relaxed) > CROWD_MIN;
+    actors.sort_by_cached_key(|actor| (is_crowd(actor), Reverse(actor.meter.depth()), actor.cell.get_id()));
+    actors.truncate(ACTORS_SHOWN_MAX);
+}
+
 fn actor_view(Observed { cell, meter }: &Observed) -> ActorView {
     let own = meter.own.as_deref();
     ActorView {
@@ -174,7 +222,7 @@ fn actor_view(Observed { cell, meter }: &Observed) -> ActorView {
         handle_p99_us: own.and_then(|own| own.handle_us(99)),
         busy_for_ms: meter.busy_for().map(whole_ms),
         age_ms: whole_ms(meter.age()),
-        serves: meter.serves.clone(),
+        serves: meter.serves.map(|served| served.to_string()),
     }
 }
 
@@ -186,11 +234,24 @@ fn kind_view(kind: &Arc<KindMeter>, observed: &[Observed]) -> KindView {
         depth: observed.iter().filter(|actor| Arc::ptr_eq(&actor.meter.kind, kind)).map(|actor| actor.meter.depth()).sum(),
         handled: kind.timings.handled(),
         errors: kind.errors.load(Relaxed),
-        restarts: kind.restarts.load(Relaxed),
+        restarts: kind.restarts().map(|(_, count)| count).sum(),
         wait_p50_us: kind.timings.wait_us(50),
         wait_p99_us: kind.timings.wait_us(99),
         handle_p50_us: kind.timings.handle_us(50),
         handle_p99_us: kind.timings.handle_us(99),
+    }
+}
+
+fn kind_totals(kind: &Arc<KindMeter>, depths: &BTreeMap<&'static str, usize>) -> KindTotals {
+    KindTotals {
+        kind: kind.name,
+        live: kind.live.load(Relaxed),
+        depth: depths.get(kind.name).copied().unwrap_or(0),
+        received: kind.received.load(Relaxed),
+        errors: kind.errors.load(Relaxed),
+        restarts: kind.restarts().map(|(reason, count)| (reason.as_str(), count)).collect(),
+        wait: kind.timings.waits(),
+        handle: kind.timings.handles(),
     }
 }
 

@@ -17,7 +17,7 @@ pub use self::service_ref::ServiceRef;
 use self::state::SupervisorState;
 use super::{
     ask::{AskError, ask},
-    metering::metered,
+    metering::{RestartReason, metered},
 };
 
 /// The pause before the first restart, in milliseconds; it doubles with every further one.
@@ -175,9 +175,12 @@ impl Actor for Supervisor {
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorFailed(child, error) => state.ended(&myself, &child, error.to_string()),
+            SupervisionEvent::ActorFailed(child, error) => {
+                state.ended(&myself, &child, RestartReason::Failed, error.to_string());
+            }
             SupervisionEvent::ActorTerminated(child, _, reason) => {
-                state.ended(&myself, &child, reason.unwrap_or_else(|| "stopped".to_owned()));
+                let cause = reason.unwrap_or_else(|| "stopped".to_owned());
+                state.ended(&myself, &child, RestartReason::Ended, cause);
             }
             SupervisionEvent::ActorStarted(_)
             | SupervisionEvent::ProcessGroupChanged(_)

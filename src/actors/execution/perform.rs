@@ -72,7 +72,8 @@ impl Live {
             is_repeated: attempt.attempt > 1,
         };
         let args = NodeArgs { engine: Arc::clone(&self.engine), execution: myself.clone(), runner: runner.clone(), work };
-        let (actor, _) = Actor::spawn_linked(None, metered(NodeActor, "node"), args, myself.get_cell()).await?;
+        let actor = metered(NodeActor, "node").serving(self.id).short_lived();
+        let (actor, _) = Actor::spawn_linked(None, actor, args, myself.get_cell()).await?;
         self.nodes.insert((attempt.node, attempt.run), actor);
         Ok(())
     }

@@ -229,7 +229,7 @@ impl ExecutionsHandle {
             waiter: (!is_stored || wait.is_some()).then_some(Waiter { until, reply }),
         };
         let supervisor = engine.supervisor.get().ok_or(StartError::Draining)?;
-        let actor = metered(ExecutionActor, "execution");
+        let actor = metered(ExecutionActor, "execution").serving(id);
         let spawned = Actor::spawn_linked(None, actor, ExecutionArgs::Fresh(Box::new(fresh)), supervisor.get_cell()).await;
         let (actor, _) = spawned.map_err(|_| StartError::Exists { execution: id })?;
         if is_stored && wait.is_none() {
@@ -347,7 +347,10 @@ impl ExecutionsHandle {
             expires_at: at.saturating_add(KEY_TTL_MS),
         };
         match self.engine.store.create_keyed(&append, &row).await.map_err(StartError::Unavailable)? {
-            KeyedOutcome::Created => Ok(None),
+            KeyedOutcome::Created => {
+                self.engine.metrics.execution_started(prepared.origin.new.trigger, at);
+                Ok(None)
+            }
             KeyedOutcome::Exists { request_hash, .. } if request_hash != row.request_hash => Err(StartError::KeyMismatch),
             KeyedOutcome::Exists { execution, .. } => Ok(Some(execution)),
             KeyedOutcome::Fenced => Err(StartError::Unknown),

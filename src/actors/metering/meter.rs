@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::histogram::Histogram;
+use super::{
+    Served,
+    histogram::{Distribution, Histogram},
+};
 
 /// How long messages waited in a mailbox, and how long handlers took.
 #[derive(Debug, Default)]
@@ -30,6 +33,37 @@ impl Timings {
     pub(in crate::actors) fn handled(&self) -> u64 {
         self.handle.count()
     }
+
+    pub(in crate::actors) fn waits(&self) -> Distribution {
+        self.wait.distribution()
+    }
+
+    pub(in crate::actors) fn handles(&self) -> Distribution {
+        self.handle.distribution()
+    }
+}
+
+/// Why a supervisor started an actor again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::actors) enum RestartReason {
+    /// A handler failed or panicked.
+    Failed,
+    /// It had ended by itself.
+    Ended,
+    /// An earlier start had not succeeded.
+    NotStarted,
+}
+
+impl RestartReason {
+    pub(in crate::actors) const ALL: [Self; 3] = [Self::Failed, Self::Ended, Self::NotStarted];
+
+    pub(in crate::actors) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Ended => "ended",
+            Self::NotStarted => "not_started",
+        }
+    }
 }
 
 /// The totals of all actors of one kind since the process started.
@@ -39,7 +73,10 @@ pub(in crate::actors) struct KindMeter {
     pub(in crate::actors) started: AtomicU64,
     pub(in crate::actors) live: AtomicUsize,
     pub(in crate::actors) errors: AtomicU64,
-    pub(in crate::actors) restarts: AtomicU64,
+    /// Messages that were put into mailboxes.
+    pub(in crate::actors) received: AtomicU64,
+    /// By reason, in the order of [`RestartReason::ALL`].
+    restarts: [AtomicU64; 3],
     pub(in crate::actors) timings: Timings,
 }
 
@@ -50,9 +87,20 @@ impl KindMeter {
             started: AtomicU64::new(0),
             live: AtomicUsize::new(0),
             errors: AtomicU64::new(0),
-            restarts: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            restarts: [const { AtomicU64::new(0) }; 3],
             timings: Timings::default(),
         }
+    }
+
+    pub(in crate::actors) fn count_restart(&self, reason: RestartReason) {
+        let index = RestartReason::ALL.iter().position(|known| *known == reason).expect("all reasons are listed");
+        self.restarts[index].fetch_add(1, Relaxed);
+    }
+
+    /// How often one was started again, by reason.
+    pub(in crate::actors) fn restarts(&self) -> impl Iterator<Item = (RestartReason, u64)> {
+        RestartReason::ALL.into_iter().zip(&self.restarts).map(|(reason, count)| (reason, count.load(Relaxed)))
     }
 }
 
@@ -60,7 +108,7 @@ impl KindMeter {
 #[derive(Debug)]
 pub(in crate::actors) struct Meter {
     pub(in crate::actors) kind: Arc<KindMeter>,
-    pub(in crate::actors) serves: Option<String>,
+    pub(in crate::actors) serves: Option<Served>,
     /// Absent for short-lived actors: their kind has enough samples, and they are too many for a kilobyte each.
     pub(in crate::actors) own: Option<Box<Timings>>,
     started: Instant,
@@ -72,7 +120,7 @@ pub(in crate::actors) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(kind: Arc<KindMeter>, serves: Option<String>, own: Option<Box<Timings>>) -> Self {
+    pub(super) fn new(kind: Arc<KindMeter>, serves: Option<Served>, own: Option<Box<Timings>>) -> Self {
         Self {
             kind,
             serves,
@@ -160,6 +208,7 @@ pub(super) struct Stamp {
 impl Stamp {
     pub(super) fn new(meter: Arc<Meter>) -> Self {
         meter.depth.fetch_add(1, Relaxed);
+        meter.kind.received.fetch_add(1, Relaxed);
         Self { meter, sent: Instant::now() }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::actors::{
     ask::ask,
-    observatory::{KindView, count_error, find, live_count_of, snapshot},
+    observatory::{ACTORS_SHOWN_MAX, KindView, count_error, find, live_count_of, snapshot, totals, view},
     testing::eventually,
 };
 
@@ -116,6 +116,10 @@ async fn counts_what_waits_and_what_was_done() {
     assert!(own.handle_us(50).is_some());
     let kind = kind_view(KIND);
     assert_eq!((kind.live, kind.started, kind.depth, kind.handled), (1, 1, 0, 2_002));
+    let totals = totals().into_iter().find(|totals| totals.kind == KIND).unwrap();
+    assert_eq!((totals.live, totals.depth, totals.received), (1, 0, 2_002));
+    assert_eq!((totals.wait.count, totals.handle.count), (2_002, 2_002));
+    assert_eq!(totals.restarts, [("failed", 0), ("ended", 0), ("not_started", 0)]);
     actor.stop(None);
 }
 
@@ -179,6 +183,40 @@ async fn a_stopped_actor_is_gone_before_its_supervisor_looks() {
     ended.await.unwrap();
     assert!(find(child.get_id()).is_none());
     parent.kill();
+}
+
+#[tokio::test]
+async fn shows_one_actor_with_its_children() {
+    let (parent, _ended) = spawn("test-family").await;
+    let serving = ExecutionId::from_uuid(uuid::Uuid::from_u128(7));
+    let child = metered(Worker::default(), "test-family").serving(serving);
+    let (child, child_ended) = Actor::spawn_linked(None, child, (), parent.get_cell()).await.unwrap();
+    let id = parent.get_id().to_string();
+    let (shown, children) = view(&id).unwrap();
+    assert_eq!((shown.id.as_str(), shown.kind, children.len()), (id.as_str(), "test-family", 1));
+    assert_eq!((children[0].parent.as_deref(), children[0].serves.clone()), (Some(id.as_str()), Some(serving.to_string())));
+    child.stop(None);
+    child_ended.await.unwrap();
+    assert_eq!(view(&id).unwrap().1, []);
+    assert_eq!(view(&child.get_id().to_string()), None);
+    for nonsense in ["", "0.", "0.x", "1.2", "x"] {
+        assert_eq!(view(nonsense), None, "{nonsense}");
+    }
+    parent.stop(None);
+}
+
+#[tokio::test]
+async fn a_crowd_does_not_hide_the_frame_of_the_tree() {
+    let (rare, _ended) = spawn("test-rare").await;
+    let mut crowd = Vec::new();
+    for _ in 0..=ACTORS_SHOWN_MAX {
+        crowd.push(spawn("test-crowd").await.0);
+    }
+    let shown = snapshot();
+    assert!(shown.actors_live > ACTORS_SHOWN_MAX && shown.actors.len() == ACTORS_SHOWN_MAX);
+    assert!(shown.actors.iter().any(|actor| actor.kind == "test-rare"));
+    rare.stop(None);
+    crowd.iter().for_each(|actor| actor.stop(None));
 }
 
 #[tokio::test]

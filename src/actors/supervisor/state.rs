@@ -12,7 +12,7 @@ use super::{
     BACKOFF_MS_MAX, BACKOFF_MS_MIN, ChildSpec, ChildView, FirstStartFailed, KILL_MS_MAX, MELTDOWN, Meltdown, OnMeltdown,
     SHUTDOWN, START_MS_MAX, STEADY_MS, STOP_MS_MIN, SupervisorArgs, SupervisorMsg, Tolerance,
 };
-use crate::actors::observatory;
+use crate::actors::{metering::RestartReason, observatory};
 
 /// The children and the memory of their ends.
 pub struct SupervisorState {
@@ -33,6 +33,7 @@ struct Slot {
     /// Ends since it last ran steadily.
     ends_in_a_row: u32,
     last_cause: Option<String>,
+    last_reason: RestartReason,
 }
 
 enum Phase {
@@ -54,7 +55,14 @@ enum Phase {
 
 impl SupervisorState {
     pub(super) fn new(args: SupervisorArgs) -> Self {
-        let slot = |spec| Slot { spec, phase: Phase::Down, restarts: 0, ends_in_a_row: 0, last_cause: None };
+        let slot = |spec| Slot {
+            spec,
+            phase: Phase::Down,
+            restarts: 0,
+            ends_in_a_row: 0,
+            last_cause: None,
+            last_reason: RestartReason::NotStarted,
+        };
         Self {
             slots: args.children.into_iter().map(slot).collect(),
             tolerance: args.tolerance,
@@ -79,7 +87,7 @@ impl SupervisorState {
     pub(super) fn restart(&mut self, myself: &ActorRef<SupervisorMsg>, index: usize) {
         let slot = &mut self.slots[index];
         slot.restarts += 1;
-        observatory::count_restart(slot.spec.kind);
+        observatory::count_restart(slot.spec.kind, slot.last_reason);
         let (spec, supervisor) = (slot.spec.clone(), myself.clone());
         slot.phase = Phase::Starting {
             _task: owned(async move {
@@ -94,22 +102,22 @@ impl SupervisorState {
         match outcome {
             // Its end may have been reported before this message, when it belonged to no slot: so it is looked at here.
             Ok(child) if child.get_status() >= ActorStatus::Stopping => {
-                self.pause(myself, index, "ended while it started".to_owned());
+                self.pause(myself, index, RestartReason::NotStarted, "ended while it started".to_owned());
             }
             Ok(child) => {
                 let slot = &mut self.slots[index];
                 info!(actor.slot = slot.spec.slot, actor.restarts = slot.restarts, "service restarted");
                 slot.phase = Phase::Up { child, since: Instant::now() };
             }
-            Err(failed) => self.pause(myself, index, failed.to_string()),
+            Err(failed) => self.pause(myself, index, RestartReason::NotStarted, failed.to_string()),
         }
     }
 
     /// A child has ended. One that belongs to no slot was never taken in.
-    pub(super) fn ended(&mut self, myself: &ActorRef<SupervisorMsg>, ended: &ActorCell, cause: String) {
+    pub(super) fn ended(&mut self, myself: &ActorRef<SupervisorMsg>, ended: &ActorCell, reason: RestartReason, cause: String) {
         let is_it = |slot: &Slot| matches!(&slot.phase, Phase::Up { child, .. } if child.get_id() == ended.get_id());
         let Some(index) = self.slots.iter().position(is_it) else { return };
-        self.pause(myself, index, cause);
+        self.pause(myself, index, reason, cause);
     }
 
     pub(super) fn snapshot(&self) -> Vec<ChildView> {
@@ -148,13 +156,14 @@ impl SupervisorState {
     }
 
     /// Plans the restart of a child that ended or did not start, or gives up.
-    fn pause(&mut self, myself: &ActorRef<SupervisorMsg>, index: usize, cause: String) {
+    fn pause(&mut self, myself: &ActorRef<SupervisorMsg>, index: usize, reason: RestartReason, cause: String) {
         let slot = &mut self.slots[index];
         let now = Instant::now();
         let was_steady = matches!(slot.phase, Phase::Up { since, .. } if now - since >= Duration::from_millis(STEADY_MS));
         slot.phase = Phase::Down;
         slot.ends_in_a_row = if was_steady { 1 } else { slot.ends_in_a_row.saturating_add(1) };
         slot.last_cause = Some(cause.clone());
+        slot.last_reason = reason;
         let (name, pause) = (slot.spec.slot, backoff(slot.ends_in_a_row));
         if self.is_too_much(now) {
             error!(actor.slot = name, cause, "services end too often, giving up");
