@@ -12,6 +12,7 @@ pub mod execution_supervisor;
 pub mod executions;
 pub mod journal_lane;
 pub mod metering;
+pub mod monitor;
 pub mod node_run;
 pub mod observatory;
 pub mod places;

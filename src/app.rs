@@ -20,8 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use crate::auth::private_file::write_private_file;
 use crate::{
@@ -33,6 +35,7 @@ use crate::{
         execution_supervisor::{ExecutionSupervisor, ExecutionSupervisorMsg, nudge},
         executions::ExecutionsHandle,
         journal_lane::{JournalLane, LaneArgs, LaneHandle},
+        monitor::{EngineMetrics, MonitorHandle},
         places::Places,
         pool::{PoolHandle, PoolLimits},
         scheduler::{Scheduler, SchedulerParts, figures::ScheduleFigures, launch::Launcher},
@@ -58,6 +61,7 @@ use crate::{
         open::{MigrateMode, OpenOptions, open},
         payload::PayloadCodec,
     },
+    telemetry,
 };
 
 /// What `citadel openapi` prints.
@@ -72,6 +76,8 @@ const POOL_QUEUE_MAX: usize = 1_000_000;
 const SANDBOXES_MAX: u32 = 1_000;
 /// How long the tree may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Pause between two turns of the metrics' upkeep.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// Pause between two looks whether running executions have come to rest.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
@@ -85,7 +91,11 @@ pub struct RunningApp {
     pub engine: Arc<Engine>,
     /// Whether rates are limited.
     pub limits: Switch,
+    pub monitor: MonitorHandle,
+    /// Renders the figures of the process.
+    pub metrics: PrometheusHandle,
     root: RootHandle,
+    _upkeep: AbortOnDropHandle<()>,
 }
 
 /// Builds and starts everything below the HTTP layer. `on_meltdown` is told when the tree has given up.
@@ -93,6 +103,8 @@ pub struct RunningApp {
 /// Errors: whatever could not be opened or started, with what it was.
 pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 'static) -> anyhow::Result<RunningApp> {
     use anyhow::Context;
+    // First, since everything below registers its figures when it is made.
+    let metrics = telemetry::metrics::install();
     tokio::fs::create_dir_all(&config.data_dir)
         .await
         .with_context(|| format!("cannot create the data directory {}", config.data_dir.display()))?;
@@ -125,8 +137,10 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
         credentials: Arc::new(OperatorCredentials::new(credentials_of(config))),
         children: Arc::clone(&children) as Arc<_>,
     });
+    let figures = EngineMetrics::new(registry.types().map(|description| description.type_name));
     let codec = PayloadCodec::new(blobs);
-    let (engine, mut specs) = plan_tree(config, Arc::clone(&store), codec.clone(), services, workflows.clone(), env);
+    let (engine, mut specs) =
+        plan_tree(config, Arc::clone(&store), codec.clone(), services, workflows.clone(), (env, figures));
     let launcher = Launcher { workflows: workflows.clone(), codec };
     let schedules = schedules_of(&engine, &registry, launcher.clone());
     if config.node.roles.contains(&Role::Scheduler) {
@@ -142,7 +156,9 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
     let executions = ExecutionsHandle::new(Arc::clone(&engine));
     children.connect(&engine);
     let limits = Switch::new(config.limits.enabled);
-    Ok(RunningApp { store, registry, workflows, executions, schedules, engine, limits, root })
+    let monitor = MonitorHandle::new(Arc::clone(&engine), config.limits.executions_live_max);
+    let upkeep = keep_up(metrics.clone());
+    Ok(RunningApp { store, registry, workflows, executions, schedules, engine, limits, monitor, metrics, root, _upkeep: upkeep })
 }
 
 /// Makes the shared engine and says how to start its actors, in the order of their start.
@@ -152,7 +168,7 @@ fn plan_tree(
     codec: PayloadCodec,
     services: Arc<Services>,
     workflows: WorkflowsHandle,
-    env: Value,
+    (env, metrics): (Value, EngineMetrics),
 ) -> (Arc<Engine>, Vec<ChildSpec>) {
     let (lane, supervisor, timekeeper, keeper) = (ServiceRef::new(), ServiceRef::new(), ServiceRef::new(), ServiceRef::new());
     let (ownership, node) = (Arc::new(Ownership::new()), NodeInstanceId::from_uuid(clock::new_uuid()));
@@ -191,6 +207,7 @@ fn plan_tree(
             keep_success: Duration::from_millis(config.retention.success.0),
             keep_failure: Duration::from_millis(config.retention.failure.0),
         },
+        metrics,
         is_draining: AtomicBool::new(false),
     });
     let directory = engine.directory.clone();
@@ -272,6 +289,17 @@ fn on_shards(
         };
         let _ = supervisor.cast(message);
     })
+}
+
+/// Sorts samples into their histograms every few seconds, so that they do not pile up while nobody asks for them.
+#[expect(clippy::disallowed_methods, reason = "the app owns the task and aborts it")]
+fn keep_up(metrics: PrometheusHandle) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(METRICS_UPKEEP).await;
+            metrics.run_upkeep();
+        }
+    }))
 }
 
 /// Loads the sandbox on a thread that may block: the first start on a machine compiles it.

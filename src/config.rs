@@ -54,6 +54,7 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub retention: RetentionConfig,
     pub log: LogConfig,
+    pub metrics: MetricsConfig,
     pub env: EnvConfig,
     pub drain: DrainConfig,
     pub client: ClientConfig,
@@ -176,6 +177,14 @@ pub struct LogConfig {
     pub filter: String,
 }
 
+/// Figures for Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetricsConfig {
+    /// Whether `/metrics` needs no token. Figures name no workflow, but they tell how busy the server is.
+    pub public: bool,
+}
+
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -280,6 +289,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             retention: RetentionConfig::default(),
             log: LogConfig::default(),
+            metrics: MetricsConfig::default(),
             env: EnvConfig::default(),
             drain: DrainConfig::default(),
             client: ClientConfig::default(),

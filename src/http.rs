@@ -7,6 +7,7 @@ mod error;
 mod extract;
 mod health;
 mod hook;
+mod monitor;
 mod openapi;
 mod problem;
 mod router;
@@ -19,6 +20,7 @@ pub use self::{
     cursor::CursorKey,
     dto::{Items, NodeRunBody},
     health::{Phase, Readiness},
+    monitor::Monitor,
     openapi::openapi_document,
     router::router,
     server::serve,
@@ -41,4 +43,5 @@ pub struct AppState {
     pub blobs: Arc<dyn Blobs>,
     pub cursors: CursorKey,
     pub ready: Readiness,
+    pub monitor: Monitor,
 }

@@ -70,6 +70,9 @@ pub trait Store: Send + Sync + 'static {
     /// The name for people: `sqlite`, `postgres`, `memory`.
     fn kind(&self) -> &'static str;
 
+    /// The connections that it keeps, by what they are for; none where it needs none.
+    fn connections(&self) -> Vec<ConnectionPool>;
+
     /// Answers when the store can be read.
     async fn ping(&self) -> Result<()>;
 

@@ -1,4 +1,6 @@
-//! Logs on standard error: started once, by `main`. Standard output belongs to results.
+//! Logs on standard error: started once, by `main`. Standard output belongs to results. Figures are in `metrics`.
+
+pub mod metrics;
 
 use std::io::IsTerminal;
 

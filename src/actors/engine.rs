@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::{
-    execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, journal_lane::LaneHandle, places::Places,
+    execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, journal_lane::LaneHandle, monitor::EngineMetrics,
+    places::Places,
     pool::PoolHandle, shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg, workflows::WorkflowsHandle,
 };
 use crate::{
@@ -47,6 +48,7 @@ pub struct Engine {
     pub supervisor: ServiceRef<ExecutionSupervisorMsg>,
     pub timekeeper: ServiceRef<TimekeeperMsg>,
     pub settings: EngineSettings,
+    pub metrics: EngineMetrics,
     /// Whether the process is on its way out: nothing new begins.
     pub is_draining: AtomicBool,
 }

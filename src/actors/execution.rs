@@ -375,7 +375,7 @@ impl Live {
             self.guest = Some(guest);
         }
         if self.machine.current(&ended.attempt).is_some() {
-            let event = self.event_of(ended.attempt, ended.started_at, ended.result);
+            let event = self.event_of(ended.attempt, ended.started_at, ended.took, ended.result);
             self.happened(event);
         }
     }
@@ -385,6 +385,8 @@ impl Live {
         self.nodes.remove(key);
         let Some(attempt) = self.machine.current_attempt(&key.0, key.1) else { return };
         let error = NodeError::transient(crate::model::error::codes::PANICKED, format!("the node's actor died: {cause}"));
+        let node_type = self.plan.node_type(&attempt.node).unwrap_or_default();
+        self.engine.metrics.attempt_ended(node_type, Duration::ZERO, Some(&error), clock::now_ms());
         self.happened(Event::NodeFailed { attempt, started_at: clock::now_ms(), error, chance: clock::chance() });
     }
 

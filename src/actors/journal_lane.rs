@@ -8,12 +8,14 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use metrics::{Histogram, histogram};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use super::supervisor::ServiceRef;
@@ -71,7 +73,7 @@ pub struct LaneRequest {
     append: Append,
     ack: Ack,
     /// Takes its share off the gauge when it is dropped.
-    _load: Load,
+    load: Load,
 }
 
 /// Messages of the lane.
@@ -95,6 +97,8 @@ pub struct LaneState {
     queue: VecDeque<LaneRequest>,
     /// The running write; aborted when the lane ends, which drops its acks.
     writing: Option<AbortOnDrop>,
+    batch_rows: Histogram,
+    commit_seconds: Histogram,
 }
 
 struct AbortOnDrop(JoinHandle<()>);
@@ -114,7 +118,13 @@ impl Actor for JournalLane {
     type Arguments = LaneArgs;
 
     async fn pre_start(&self, _myself: ActorRef<LaneMsg>, args: LaneArgs) -> Result<LaneState, ActorProcessingErr> {
-        Ok(LaneState { store: args.store, queue: VecDeque::new(), writing: None })
+        Ok(LaneState {
+            store: args.store,
+            queue: VecDeque::new(),
+            writing: None,
+            batch_rows: histogram!("citadel_lane_batch_rows"),
+            commit_seconds: histogram!("citadel_lane_commit_seconds"),
+        })
     }
 
     async fn handle(&self, myself: ActorRef<LaneMsg>, msg: LaneMsg, state: &mut LaneState) -> Result<(), ActorProcessingErr> {
@@ -132,10 +142,13 @@ impl Actor for JournalLane {
 impl LaneState {
     fn write_next(&mut self, myself: ActorRef<LaneMsg>) {
         let batch = self.take_batch();
-        let store = Arc::clone(&self.store);
+        self.batch_rows.record(u32::try_from(batch.len()).expect("batches are bounded"));
+        let (store, commit_seconds) = (Arc::clone(&self.store), self.commit_seconds.clone());
         #[expect(clippy::disallowed_methods, reason = "the lane's state owns the task and aborts it")]
         let task = tokio::spawn(async move {
+            let began = Instant::now();
             commit(&*store, batch).await;
+            commit_seconds.record(began.elapsed());
             // The lane is gone only when the process stops: then nobody waits for the next batch.
             let _ = myself.cast(LaneMsg::BatchDone);
         });
@@ -151,6 +164,9 @@ impl LaneState {
                 break;
             }
             requests += 1;
+        }
+        if let Some(oldest) = self.queue.front() {
+            oldest.load.gauge.oldest_is(oldest.load.since);
         }
         self.queue.drain(..requests).collect()
     }
@@ -235,12 +251,36 @@ struct Gauge {
     bytes: AtomicUsize,
     rows_max: usize,
     bytes_max: usize,
+    /// When the gauge was made; what `oldest_us` counts from.
+    origin: Instant,
+    /// When the request came that has waited longest; without a meaning while nothing waits.
+    oldest_us: AtomicU64,
+}
+
+impl Gauge {
+    fn oldest_is(&self, since: Instant) {
+        let us = since.saturating_duration_since(self.origin).as_micros();
+        self.oldest_us.store(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// The lane at one moment. **Shape**: `{"depth", "depth_max", "bytes", "oldest_wait_ms"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LaneView {
+    /// Requests that wait or are being written, and how many may before new work is refused.
+    pub depth: usize,
+    pub depth_max: usize,
+    /// Their payloads.
+    pub bytes: usize,
+    /// How long the request has waited that waits longest; zero if none does.
+    pub oldest_wait_ms: u64,
 }
 
 /// One request's share of the gauge.
 struct Load {
     gauge: Arc<Gauge>,
     bytes: usize,
+    since: Instant,
 }
 
 impl Drop for Load {
@@ -260,7 +300,14 @@ pub struct LaneHandle {
 impl LaneHandle {
     /// `rows_max` requests and `bytes_max` payload bytes may wait before [`LaneHandle::is_full`] says so.
     pub fn new(actor: ServiceRef<LaneMsg>, rows_max: usize, bytes_max: usize) -> Self {
-        let gauge = Gauge { rows: AtomicUsize::new(0), bytes: AtomicUsize::new(0), rows_max, bytes_max };
+        let gauge = Gauge {
+            rows: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            rows_max,
+            bytes_max,
+            origin: Instant::now(),
+            oldest_us: AtomicU64::new(0),
+        };
         Self { actor, gauge: Arc::new(gauge) }
     }
 
@@ -275,16 +322,31 @@ impl LaneHandle {
         self.gauge.rows.load(Ordering::Relaxed)
     }
 
+    /// The lane's figures, for people and dashboards.
+    pub fn view(&self) -> LaneView {
+        let (depth, oldest_us) = (self.depth(), self.gauge.oldest_us.load(Ordering::Relaxed));
+        let waited = self.gauge.origin.elapsed().saturating_sub(Duration::from_micros(oldest_us));
+        LaneView {
+            depth,
+            depth_max: self.gauge.rows_max,
+            bytes: self.gauge.bytes.load(Ordering::Relaxed),
+            oldest_wait_ms: if depth == 0 { 0 } else { u64::try_from(waited.as_millis()).unwrap_or(u64::MAX) },
+        }
+    }
+
     /// Hands an append to the lane. The ack is told in any case.
     pub fn append(&self, append: Append, ack: Ack) {
         let bytes = size_of_bodies(&append);
-        self.gauge.rows.fetch_add(1, Ordering::Relaxed);
+        let since = Instant::now();
+        if self.gauge.rows.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.gauge.oldest_is(since);
+        }
         self.gauge.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let load = Load { gauge: Arc::clone(&self.gauge), bytes };
+        let load = Load { gauge: Arc::clone(&self.gauge), bytes, since };
         failpoint!("lane.before_send");
         if let Some(actor) = self.actor.get() {
             // A refused message is dropped with its ack, which then says `Failed`.
-            let _ = actor.cast(LaneMsg::Append(Box::new(LaneRequest { append, ack, _load: load })));
+            let _ = actor.cast(LaneMsg::Append(Box::new(LaneRequest { append, ack, load })));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
@@ -78,6 +78,8 @@ pub struct NodeEnded {
     pub attempt: Attempt,
     /// Unix milliseconds.
     pub started_at: u64,
+    /// How long it ran, once it had its place.
+    pub took: Duration,
     pub result: Result<Outcome, NodeError>,
     /// The sandbox of a pure run, for the next one.
     pub guest: Option<GuestSession>,
@@ -138,7 +140,7 @@ impl Actor for NodeActor {
 /// Runs the attempt and tells the execution.
 async fn run(args: NodeArgs, place: Result<Slot, PoolRefused>) {
     let NodeArgs { engine, execution, runner, work } = args;
-    let (attempt, started_at) = (work.attempt.clone(), clock::now_ms());
+    let (attempt, started_at, began) = (work.attempt.clone(), clock::now_ms(), Instant::now());
     let (result, guest) = match (place, runner) {
         (Ok(slot), Runner::Effect(node)) => (run_effect(&engine, &execution, &*node, work, slot).await, None),
         (Ok(slot), Runner::Pure(node)) => run_pure(node, work, slot).await,
@@ -149,7 +151,13 @@ async fn run(args: NodeArgs, place: Result<Slot, PoolRefused>) {
     };
     failpoint!("node.before_report");
     // An execution that is gone reads the journal when it comes back, and runs the attempt again.
-    let _ = execution.cast(ExecutionMsg::NodeEnded(Box::new(NodeEnded { attempt, started_at, result, guest })));
+    let _ = execution.cast(ExecutionMsg::NodeEnded(Box::new(NodeEnded {
+        attempt,
+        started_at,
+        took: began.elapsed(),
+        result,
+        guest,
+    })));
 }
 
 async fn run_effect(

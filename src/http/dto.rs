@@ -1,18 +1,22 @@
 //! The JSON of the API. These are not store rows: a column can change without the API.
 
+mod actor;
 mod execution;
 mod node_run;
 mod node_type;
 mod page;
 mod schedule;
+mod stats;
 mod time;
 mod workflow;
 
 pub(super) use self::{
+    actor::{ActorBody, ActorsBody},
     execution::{ExecutionBody, StartedBody},
     node_type::NodeTypeBody,
     page::{Page, page_limit},
     schedule::{BackfillBody, BackfilledBody, ScheduleBody, ScheduleDraftBody},
+    stats::StatsBody,
     time::{Time, parse_time},
     workflow::{VersionBody, WorkflowBody},
 };

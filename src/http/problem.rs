@@ -57,6 +57,7 @@ problem_types! {
     EXECUTION_NOT_FOUND = NOT_FOUND, "execution_not_found", "There is no such execution";
     NODE_TYPE_NOT_FOUND = NOT_FOUND, "node_type_not_found", "There is no such node type";
     SCHEDULE_NOT_FOUND = NOT_FOUND, "schedule_not_found", "There is no such schedule";
+    ACTOR_NOT_FOUND = NOT_FOUND, "actor_not_found", "There is no such actor";
     HOOK_NOT_FOUND = NOT_FOUND, "hook_not_found", "No active workflow has a webhook at this path";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not know this method";
     BODY_TIMEOUT = REQUEST_TIMEOUT, "body_timeout", "The body did not arrive in time";

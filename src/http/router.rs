@@ -13,7 +13,7 @@ use super::{
     AppState,
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
-    routes::{auth, docs, executions, hooks, meta, schedules, start, workflows},
+    routes::{auth, docs, executions, hooks, meta, monitor, schedules, start, workflows},
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 
@@ -22,9 +22,11 @@ const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The whole service.
 pub fn router(state: AppState) -> Router {
+    let count_hooks = from_fn_with_state(state.clone(), monitor::count_hooks);
     Router::from(documented_routes())
         .fallback(meta::not_found)
         .method_not_allowed_fallback(meta::method_not_allowed)
+        .layer(count_hooks)
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(from_fn(envelope))
         .with_state(state)
@@ -44,6 +46,7 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::startupz))
+        .routes(routes!(monitor::get_metrics))
         .routes(routes!(meta::get_problem_type))
         .routes(routes!(docs::get_docs))
         .routes(routes!(docs::redirect_to_docs))
@@ -88,6 +91,10 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(schedules::pause_schedule))
         .routes(routes!(schedules::resume_schedule))
         .routes(routes!(schedules::backfill_schedule))
+        .routes(routes!(monitor::list_actors))
+        .routes(routes!(monitor::stream_actors))
+        .routes(routes!(monitor::get_actor))
+        .routes(routes!(monitor::get_stats))
         .routes(routes!(meta::list_node_types))
         .routes(routes!(meta::get_node_type))
         .routes(routes!(meta::get_workflow_schema))

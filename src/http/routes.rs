@@ -5,6 +5,7 @@ pub(super) mod docs;
 pub(super) mod executions;
 pub(super) mod hooks;
 pub(super) mod meta;
+pub(super) mod monitor;
 pub(super) mod schedules;
 pub(super) mod start;
 pub(super) mod workflows;

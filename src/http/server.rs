@@ -8,6 +8,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use metrics::{Gauge, gauge};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -70,6 +71,7 @@ async fn serve_connection(
     stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
 ) {
+    let _open = Open::new();
     let service = router.map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ClientAddress(address.ip()));
@@ -90,6 +92,23 @@ async fn serve_connection(
     };
     if let Err(error) = ended {
         tracing::debug!(cause = %error, "a connection ended early");
+    }
+}
+
+/// Counts as an open connection until it is dropped.
+struct Open(Gauge);
+
+impl Open {
+    fn new() -> Self {
+        let gauge = gauge!("citadel_http_connections");
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }
 

@@ -114,6 +114,18 @@ impl TriggerKind {
         }
     }
 
+    /// The name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Webhook => "webhook",
+            Self::Schedule => "schedule",
+            Self::Workflow => "workflow",
+            Self::Event => "event",
+            Self::Retry => "retry",
+        }
+    }
+
     /// The trigger of a stored number.
     pub fn from_code(code: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)

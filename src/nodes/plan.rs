@@ -29,6 +29,11 @@ impl CompiledWorkflow {
         self.graph.position(node).map(|position| &self.runners[position])
     }
 
+    /// The name of a node's type.
+    pub fn node_type(&self, node: &str) -> Option<&str> {
+        self.graph.position(node).map(|position| self.definition.nodes[position].node_type.as_str())
+    }
+
     /// The name of a node's credential.
     pub fn credential(&self, node: &str) -> Option<&str> {
         self.graph.position(node).and_then(|position| self.definition.nodes[position].credential.as_deref())

@@ -2,7 +2,7 @@
 //! methods is written once; a function that is missing or differs in one of them does not compile.
 
 /// Implements [`Store`](super::Store) for `$store` by the functions of the modules around the call. The type has
-/// `reader()`, the pool for reads, and `close_pools()`.
+/// `reader()`, the pool for reads, `pools()`, all of them by name, and `close_pools()`.
 macro_rules! implement_store {
     ($store:ty, $kind:literal) => {
         $crate::store::delegate::delegate! { $store, $kind;
@@ -91,6 +91,15 @@ macro_rules! delegate {
         impl Store for $store {
             fn kind(&self) -> &'static str {
                 $kind
+            }
+
+            fn connections(&self) -> Vec<ConnectionPool> {
+                let pool = |(name, pool): (&'static str, &sqlx::Pool<_>)| {
+                    let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+                    let max = pool.options().get_max_connections();
+                    ConnectionPool { name, in_use: pool.size().saturating_sub(idle), idle, max }
+                };
+                self.pools().into_iter().map(pool).collect()
             }
 
             async fn ping(&self) -> Result<()> {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Mutex};
 use async_trait::async_trait;
 
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    Activation, Append, AppendOutcome, ConnectionPool, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
     HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
     NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
     Store, StoreError, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
@@ -62,6 +62,10 @@ macro_rules! pass_on {
         impl Store for FaultyStore {
             fn kind(&self) -> &'static str {
                 "faulty"
+            }
+
+            fn connections(&self) -> Vec<ConnectionPool> {
+                self.inner.connections()
             }
 
             async fn close(&self) {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use self::{executions::StoredExecution, journal::StoredKey, shards::Shard};
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    Activation, Append, AppendOutcome, ConnectionPool, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
     HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
     NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
     Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
@@ -98,6 +98,10 @@ impl Default for MemoryStore {
 impl Store for MemoryStore {
     fn kind(&self) -> &'static str {
         "memory"
+    }
+
+    fn connections(&self) -> Vec<ConnectionPool> {
+        Vec::new()
     }
 
     async fn ping(&self) -> Result<()> {

@@ -12,7 +12,7 @@ use sqlx::{
 
 use self::{error::failed, partitions::Partitions};
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    Activation, Append, AppendOutcome, ConnectionPool, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
     HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
     NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
     Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
@@ -128,6 +128,10 @@ impl PostgresStore {
 
     fn reader(&self) -> &PgPool {
         &self.pool
+    }
+
+    fn pools(&self) -> [(&'static str, &PgPool); 1] {
+        [("all", &self.pool)]
     }
 }
 

@@ -42,6 +42,15 @@ impl Encoding {
     }
 }
 
+/// Connections to a database that are shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionPool {
+    pub name: &'static str,
+    pub in_use: u32,
+    pub idle: u32,
+    pub max: u32,
+}
+
 /// One request to the journal: what one execution commits at once.
 #[derive(Debug, Clone)]
 pub struct Append {

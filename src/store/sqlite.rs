@@ -11,7 +11,7 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    Activation, Append, AppendOutcome, ConnectionPool, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
     HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
     NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
     Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
@@ -101,6 +101,10 @@ impl SqliteStore {
 
     fn reader(&self) -> &SqlitePool {
         &self.readers
+    }
+
+    fn pools(&self) -> [(&'static str, &SqlitePool); 2] {
+        [("writer", &self.writer), ("readers", &self.readers)]
     }
 
     /// The versions of the migrations that a file has; none if there is no file. Takes no lock.

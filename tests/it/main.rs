@@ -11,6 +11,7 @@ mod hooks;
 mod openapi;
 mod operators;
 mod packaging;
+mod monitoring;
 mod problems;
 mod schedules;
 mod server;

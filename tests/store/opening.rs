@@ -37,6 +37,7 @@ on_both! {
     refuses_an_edited_migration,
     keeps_what_was_written,
     a_closed_store_is_unavailable,
+    tells_how_many_connections_are_in_use,
 }
 
 async fn migrates_an_empty_database_once(url: String) {
@@ -46,6 +47,17 @@ async fn migrates_an_empty_database_once(url: String) {
     assert_eq!(done.iter().map(|step| step.name).collect::<Vec<_>>(), before.iter().map(|step| step.name).collect::<Vec<_>>());
     assert_eq!(migrate(&url).await.unwrap(), []);
     assert_eq!(migration_status(&url).await.unwrap(), done);
+}
+
+async fn tells_how_many_connections_are_in_use(url: String) {
+    let store = open(&OpenOptions::new(&*url)).await.unwrap();
+    store.ping().await.unwrap();
+    let pools = store.connections();
+    assert!(!pools.is_empty());
+    assert!(pools.iter().map(|pool| pool.in_use + pool.idle).sum::<u32>() > 0, "{pools:?}");
+    assert!(pools.iter().all(|pool| pool.in_use + pool.idle <= pool.max), "{pools:?}");
+    store.close().await;
+    assert!(store.connections().iter().all(|pool| pool.in_use == 0), "{pools:?}");
 }
 
 async fn checks_without_changing(url: String) {

@@ -1,6 +1,10 @@
 //! Works off what the machine has decided: pure nodes run here, everything else is started or kept for after the commit.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ractor::{ActorProcessingErr, ActorRef};
 
@@ -104,7 +108,7 @@ impl Live {
             }
             Some(Runner::Engine) | None => {
                 let error = NodeError::permanent(codes::INVALID_DEFINITION, "this node cannot be run by itself");
-                let event = self.event_of(attempt, clock::now_ms(), Err(error));
+                let event = self.event_of(attempt, clock::now_ms(), Duration::ZERO, Err(error));
                 self.happened(event);
                 Ok(true)
             }
@@ -117,8 +121,9 @@ impl Live {
     }
 
     fn run_here(&mut self, attempt: Attempt, pure: &dyn PureNode) {
+        let began = Instant::now();
         let result = self.with_context(&attempt, |ctx| pure.run(ctx));
-        let event = self.event_of(attempt, clock::now_ms(), result);
+        let event = self.event_of(attempt, clock::now_ms(), began.elapsed(), result);
         self.happened(event);
     }
 
@@ -129,13 +134,13 @@ impl Live {
             self.happened(event);
             return;
         }
-        let runner = self.plan.runner(&attempt.node).cloned();
+        let (runner, began) = (self.plan.runner(&attempt.node).cloned(), Instant::now());
         let result = self.with_context(&attempt, |ctx| match &runner {
             Some(Runner::Pure(node)) => node.resume(ctx, &woken).map(Outcome::Done),
             Some(Runner::Effect(node)) => node.resume(ctx, &woken).map(Outcome::Done),
             Some(Runner::Engine) | None => Err(NodeError::permanent(codes::INVALID_DEFINITION, "this node cannot wait")),
         });
-        let event = self.event_of(attempt, clock::now_ms(), result);
+        let event = self.event_of(attempt, clock::now_ms(), began.elapsed(), result);
         self.happened(event);
     }
 
@@ -160,8 +165,14 @@ impl Live {
         result
     }
 
-    /// The event of an attempt's end. What breaks a limit is a failure.
-    pub(super) fn event_of(&self, attempt: Attempt, started_at: u64, result: Result<Outcome, NodeError>) -> Event {
+    /// The event of an attempt's end, which is counted here. What breaks a limit is a failure.
+    pub(super) fn event_of(
+        &self,
+        attempt: Attempt,
+        started_at: u64,
+        took: Duration,
+        result: Result<Outcome, NodeError>,
+    ) -> Event {
         let checked = result.and_then(|outcome| {
             match &outcome {
                 Outcome::Done(ports) | Outcome::Respond(ports, _) => check_outputs(ports)?,
@@ -169,6 +180,8 @@ impl Live {
             }
             Ok(outcome)
         });
+        let node_type = self.plan.node_type(&attempt.node).unwrap_or_default();
+        self.engine.metrics.attempt_ended(node_type, took, checked.as_ref().err(), clock::now_ms());
         match checked {
             Ok(Outcome::Done(outputs)) => Event::NodeSucceeded { attempt, started_at, outputs, response: None },
             Ok(Outcome::Respond(outputs, response)) => {

@@ -244,8 +244,20 @@ impl Live {
         Ok(true)
     }
 
+    /// Counts a creation and an end that are durable now.
+    fn count(&self, events: &[Recorded]) {
+        let metrics = &self.engine.metrics;
+        if let Some(Recorded { at, event: Event::Created { trigger, .. } }) = events.first() {
+            metrics.execution_started(*trigger, *at);
+        }
+        if let Some(Recorded { at, event: Event::Finished { status, .. } }) = events.last() {
+            metrics.execution_finished(*status, self.journal.created_at, *at);
+        }
+    }
+
     /// Tells everybody who waited for these events.
     fn announce(&mut self, events: Vec<Recorded>) {
+        self.count(&events);
         for reply in self.durable_waiters.drain(..) {
             // The caller may have gone: then nobody needs the answer.
             let _ = reply.send(());

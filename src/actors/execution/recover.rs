@@ -175,6 +175,7 @@ async fn give_up(
     engine.lane.append(append, ack);
     match told.await? {
         Verdict::Committed => {
+            engine.metrics.execution_finished(status, row.created_at, at);
             engine.ends.ended(row.id, status);
             family::nudge_all(engine, row.id, parent, &abandoned);
             Ok(())

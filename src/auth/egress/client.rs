@@ -111,7 +111,7 @@ impl EgressClient {
         let deadline = Instant::now() + request.timeout;
         let EgressRequest { mut method, mut url, mut headers, mut body, follow_redirects, .. } = request;
         for _ in 0..=REDIRECTS_MAX {
-            self.check_url(&url)?;
+            self.check_url(&url).inspect_err(|_| count_denial())?;
             let mut builder = self.http.request(method.clone(), url.clone()).headers(headers.clone());
             if let Some(bytes) = &body {
                 builder = builder.body(bytes.clone());
@@ -138,13 +138,16 @@ impl EgressClient {
     ///
     /// Errors: `Denied`, `Connect` if the name does not resolve.
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressError> {
-        self.policy().check_host(host)?;
+        self.policy().check_host(host).inspect_err(|_| count_denial())?;
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
         }
         match self.resolver.addresses(host).await {
             Ok(addresses) => Ok(addresses.into_iter().map(|address| (address, port).into()).collect()),
-            Err(ResolveError::Denied(denied)) => Err(EgressError::Denied(denied)),
+            Err(ResolveError::Denied(denied)) => {
+                count_denial();
+                Err(EgressError::Denied(denied))
+            }
             Err(error) => Err(EgressError::Connect { host: host.to_owned(), source: Box::new(error) }),
         }
     }
@@ -190,9 +193,15 @@ impl EgressResponse {
     }
 }
 
+/// Refusals are rare, so the counter is looked up each time.
+fn count_denial() {
+    metrics::counter!("citadel_egress_denied_total").increment(1);
+}
+
 /// Sorts a failure by what can be done about it, and takes the URL out of its text: the query may hold a secret.
 fn classify(url: &Url, error: reqwest::Error) -> EgressError {
     if let Some(denied) = find_denial(&error) {
+        count_denial();
         return EgressError::Denied(denied);
     }
     let host = url.host_str().unwrap_or_default().to_owned();

@@ -42,7 +42,7 @@ impl Client {
 
     /// A request to a path that starts with `/`; paths below `/api/v1` are written without it.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let outside = ["/api/docs", "/hooks/", "/healthz", "/readyz", "/startupz", "/problems/"];
+        let outside = ["/api/docs", "/hooks/", "/healthz", "/readyz", "/startupz", "/problems/", "/metrics"];
         let prefix = if outside.iter().any(|known| path.starts_with(known)) { "" } else { "/api/v1" };
         let request = self.http.request(method, format!("{}{prefix}{path}", self.base));
         match &self.token {
