@@ -26,6 +26,7 @@ pub(crate) mod faulty;
 mod journal;
 mod migrations;
 mod rows;
+mod workflow_query;
 
 /// Why a store operation failed, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +209,15 @@ pub trait Store: Send + Sync + 'static {
     async fn find_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<Option<WorkflowRow>>;
 
     /// Workflows of a workspace, newest first.
-    async fn list_workflows(&self, workspace: WorkspaceId, page: &PageRequest<WorkflowCursor>) -> Result<Vec<WorkflowRow>>;
+    async fn list_workflows(
+        &self,
+        workspace: WorkspaceId,
+        filter: &WorkflowFilter,
+        page: &PageRequest<WorkflowCursor>,
+    ) -> Result<Vec<WorkflowRow>>;
+
+    /// Tags in use above `after`, by their bytes, with the number of workflows that have them.
+    async fn list_tags(&self, workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Result<Vec<TagCount>>;
 
     /// Deletes a workflow, its versions, hooks and schedules. Executions stay. `false` if it is not there.
     async fn delete_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<bool>;
@@ -296,6 +305,30 @@ pub trait Store: Send + Sync + 'static {
 
     /// Executions of a schedule that have not ended, by id.
     async fn list_live_of_schedule(&self, id: ScheduleId, limit: u32) -> Result<Vec<ExecutionId>>;
+
+    // ---- variables (`variables.rs`) ----
+
+    /// Stores a new variable, at version 1.
+    ///
+    /// Errors: `Conflict` if its workspace is not there.
+    async fn insert_variable(&self, variable: &NewVariable) -> Result<InsertVariable>;
+
+    /// Changes a variable, if it is at `expected_version`; whatever its version where none is given.
+    async fn update_variable(
+        &self,
+        workspace: WorkspaceId,
+        name: &str,
+        expected_version: Option<u32>,
+        change: &VariableChange,
+    ) -> Result<UpdateVariable>;
+
+    /// Deletes a variable, under the same condition as [`update_variable`](Self::update_variable).
+    async fn delete_variable(&self, workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> Result<DeleteVariable>;
+
+    async fn find_variable(&self, workspace: WorkspaceId, name: &str) -> Result<Option<VariableRow>>;
+
+    /// Variables of a workspace above `after`, by name.
+    async fn list_variables(&self, workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Result<Vec<VariableRow>>;
 
     // ---- accounts (`accounts.rs`) ----
 

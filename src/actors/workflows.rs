@@ -31,7 +31,10 @@ use crate::{
     },
     nodes::{plan::CompiledWorkflow, registry::Registry},
     runtimes::javascript::JavaScript,
-    store::{NewVersion, NewWorkflow, PageRequest, Store, StoreError, UpdateWorkflow, WorkflowCursor, WorkflowRow},
+    store::{
+        NewVersion, NewWorkflow, PageRequest, Store, StoreError, TagCount, UpdateWorkflow, WorkflowCursor, WorkflowFilter,
+        WorkflowRow,
+    },
 };
 
 /// Workflows. Cheap to clone.
@@ -170,9 +173,22 @@ impl WorkflowsHandle {
     pub async fn list(
         &self,
         workspace: WorkspaceId,
+        filter: &WorkflowFilter,
         page: &PageRequest<WorkflowCursor>,
     ) -> Result<Vec<WorkflowRow>, WorkflowError> {
-        Ok(self.inner.store.list_workflows(workspace, page).await?)
+        Ok(self.inner.store.list_workflows(workspace, filter, page).await?)
+    }
+
+    /// Tags in use above `after`, by their bytes.
+    ///
+    /// Errors: `Store`.
+    pub async fn list_tags(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<TagCount>, WorkflowError> {
+        Ok(self.inner.store.list_tags(workspace, after, limit).await?)
     }
 
     /// Deletes a workflow with its versions and webhooks. Its executions stay.
@@ -206,5 +222,10 @@ fn keyed_id(workspace: WorkspaceId, key: &str) -> WorkflowId {
 
 fn new_version(definition: &WorkflowDefinition) -> NewVersion {
     let text = serde_json::to_vec(definition).expect("a definition has string keys only");
-    NewVersion { name: definition.name.clone(), definition: Bytes::from(text), created_at: clock::now_ms() }
+    NewVersion {
+        name: definition.name.clone(),
+        tags: definition.tags.clone(),
+        definition: Bytes::from(text),
+        created_at: clock::now_ms(),
+    }
 }

@@ -43,7 +43,10 @@ macro_rules! implement_store {
                 workspace: WorkspaceId, id: WorkflowId, expected_version: u32, version: &NewVersion
             ) -> UpdateWorkflow;
             workflows: fn find_workflow(workspace: WorkspaceId, id: WorkflowId) -> Option<WorkflowRow>;
-            workflows: fn list_workflows(workspace: WorkspaceId, page: &PageRequest<WorkflowCursor>) -> Vec<WorkflowRow>;
+            workflows: fn list_workflows(
+                workspace: WorkspaceId, filter: &WorkflowFilter, page: &PageRequest<WorkflowCursor>
+            ) -> Vec<WorkflowRow>;
+            tags: fn list_tags(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<TagCount>;
             workflows: fn delete_workflow(workspace: WorkspaceId, id: WorkflowId) -> bool;
             workflows: fn find_workflow_version(workspace: WorkspaceId, id: WorkflowId, version: u32) -> Option<VersionRow>;
             workflows: fn list_workflow_versions(
@@ -72,6 +75,13 @@ macro_rules! implement_store {
             schedules: fn move_schedule(step: &MoveSchedule) -> bool;
             schedules: fn fire_schedule(fire: &FireSchedule) -> FireOutcome;
             schedules: fn list_live_of_schedule(id: ScheduleId, limit: u32) -> Vec<ExecutionId>;
+            variables: fn insert_variable(variable: &NewVariable) -> InsertVariable;
+            variables: fn update_variable(
+                workspace: WorkspaceId, name: &str, expected_version: Option<u32>, change: &VariableChange
+            ) -> UpdateVariable;
+            variables: fn delete_variable(workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> DeleteVariable;
+            variables: fn find_variable(workspace: WorkspaceId, name: &str) -> Option<VariableRow>;
+            variables: fn list_variables(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<VariableRow>;
 
             accounts: fn insert_first_user(user: &UserRow) -> bool;
             accounts: fn find_user_by_email(email: &str) -> Option<UserRow>;

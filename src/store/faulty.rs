@@ -5,10 +5,10 @@ use std::{collections::HashMap, sync::Mutex};
 use async_trait::async_trait;
 
 use super::{
-    Activation, Append, AppendOutcome, ConnectionPool, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
-    HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
+    Activation, Append, AppendOutcome, ConnectionPool, DeleteVariable, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    HookRow, IdempotencyKey, InboxRow, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVariable, NewVersion,
     NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
-    Store, StoreError, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
+    Store, StoreError, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, 
     WorkflowRow, memory::MemoryStore,
 };
 use crate::model::{
@@ -109,7 +109,13 @@ pass_on! {
     fn insert_workflow(workflow: &NewWorkflow) -> WorkflowRow;
     fn update_workflow(workspace: WorkspaceId, id: WorkflowId, expected_version: u32, version: &NewVersion) -> UpdateWorkflow;
     fn find_workflow(workspace: WorkspaceId, id: WorkflowId) -> Option<WorkflowRow>;
-    fn list_workflows(workspace: WorkspaceId, page: &PageRequest<WorkflowCursor>) -> Vec<WorkflowRow>;
+    fn list_workflows(workspace: WorkspaceId, filter: &WorkflowFilter, page: &PageRequest<WorkflowCursor>) -> Vec<WorkflowRow>;
+    fn list_tags(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<TagCount>;
+    fn insert_variable(variable: &NewVariable) -> InsertVariable;
+    fn update_variable(workspace: WorkspaceId, name: &str, expected_version: Option<u32>, change: &VariableChange) -> UpdateVariable;
+    fn delete_variable(workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> DeleteVariable;
+    fn find_variable(workspace: WorkspaceId, name: &str) -> Option<VariableRow>;
+    fn list_variables(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<VariableRow>;
     fn delete_workflow(workspace: WorkspaceId, id: WorkflowId) -> bool;
     fn find_workflow_version(workspace: WorkspaceId, id: WorkflowId, version: u32) -> Option<VersionRow>;
     fn list_workflow_versions(workspace: WorkspaceId, id: WorkflowId, below: Option<u32>, limit: u32) -> Vec<VersionSummary>;

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 
 use self::{executions::StoredExecution, journal::StoredKey, shards::Shard};
 use super::{
-    Activation, Append, AppendOutcome, ConnectionPool, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
-    HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
+    Activation, Append, AppendOutcome, ConnectionPool, DeleteVariable, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    HookRow, IdempotencyKey, InboxRow, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVariable, NewVersion,
     NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
-    Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    Store, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow,
 };
 use crate::{
     clock,
@@ -29,6 +29,7 @@ mod inbox;
 mod journal;
 mod schedules;
 mod shards;
+mod variables;
 mod workflows;
 
 /// A store that lives in memory.
@@ -55,6 +56,9 @@ struct State {
     publications: u64,
     /// Processes that live, each until a time.
     nodes: BTreeMap<NodeInstanceId, u64>,
+    /// Of the latest versions: workspace, tag, workflow.
+    tags: BTreeSet<(WorkspaceId, String, WorkflowId)>,
+    variables: BTreeMap<(WorkspaceId, String), VariableRow>,
     users: BTreeMap<UserId, UserRow>,
     tokens: BTreeMap<TokenId, TokenRow>,
 }
@@ -76,6 +80,8 @@ impl MemoryStore {
             schedules: BTreeMap::new(),
             publications: 0,
             nodes: BTreeMap::new(),
+            tags: BTreeSet::new(),
+            variables: BTreeMap::new(),
             users: BTreeMap::new(),
             tokens: BTreeMap::new(),
         };
@@ -233,8 +239,17 @@ impl Store for MemoryStore {
         Ok(self.state().find_workflow(workspace, id))
     }
 
-    async fn list_workflows(&self, workspace: WorkspaceId, page: &PageRequest<WorkflowCursor>) -> Result<Vec<WorkflowRow>> {
-        Ok(self.state().list_workflows(workspace, page))
+    async fn list_workflows(
+        &self,
+        workspace: WorkspaceId,
+        filter: &WorkflowFilter,
+        page: &PageRequest<WorkflowCursor>,
+    ) -> Result<Vec<WorkflowRow>> {
+        Ok(self.state().list_workflows(workspace, filter, page))
+    }
+
+    async fn list_tags(&self, workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Result<Vec<TagCount>> {
+        Ok(self.state().list_tags(workspace, after, limit))
     }
 
     async fn delete_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<bool> {
@@ -332,6 +347,32 @@ impl Store for MemoryStore {
 
     async fn list_live_of_schedule(&self, id: ScheduleId, limit: u32) -> Result<Vec<ExecutionId>> {
         Ok(self.state().list_live_of_schedule(id, limit))
+    }
+
+    async fn insert_variable(&self, variable: &NewVariable) -> Result<InsertVariable> {
+        self.state().insert_variable(variable)
+    }
+
+    async fn update_variable(
+        &self,
+        workspace: WorkspaceId,
+        name: &str,
+        expected_version: Option<u32>,
+        change: &VariableChange,
+    ) -> Result<UpdateVariable> {
+        Ok(self.state().update_variable(workspace, name, expected_version, change))
+    }
+
+    async fn delete_variable(&self, workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> Result<DeleteVariable> {
+        Ok(self.state().delete_variable(workspace, name, expected_version))
+    }
+
+    async fn find_variable(&self, workspace: WorkspaceId, name: &str) -> Result<Option<VariableRow>> {
+        Ok(self.state().find_variable(workspace, name))
+    }
+
+    async fn list_variables(&self, workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Result<Vec<VariableRow>> {
+        Ok(self.state().list_variables(workspace, after, limit))
     }
 
     async fn insert_first_user(&self, user: &UserRow) -> Result<bool> {

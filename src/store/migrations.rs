@@ -27,12 +27,13 @@ macro_rules! step {
     };
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     step!(1, "0001_create_accounts"),
     step!(2, "0002_create_workflows"),
     step!(3, "0003_create_executions"),
     step!(4, "0004_create_schedules"),
     step!(5, "0005_create_snapshots"),
+    step!(6, "0006_create_variables"),
 ];
 
 /// Which SQL a migration is wanted in.

@@ -11,10 +11,10 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Activation, Append, AppendOutcome, ConnectionPool, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
-    HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
+    Activation, Append, AppendOutcome, ConnectionPool, DeleteVariable, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
+    HookRow, IdempotencyKey, InboxRow, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVariable, NewVersion,
     NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
-    Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    Store, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
@@ -37,6 +37,8 @@ mod retention;
 mod schedules;
 mod shards;
 mod snapshots;
+mod tags;
+mod variables;
 mod workflows;
 
 /// Connections that read while the one that writes is busy.

@@ -19,4 +19,5 @@ mod schema;
 mod scratch;
 mod shards;
 mod snapshots;
+mod variables;
 mod workflows;

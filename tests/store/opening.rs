@@ -2,15 +2,18 @@
 
 use std::{future::Future, path::Path, sync::Arc};
 
-use citadel::store::{
-    Store, StoreError,
-    open::{MigrateMode, OpenOptions, migrate, migration_status, open},
+use citadel::{
+    model::ids::WorkspaceId,
+    store::{
+        NewWorkflow, Store, StoreError,
+        open::{MigrateMode, OpenOptions, migrate, migration_status, open},
+    },
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
 use crate::{
     harness::with_postgres_database,
-    samples::{commit, creation, execution, own_all},
+    samples::{NOON, commit, creation, execution, new_workflow, own_all, tagged, workflow},
 };
 
 /// Writes down a migration that this binary does not know.
@@ -38,6 +41,7 @@ on_both! {
     keeps_what_was_written,
     a_closed_store_is_unavailable,
     tells_how_many_connections_are_in_use,
+    takes_the_tags_of_older_definitions_over,
 }
 
 async fn migrates_an_empty_database_once(url: String) {
@@ -58,6 +62,33 @@ async fn tells_how_many_connections_are_in_use(url: String) {
     assert!(pools.iter().all(|pool| pool.in_use + pool.idle <= pool.max), "{pools:?}");
     store.close().await;
     assert!(store.connections().iter().all(|pool| pool.in_use == 0), "{pools:?}");
+}
+
+async fn takes_the_tags_of_older_definitions_over(url: String) {
+    let store = open(&OpenOptions::new(&*url)).await.unwrap();
+    let insert = async |number: u128, tags: &[&str]| {
+        let new = NewWorkflow { version: tagged("w", NOON, tags), ..new_workflow(number, NOON) };
+        store.insert_workflow(&new).await.unwrap();
+    };
+    insert(1, &["old", "old"]).await;
+    insert(2, &["a", "b"]).await;
+    store.insert_workflow(&new_workflow(3, NOON)).await.unwrap();
+    store.update_workflow(WorkspaceId::DEFAULT, workflow(1), 1, &tagged("w", NOON, &["b", "b", "ü \"x\""])).await.unwrap();
+    let tags = store.list_tags(WorkspaceId::DEFAULT, None, 9).await.unwrap();
+    store.close().await;
+    drop(store); // And its lock.
+
+    execute(&url, "DROP TABLE workflow_tags").await;
+    execute(&url, "DROP TABLE variables").await;
+    execute(&url, "DELETE FROM _sqlx_migrations WHERE description LIKE '%create_variables'").await;
+    assert_eq!(migrate(&url).await.unwrap().len(), 1);
+    let store = open(&OpenOptions::new(&*url)).await.unwrap();
+    assert_eq!(store.list_tags(WorkspaceId::DEFAULT, None, 9).await.unwrap(), tags);
+    assert_eq!(
+        tags.iter().map(|count| (count.tag.as_str(), count.workflows)).collect::<Vec<_>>(),
+        [("a", 1), ("b", 2), ("ü \"x\"", 1)]
+    );
+    store.close().await;
 }
 
 async fn checks_without_changing(url: String) {

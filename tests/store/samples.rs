@@ -8,9 +8,9 @@ use citadel::{
         schedule::Tick,
     },
     store::{
-        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewExecution, NewSchedule, NewVersion,
-        NewWorkflow, Payload, PublishedSchedule, ScheduleContent, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow,
-        UserRow,
+        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewExecution, NewSchedule, NewVariable,
+        NewVersion, NewWorkflow, Payload, PublishedSchedule, ScheduleContent, Snapshot, StateChange, Store, StoreError, TokenKind,
+        TokenRow, UserRow, VariableChange,
     },
 };
 use uuid::Uuid;
@@ -144,7 +144,25 @@ pub(crate) fn idempotency_key(key: &str) -> IdempotencyKey {
 }
 
 pub(crate) fn version(name: &str, created_at: u64) -> NewVersion {
-    NewVersion { name: name.to_owned(), definition: Bytes::from(format!("{{\"name\":\"{name}\"}}")), created_at }
+    let definition = Bytes::from(format!("{{\"name\":\"{name}\"}}"));
+    NewVersion { name: name.to_owned(), tags: Vec::new(), definition, created_at }
+}
+
+/// A version whose definition has these tags.
+pub(crate) fn tagged(name: &str, created_at: u64, tags: &[&str]) -> NewVersion {
+    let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+    let definition = Bytes::from(serde_json::json!({ "name": name, "tags": tags }).to_string());
+    NewVersion { tags, definition, ..version(name, created_at) }
+}
+
+/// What a variable is or becomes.
+pub(crate) fn content(number: u64) -> VariableChange {
+    let value = Bytes::from(format!("{{\"number\":{number}}}"));
+    VariableChange { description: Some(format!("number {number}")), value, at: NOON + number % 1_000 }
+}
+
+pub(crate) fn new_variable(name: &str, number: u64) -> NewVariable {
+    NewVariable { workspace: WorkspaceId::DEFAULT, name: name.to_owned(), content: content(number) }
 }
 
 pub(crate) fn new_workflow(number: u128, created_at: u64) -> NewWorkflow {

@@ -6,13 +6,13 @@ use citadel::{
     model::ids::{WorkflowId, WorkspaceId},
     store::{
         Activation, HookRow, NewHook, NewWorkflow, PageRequest, Publication, Store, UpdateWorkflow, VersionRow, VersionSummary,
-        WorkflowCursor, WorkflowRow,
+        WorkflowCursor, WorkflowFilter, WorkflowRow,
     },
 };
 
 use crate::{
     harness::cases,
-    samples::{NOON, broken, new_workflow, stranger, version, workflow},
+    samples::{NOON, broken, new_workflow, stranger, tagged, version, workflow},
 };
 
 cases! {
@@ -20,6 +20,8 @@ cases! {
     refuses_a_workflow_twice_or_without_a_workspace,
     stores_versions_one_after_the_other,
     lists_workflows_newest_first_by_pages,
+    lists_workflows_by_tag_name_and_state,
+    counts_the_tags_of_the_latest_versions,
     lists_versions_newest_first_by_pages,
     workflows_belong_to_their_workspace,
     publishes_the_hooks_of_the_active_version,
@@ -82,13 +84,67 @@ async fn lists_workflows_newest_first_by_pages(store: Arc<dyn Store>) {
     let mut seen: Vec<WorkflowId> = Vec::new();
     let mut after = None;
     loop {
-        let rows = store.list_workflows(HERE, &PageRequest { after, limit: 2 }).await.unwrap();
+        let rows = store.list_workflows(HERE, &WorkflowFilter::default(), &PageRequest { after, limit: 2 }).await.unwrap();
         assert!(rows.len() <= 2);
         let Some(last) = rows.last() else { break };
         after = Some(WorkflowCursor { created_at: last.created_at, id: last.id });
         seen.extend(rows.iter().map(|row| row.id));
     }
     assert_eq!(seen, (0..7).rev().map(workflow).collect::<Vec<_>>());
+}
+
+async fn lists_workflows_by_tag_name_and_state(store: Arc<dyn Store>) {
+    let insert = async |number: u128, name: &str, tags: &[&str]| {
+        let version = tagged(name, NOON + u64::try_from(number).unwrap(), tags);
+        store.insert_workflow(&NewWorkflow { version, ..new_workflow(number, NOON) }).await.unwrap();
+    };
+    insert(1, "Orders 100%", &["sales", "daily"]).await;
+    insert(2, "old_ORDERS", &["sales", "sales"]).await;
+    insert(3, "Überblick", &["Sales"]).await;
+    store.activate_workflow(HERE, workflow(2), 1, &[], NOON).await.unwrap();
+    let list = async |tag: Option<&str>, name_part: Option<&str>, active: Option<bool>| {
+        let filter = WorkflowFilter { tag: tag.map(str::to_owned), name_part: name_part.map(str::to_owned), active };
+        let rows = store.list_workflows(HERE, &filter, &PageRequest { after: None, limit: 9 }).await.unwrap();
+        rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let ids = |numbers: &[u128]| numbers.iter().map(|number| workflow(*number)).collect::<Vec<_>>();
+    assert_eq!(list(Some("sales"), None, None).await, ids(&[2, 1]));
+    assert_eq!(list(Some("Sales"), None, None).await, ids(&[3]));
+    assert_eq!(list(Some("sal"), None, None).await, ids(&[]));
+    assert_eq!(list(None, Some("oRdErS"), None).await, ids(&[2, 1]));
+    // Nothing in a part is a pattern, and only A to Z have two cases.
+    assert_eq!(list(None, Some("0%"), None).await, ids(&[1]));
+    assert_eq!(list(None, Some("d_o"), None).await, ids(&[2]));
+    assert_eq!(list(None, Some("Ü"), None).await, ids(&[3]));
+    assert_eq!(list(None, Some("ü"), None).await, ids(&[]));
+    assert_eq!(list(None, None, Some(true)).await, ids(&[2]));
+    assert_eq!(list(None, None, Some(false)).await, ids(&[3, 1]));
+    assert_eq!(list(Some("sales"), Some("orders"), Some(false)).await, ids(&[1]));
+    let filter = WorkflowFilter { tag: Some("sales".to_owned()), ..WorkflowFilter::default() };
+    let after = Some(WorkflowCursor { created_at: NOON + 2, id: workflow(2) });
+    let rows = store.list_workflows(HERE, &filter, &PageRequest { after, limit: 9 }).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), ids(&[1]));
+    assert_eq!(store.list_workflows(stranger(), &filter, &PageRequest { after: None, limit: 9 }).await.unwrap(), []);
+}
+
+async fn counts_the_tags_of_the_latest_versions(store: Arc<dyn Store>) {
+    for (number, tags) in [(1, ["b", "a"]), (2, ["a", "Z"]), (3, ["ä", "a"])] {
+        let new = NewWorkflow { version: tagged("w", NOON, &tags), ..new_workflow(number, NOON) };
+        store.insert_workflow(&new).await.unwrap();
+    }
+    let tags = async |after: Option<&str>, limit: u32| {
+        let counts = store.list_tags(HERE, after, limit).await.unwrap();
+        counts.into_iter().map(|count| format!("{} {}", count.tag, count.workflows)).collect::<Vec<_>>()
+    };
+    assert_eq!(tags(None, 9).await, ["Z 1", "a 3", "b 1", "ä 1"]);
+    assert_eq!(tags(Some("Z"), 2).await, ["a 3", "b 1"]);
+    assert_eq!(store.list_tags(stranger(), None, 9).await.unwrap(), []);
+    store.update_workflow(HERE, workflow(1), 1, &tagged("w", NOON, &["c"])).await.unwrap();
+    assert_eq!(tags(None, 9).await, ["Z 1", "a 2", "c 1", "ä 1"]);
+    let stale = store.update_workflow(HERE, workflow(1), 1, &tagged("w", NOON, &["lost"])).await.unwrap();
+    assert_eq!(stale, UpdateWorkflow::Stale { latest_version: 2 });
+    store.delete_workflow(HERE, workflow(2)).await.unwrap();
+    assert_eq!(tags(None, 9).await, ["a 1", "c 1", "ä 1"]);
 }
 
 async fn lists_versions_newest_first_by_pages(store: Arc<dyn Store>) {
@@ -110,7 +166,10 @@ async fn workflows_belong_to_their_workspace(store: Arc<dyn Store>) {
     store.insert_workflow(&new_workflow(1, NOON)).await.unwrap();
     let (there, id) = (stranger(), workflow(1));
     assert_eq!(store.find_workflow(there, id).await.unwrap(), None);
-    assert_eq!(store.list_workflows(there, &PageRequest { after: None, limit: 9 }).await.unwrap(), []);
+    assert_eq!(
+        store.list_workflows(there, &WorkflowFilter::default(), &PageRequest { after: None, limit: 9 }).await.unwrap(),
+        []
+    );
     assert_eq!(store.find_workflow_version(there, id, 1).await.unwrap(), None);
     assert_eq!(store.list_workflow_versions(there, id, None, 9).await.unwrap(), []);
     assert_eq!(store.update_workflow(there, id, 1, &version("theirs", NOON)).await.unwrap(), UpdateWorkflow::NotFound);

@@ -10,7 +10,7 @@ use crate::{
         problem::Problem,
     },
     nodes::plan,
-    store::{PageRequest, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow},
+    store::{PageRequest, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow},
 };
 
 /// Workflows that are looked at, at most, to find one by its name.
@@ -111,10 +111,11 @@ impl WorkflowsHandle {
 
     /// The newest active workflow of this name.
     async fn find_active(&self, workspace: WorkspaceId, name: &str) -> Result<Option<WorkflowRow>, WorkflowError> {
+        let filter = WorkflowFilter { active: Some(true), name_part: Some(name.to_owned()), tag: None };
         let mut page = PageRequest { after: None, limit: NAMES_PAGE };
         let mut seen = 0;
         while seen < NAMES_MAX {
-            let rows = self.inner.store.list_workflows(workspace, &page).await?;
+            let rows = self.inner.store.list_workflows(workspace, &filter, &page).await?;
             let Some(last) = rows.last() else { return Ok(None) };
             page.after = Some(WorkflowCursor { created_at: last.created_at, id: last.id });
             seen += rows.len();

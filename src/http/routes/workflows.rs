@@ -20,8 +20,8 @@ use crate::{
         openapi::Problems,
         problem,
     },
-    model::{definition::WorkflowDefinition, ids::WorkflowId, problem::Problem},
-    store::{PageRequest, WorkflowCursor, WorkflowRow},
+    model::{definition::WorkflowDefinition, ids::WorkflowId, limits::NAME_CHARS_MAX, problem::Problem},
+    store::{PageRequest, WorkflowCursor, WorkflowFilter, WorkflowRow},
 };
 
 /// Which part of a list to show.
@@ -33,6 +33,23 @@ pub(in crate::http) struct ListQuery {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+}
+
+/// Which workflows to list, and from where on.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct WorkflowsQuery {
+    /// Items of the page; 50 where it is not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Those with this tag only.
+    tag: Option<String>,
+    /// A part of the name.
+    q: Option<String>,
+    /// Those that are active, or not, only.
+    active: Option<bool>,
 }
 
 /// What to publish.
@@ -78,19 +95,24 @@ pub(in crate::http) async fn create_workflow(
 
 /// Lists the workflows, newest first, without their definitions.
 #[utoipa::path(
-    get, path = "/workflows", tag = "workflows", params(ListQuery),
+    get, path = "/workflows", tag = "workflows", params(WorkflowsQuery),
     responses((status = 200, description = "A page.", body = Page<WorkflowBody>)),
 )]
 pub(in crate::http) async fn list_workflows(
     State(app): State<AppState>,
     caller: Caller,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<WorkflowsQuery>,
 ) -> Result<Answer<Page<WorkflowBody>>, ApiError> {
     let limit = page_limit(query.limit)?;
-    let list = format!("{}/workflows", caller.workspace());
+    if [&query.tag, &query.q].into_iter().flatten().any(|text| text.chars().count() > NAME_CHARS_MAX) {
+        let detail = format!("`tag` and `q` have {NAME_CHARS_MAX} characters at most");
+        return Err(ApiError::new(&problem::INVALID_QUERY, detail));
+    }
+    let filter = WorkflowFilter { tag: query.tag, name_part: query.q.filter(|part| !part.is_empty()), active: query.active };
+    let list = format!("{}/workflows?{filter:?}", caller.workspace());
     let after = query.cursor.map(|cursor| app.cursors.read(&list, &cursor)).transpose()?;
     let after = after.map(|place| WorkflowCursor { created_at: place.created_at, id: WorkflowId::from_uuid(place.id) });
-    let rows = app.workflows.list(caller.workspace(), &PageRequest { after, limit: limit + 1 }).await?;
+    let rows = app.workflows.list(caller.workspace(), &filter, &PageRequest { after, limit: limit + 1 }).await?;
     let cursor = |row: &WorkflowRow| app.cursors.write(&list, Place { created_at: row.created_at, id: row.id.uuid() });
     Ok(Answer(Page::new(rows, limit, cursor, WorkflowBody::from)))
 }

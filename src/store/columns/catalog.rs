@@ -6,7 +6,10 @@ use uuid::Uuid;
 use super::{count, hash, optional_time, rows, time, unknown};
 use crate::{
     model::ids::{TokenId, UserId, WorkflowId, WorkspaceId},
-    store::{HookRow, NewHook, Result, StoreError, TokenKind, TokenRow, UserRow, VersionRow, VersionSummary, WorkflowRow},
+    store::{
+        HookRow, NewHook, Result, StoreError, TagCount, TokenKind, TokenRow, UserRow, VariableRow, VersionRow, VersionSummary,
+        WorkflowRow,
+    },
 };
 
 rows! {
@@ -16,6 +19,11 @@ rows! {
     }
     VersionColumns { workflow_id: Uuid, version: i32, definition: Vec<u8>, created_at: i64 }
     VersionSummaryColumns { version: i32, created_at: i64 }
+    TagColumns { tag: String, workflows: i64 }
+    VariableColumns {
+        workspace_id: Uuid, name: String, version: i32, created_at: i64, updated_at: i64, description: Option<String>,
+        value: Vec<u8>,
+    }
     HookColumns { workspace_id: Uuid, workflow_id: Uuid, version: i32, method: String, path: String, node: String }
     UserColumns { id: Uuid, workspace_id: Uuid, email: String, password_hash: String, created_at: i64 }
     TokenColumns {
@@ -60,6 +68,32 @@ impl TryFrom<VersionSummaryColumns> for VersionSummary {
     fn try_from(columns: VersionSummaryColumns) -> Result<Self> {
         let what = "workflow version";
         Ok(Self { version: count(what, "version", columns.version)?, created_at: time(what, "created_at", columns.created_at)? })
+    }
+}
+
+impl TryFrom<TagColumns> for TagCount {
+    type Error = StoreError;
+
+    fn try_from(columns: TagColumns) -> Result<Self> {
+        let workflows = u32::try_from(columns.workflows).map_err(|_| unknown("tag", "workflows", columns.workflows))?;
+        Ok(Self { tag: columns.tag, workflows })
+    }
+}
+
+impl TryFrom<VariableColumns> for VariableRow {
+    type Error = StoreError;
+
+    fn try_from(columns: VariableColumns) -> Result<Self> {
+        let what = "variable";
+        Ok(Self {
+            workspace: WorkspaceId::from_uuid(columns.workspace_id),
+            name: columns.name,
+            version: count(what, "version", columns.version)?,
+            created_at: time(what, "created_at", columns.created_at)?,
+            updated_at: time(what, "updated_at", columns.updated_at)?,
+            description: columns.description,
+            value: Bytes::from(columns.value),
+        })
     }
 }
 

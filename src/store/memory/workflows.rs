@@ -5,7 +5,7 @@ use crate::{
     model::ids::{WorkflowId, WorkspaceId},
     store::{
         Activation, HookRow, NewHook, NewVersion, NewWorkflow, PageRequest, Publication, Result, UpdateWorkflow, VersionRow,
-        VersionSummary, WorkflowCursor, WorkflowRow, journal::conflict,
+        VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow, journal::conflict,
     },
 };
 
@@ -27,7 +27,7 @@ impl State {
             updated_at: workflow.version.created_at,
         };
         self.workflows.insert(row.id, row.clone());
-        self.insert_version(row.id, 1, &workflow.version);
+        self.insert_version(workflow.workspace, row.id, 1, &workflow.version);
         Ok(row)
     }
 
@@ -48,7 +48,7 @@ impl State {
         row.name.clone_from(&version.name);
         row.updated_at = version.created_at;
         let updated = row.clone();
-        self.insert_version(id, updated.latest_version, version);
+        self.insert_version(workspace, id, updated.latest_version, version);
         UpdateWorkflow::Updated(updated)
     }
 
@@ -56,11 +56,21 @@ impl State {
         self.workflows.get(&id).filter(|row| row.workspace == workspace).cloned()
     }
 
-    pub(super) fn list_workflows(&self, workspace: WorkspaceId, page: &PageRequest<WorkflowCursor>) -> Vec<WorkflowRow> {
+    pub(super) fn list_workflows(
+        &self,
+        workspace: WorkspaceId,
+        filter: &WorkflowFilter,
+        page: &PageRequest<WorkflowCursor>,
+    ) -> Vec<WorkflowRow> {
+        let has_tag = |id: WorkflowId, tag: &String| self.tags.contains(&(workspace, tag.clone(), id));
+        let has_part = |row: &WorkflowRow, part: &String| row.name.to_ascii_lowercase().contains(&part.to_ascii_lowercase());
         let mut rows: Vec<&WorkflowRow> = self
             .workflows
             .values()
             .filter(|row| row.workspace == workspace)
+            .filter(|row| filter.tag.as_ref().is_none_or(|tag| has_tag(row.id, tag)))
+            .filter(|row| filter.name_part.as_ref().is_none_or(|part| has_part(row, part)))
+            .filter(|row| filter.active.is_none_or(|active| active == row.active_version.is_some()))
             .filter(|row| page.after.is_none_or(|after| (row.created_at, row.id) < (after.created_at, after.id)))
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
@@ -73,6 +83,7 @@ impl State {
         }
         self.workflows.remove(&id);
         self.versions.retain(|(workflow, _), _| *workflow != id);
+        self.tags.retain(|(_, _, workflow)| *workflow != id);
         self.remove_hooks(id);
         self.schedules.retain(|_, row| row.workflow != id);
         self.publications += 1;
@@ -151,7 +162,9 @@ impl State {
         self.workflows.get_mut(&id).filter(|row| row.workspace == workspace)
     }
 
-    fn insert_version(&mut self, workflow: WorkflowId, version: u32, new: &NewVersion) {
+    fn insert_version(&mut self, workspace: WorkspaceId, workflow: WorkflowId, version: u32, new: &NewVersion) {
+        self.tags.retain(|(_, _, tagged)| *tagged != workflow);
+        self.tags.extend(new.tags.iter().map(|tag| (workspace, tag.clone(), workflow)));
         let row = VersionRow { workflow, version, definition: new.definition.clone(), created_at: new.created_at };
         self.versions.insert((workflow, version), row);
     }

@@ -9,7 +9,7 @@ const REFUSED_CODES: [&str; 2] = ["18", "20"];
 
 /// The domain's names of constraints. SQLite names the columns of a broken unique constraint, not the constraint.
 /// Source: <https://www.sqlite.org/c3ref/c_abort.html>.
-const CONSTRAINT_COLUMNS: [(&str, &str); 12] = [
+const CONSTRAINT_COLUMNS: [(&str, &str); 14] = [
     ("executions.id", constraints::EXECUTIONS_KEY),
     ("journal.execution_id, journal.seq", constraints::JOURNAL_KEY),
     ("workflows.id", "workflows_key"),
@@ -22,6 +22,8 @@ const CONSTRAINT_COLUMNS: [(&str, &str); 12] = [
     ("tokens.hash", "tokens_hash"),
     ("idempotency.workspace_id, idempotency.scope, idempotency.key", "idempotency_key"),
     ("workspaces.id", "workspaces_key"),
+    ("variables.workspace_id, variables.name", "variables_key"),
+    ("workflow_tags.workspace_id, workflow_tags.tag, workflow_tags.workflow_id", "workflow_tags_key"),
 ];
 
 /// Turns a failure while `doing` into the room's error.

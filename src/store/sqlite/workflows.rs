@@ -2,17 +2,21 @@
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{SqliteStore, error::failed, hooks::count_publication};
+use super::{SqliteStore, error::failed, hooks::count_publication, tags::replace_tags};
 use crate::{
     model::ids::{WorkflowId, WorkspaceId},
     store::{
-        NewVersion, NewWorkflow, PageRequest, Result, UpdateWorkflow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+        NewVersion, NewWorkflow, PageRequest, Result, UpdateWorkflow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter,
+        WorkflowRow,
         columns::{self, VersionColumns, VersionSummaryColumns, WorkflowColumns, millis, number},
+        workflow_query::{self, NameHas},
     },
 };
 
 const READING: &str = "reading workflows";
 const WRITING: &str = "writing a workflow";
+/// Only `A` to `Z` have two cases for `lower`.
+const NAME_HAS: NameHas = NameHas { before: " AND instr(lower(name), ", after: ") > 0" };
 
 pub(super) async fn insert_workflow(store: &SqliteStore, workflow: &NewWorkflow) -> Result<WorkflowRow> {
     const SQL: &str = "INSERT INTO workflows (id, workspace_id, name, latest_version, created_at, updated_at)
@@ -29,6 +33,7 @@ pub(super) async fn insert_workflow(store: &SqliteStore, workflow: &NewWorkflow)
         .map_err(failed(WRITING))?;
     let row = WorkflowRow::try_from(row)?;
     insert_version(&mut tx, &row, &workflow.version).await?;
+    replace_tags(&mut tx, row.workspace, row.id, &workflow.version.tags).await?;
     tx.commit().await.map_err(failed(WRITING))?;
     Ok(row)
 }
@@ -59,6 +64,7 @@ pub(super) async fn update_workflow(
     };
     let row = WorkflowRow::try_from(row)?;
     insert_version(&mut tx, &row, version).await?;
+    replace_tags(&mut tx, row.workspace, row.id, &version.tags).await?;
     tx.commit().await.map_err(failed(WRITING))?;
     Ok(UpdateWorkflow::Updated(row))
 }
@@ -71,18 +77,10 @@ pub(super) async fn find_workflow(store: &SqliteStore, workspace: WorkspaceId, i
 pub(super) async fn list_workflows(
     store: &SqliteStore,
     workspace: WorkspaceId,
+    filter: &WorkflowFilter,
     page: &PageRequest<WorkflowCursor>,
 ) -> Result<Vec<WorkflowRow>> {
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
-        "SELECT id, workspace_id, name, latest_version, active_version, created_at, updated_at FROM workflows \
-         WHERE workspace_id = ",
-    );
-    query.push_bind(workspace.uuid());
-    if let Some(after) = page.after {
-        query.push(" AND (created_at, id) < (").push_bind(millis(after.created_at)).push(", ");
-        query.push_bind(after.id.uuid()).push(")");
-    }
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(page.limit));
+    let mut query: QueryBuilder<Sqlite> = workflow_query::list(workspace, filter, page, NAME_HAS);
     let rows: Vec<WorkflowColumns> = query.build_query_as().fetch_all(&store.readers).await.map_err(failed(READING))?;
     columns::all(rows)
 }

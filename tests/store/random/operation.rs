@@ -17,6 +17,9 @@ const TOKENS: u8 = 4;
 /// Schedules of a sequence; those below [`PUBLISHED`] belong to workflows, one half to each.
 pub(super) const SCHEDULES: u8 = 6;
 pub(super) const PUBLISHED: u8 = 4;
+const VARIABLES: u8 = 3;
+/// Ways to narrow the list of workflows: see the player.
+const FILTERS: u8 = 5;
 /// Journal places; few, so that some are written twice.
 const SEQS: u8 = 6;
 
@@ -137,6 +140,25 @@ pub(super) enum Operation {
         after: Option<u8>,
         below: Option<u8>,
         limit: u8,
+        filter: u8,
+    },
+    InsertVariable {
+        name: u8,
+        content: u8,
+    },
+    UpdateVariable {
+        name: u8,
+        expected: Option<u8>,
+        content: u8,
+    },
+    DeleteVariable {
+        name: u8,
+        expected: Option<u8>,
+    },
+    ReadVariables {
+        name: u8,
+        after: Option<u8>,
+        limit: u8,
     },
     InsertSchedule {
         schedule: u8,
@@ -219,6 +241,7 @@ fn any() -> impl Strategy<Value = Operation> {
         6 => workflows(),
         8 => schedules(),
         2 => accounts(),
+        2 => variables(),
     ]
 }
 
@@ -301,8 +324,20 @@ fn workflows() -> impl Strategy<Value = Operation> {
         }),
         1 => (workflow.clone(), time).prop_map(|(workflow, time)| Operation::Deactivate { workflow, time }),
         1 => workflow.clone().prop_map(|workflow| Operation::DeleteWorkflow { workflow }),
-        2 => (option::of(workflow), option::of(1..4_u8), 0..5_u8)
-            .prop_map(|(after, below, limit)| Operation::ReadWorkflows { after, below, limit }),
+        2 => (option::of(workflow), option::of(1..4_u8), 0..5_u8, 0..FILTERS)
+            .prop_map(|(after, below, limit, filter)| Operation::ReadWorkflows { after, below, limit, filter }),
+    ]
+}
+
+fn variables() -> impl Strategy<Value = Operation> {
+    let (name, expected, content) = (0..VARIABLES, option::of(1..4_u8), 0..9_u8);
+    prop_oneof![
+        3 => (name.clone(), content.clone()).prop_map(|(name, content)| Operation::InsertVariable { name, content }),
+        3 => (name.clone(), expected.clone(), content)
+            .prop_map(|(name, expected, content)| Operation::UpdateVariable { name, expected, content }),
+        1 => (name.clone(), expected).prop_map(|(name, expected)| Operation::DeleteVariable { name, expected }),
+        2 => (name.clone(), option::of(name), 0..4_u8)
+            .prop_map(|(name, after, limit)| Operation::ReadVariables { name, after, limit }),
     ]
 }
 

@@ -9,8 +9,9 @@ use citadel::{
         ids::{ExecutionId, WorkspaceId},
     },
     store::{
-        Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, PageRequest, Publication,
-        Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
+        Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, NewWorkflow, PageRequest,
+        Publication, Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
+        WorkflowFilter,
     },
 };
 
@@ -19,8 +20,8 @@ use super::{
     schedules,
 };
 use crate::samples::{
-    LEASE_MS, NOON, all_shards, creation, entry, execution, idempotency_key, message, new_execution, new_workflow, owner, signal,
-    snapshot, token_row, user, user_row, version, workflow,
+    LEASE_MS, NOON, all_shards, content, creation, entry, execution, idempotency_key, message, new_execution, new_variable,
+    new_workflow, owner, signal, snapshot, tagged, token_row, user, user_row, workflow,
 };
 
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -70,6 +71,9 @@ impl Player {
             | O::FireSchedule { .. }
             | O::CreateQueued { .. }
             | O::ReadSchedules { .. } => schedules::play(&*self.store, operation).await,
+            O::InsertVariable { .. } | O::UpdateVariable { .. } | O::DeleteVariable { .. } | O::ReadVariables { .. } => {
+                self.variables(operation).await
+            }
             _ => self.executions(operation).await,
         }
     }
@@ -169,10 +173,12 @@ impl Player {
     async fn workflows(&self, operation: &Operation) -> String {
         match operation {
             Operation::InsertWorkflow { workflow, time } => {
-                told(self.store.insert_workflow(&new_workflow((*workflow).into(), at(*time))).await)
+                let new = new_workflow((*workflow).into(), at(*time));
+                let version = tagged(&new.version.name, at(*time), &tags(*time));
+                told(self.store.insert_workflow(&NewWorkflow { version, ..new }).await)
             }
             Operation::UpdateWorkflow { workflow: number, expected, time } => {
-                let (id, next) = (workflow((*number).into()), version(&format!("renamed at {time}"), at(*time)));
+                let (id, next) = (workflow((*number).into()), tagged(&format!("Renamed at {time}"), at(*time), &tags(*time)));
                 told(self.store.update_workflow(HERE, id, (*expected).into(), &next).await)
             }
             Operation::Activate { workflow: number, version, hooks, schedules, time } => {
@@ -187,10 +193,12 @@ impl Player {
             Operation::DeleteWorkflow { workflow: number } => {
                 told(self.store.delete_workflow(HERE, workflow((*number).into())).await)
             }
-            Operation::ReadWorkflows { after, below, limit } => {
+            Operation::ReadWorkflows { after, below, limit, filter } => {
+                let filter = workflow_filter(*filter);
                 let limit = (*limit).into();
                 let after = after.map(|number| WorkflowCursor { created_at: at(number), id: workflow(number.into()) });
-                let mut answer = told(self.store.list_workflows(HERE, &PageRequest { after, limit }).await);
+                let mut answer = told(self.store.list_workflows(HERE, &filter, &PageRequest { after, limit }).await);
+                answer += &told(self.store.list_tags(HERE, filter.tag.as_deref(), limit).await);
                 for number in 0..WORKFLOWS {
                     let (id, below) = (workflow(number.into()), below.map(u32::from));
                     answer += &told(self.store.find_workflow(HERE, id).await);
@@ -201,6 +209,28 @@ impl Player {
                 answer + &told(self.store.list_hooks(limit).await)
             }
             _ => unreachable!("not about workflows"),
+        }
+    }
+
+    async fn variables(&self, operation: &Operation) -> String {
+        let name = |number: u8| format!("v{number}");
+        match operation {
+            Operation::InsertVariable { name: number, content } => {
+                told(self.store.insert_variable(&new_variable(&name(*number), (*content).into())).await)
+            }
+            Operation::UpdateVariable { name: number, expected, content: next } => {
+                let (expected, next) = (expected.map(u32::from), content((*next).into()));
+                told(self.store.update_variable(HERE, &name(*number), expected, &next).await)
+            }
+            Operation::DeleteVariable { name: number, expected } => {
+                told(self.store.delete_variable(HERE, &name(*number), expected.map(u32::from)).await)
+            }
+            Operation::ReadVariables { name: number, after, limit } => {
+                let found = told(self.store.find_variable(HERE, &name(*number)).await);
+                let after = after.map(name);
+                found + &told(self.store.list_variables(HERE, after.as_deref(), (*limit).into()).await)
+            }
+            _ => unreachable!("not about variables"),
         }
     }
 
@@ -286,4 +316,25 @@ fn inbox_row(message: &Message) -> InboxRow {
 
 fn hook(number: u8) -> NewHook {
     NewHook { path: format!("path/{number}"), method: "POST".to_owned(), node: "hook".to_owned() }
+}
+
+/// The tags of a version that was stored at this time.
+fn tags(time: u8) -> Vec<&'static str> {
+    match time % 3 {
+        0 => vec!["red"],
+        1 => vec!["red", "Blue"],
+        _ => vec![],
+    }
+}
+
+/// One of five ways to narrow the list of workflows.
+fn workflow_filter(number: u8) -> WorkflowFilter {
+    let (tag, name_part, active) = match number {
+        0 => (Some("red"), None, None),
+        1 => (Some("Blue"), Some("RENAMED"), None),
+        2 => (None, Some("FLOW"), Some(false)),
+        3 => (None, None, Some(true)),
+        _ => (None, None, None),
+    };
+    WorkflowFilter { tag: tag.map(str::to_owned), name_part: name_part.map(str::to_owned), active }
 }
