@@ -24,4 +24,5 @@ pub mod supervisor;
 #[cfg(test)]
 mod testing;
 pub mod timekeeper;
+pub mod variables;
 pub mod workflows;

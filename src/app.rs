@@ -21,7 +21,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -43,6 +43,7 @@ use crate::{
         shard_keeper::{Ownership, ShardEvent, ShardKeeper, ShardKeeperArgs, fair_share},
         supervisor::{ChildSpec, Meltdown, RootHandle, ServiceRef, SupervisorArgs, Tolerance},
         timekeeper::{Timekeeper, TimekeeperMsg},
+        variables::VariablesHandle,
         workflows::{WorkflowsHandle, WorkflowsParts},
     },
     auth::egress::{EgressClient, EgressPolicy},
@@ -191,6 +192,7 @@ fn plan_tree(
         codec,
         services,
         workflows,
+        variables: VariablesHandle::new(Arc::clone(&store)),
         ownership: Arc::clone(&ownership),
         lane: LaneHandle::new(lane, config.limits.lane_depth_max, config.limits.lane_bytes_max),
         pools,
@@ -202,7 +204,6 @@ fn plan_tree(
         supervisor: supervisor.clone(),
         timekeeper: timekeeper.clone(),
         settings: EngineSettings {
-            vars: Value::Object(Map::new()),
             env,
             keep_success: Duration::from_millis(config.retention.success.0),
             keep_failure: Duration::from_millis(config.retention.failure.0),

@@ -26,7 +26,10 @@ pub use self::{
     server::serve,
 };
 use crate::{
-    actors::{accounts::AccountsService, executions::ExecutionsHandle, schedules::SchedulesHandle, workflows::WorkflowsHandle},
+    actors::{
+        accounts::AccountsService, executions::ExecutionsHandle, schedules::SchedulesHandle, variables::VariablesHandle,
+        workflows::WorkflowsHandle,
+    },
     nodes::{registry::Registry, services::Blobs},
     store::Store,
 };
@@ -38,6 +41,7 @@ pub struct AppState {
     pub executions: ExecutionsHandle,
     pub workflows: WorkflowsHandle,
     pub schedules: SchedulesHandle,
+    pub variables: VariablesHandle,
     pub registry: Arc<Registry>,
     pub accounts: AccountsService,
     pub blobs: Arc<dyn Blobs>,

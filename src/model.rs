@@ -19,4 +19,5 @@ pub mod problem;
 pub mod schedule;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 pub mod validation;

@@ -62,6 +62,7 @@ impl Children for ChildStarter {
             business_key: None,
             idempotency: None,
             wait: None,
+            trace: child.trace,
         };
         let parent = Parent { execution: child.parent, signal: child.notify };
         match executions.start_child(request, parent, child.nesting, &child.key).await {

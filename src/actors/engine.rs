@@ -13,8 +13,8 @@ use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::{
     execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, journal_lane::LaneHandle, monitor::EngineMetrics,
-    places::Places,
-    pool::PoolHandle, shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg, workflows::WorkflowsHandle,
+    places::Places, pool::PoolHandle, shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg,
+    variables::VariablesHandle, workflows::WorkflowsHandle,
 };
 use crate::{
     model::{
@@ -35,6 +35,7 @@ pub struct Engine {
     pub codec: PayloadCodec,
     pub services: Arc<Services>,
     pub workflows: WorkflowsHandle,
+    pub variables: VariablesHandle,
     pub ownership: Arc<Ownership>,
     pub lane: LaneHandle,
     pub pools: BTreeMap<&'static str, PoolHandle>,
@@ -63,8 +64,6 @@ impl Engine {
 /// What the operator decides about executions.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// `$vars`.
-    pub vars: Value,
     /// `$env`: the allow-listed part of the environment.
     pub env: Value,
     /// How long finished executions are kept where the workflow does not say.

@@ -23,7 +23,7 @@ use std::{
 };
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 pub use self::{decide::panicked, journal::Origin, past::read_events};
@@ -43,6 +43,7 @@ use crate::{
         ids::ExecutionId,
         item::Item,
         machine::{Effect, Machine},
+        trace::TraceParent,
     },
     nodes::plan::CompiledWorkflow,
     runtimes::{javascript::GuestSession, scope::RunData},
@@ -166,6 +167,8 @@ struct Live {
     plan: Arc<CompiledWorkflow>,
     machine: Machine,
     data: Arc<RunData>,
+    /// The trace that the start belongs to.
+    trace: Option<TraceParent>,
     journal: Journal,
     /// Decided, not looked at yet.
     worklist: VecDeque<Effect>,
@@ -308,9 +311,11 @@ impl Live {
             Some(status) => Journal::recovered(fresh.origin, fresh.created.at, 1, status),
         };
         let data = run_data(&fresh.engine, &fresh.plan, fresh.id, &fresh.created.event);
+        let trace = trace_of(&fresh.created.event);
         let mut live = Self::with(fresh.id, fresh.engine, fresh.plan, machine, data, journal);
         live.waiter = fresh.waiter;
         live.permit = fresh.permit;
+        live.trace = trace;
         if fresh.turn.is_some() {
             live.standing = Standing::Outside(fresh.turn);
         }
@@ -338,6 +343,7 @@ impl Live {
             plan,
             machine,
             data: Arc::new(data),
+            trace: None,
             journal,
             worklist: VecDeque::new(),
             after_commit: Vec::new(),
@@ -434,16 +440,24 @@ impl Live {
     }
 }
 
+/// The trace that a start belongs to.
+fn trace_of(created: &Event) -> Option<TraceParent> {
+    match created {
+        Event::Created { context, .. } => context.as_ref()?.trace,
+        _ => None,
+    }
+}
+
 /// What expressions of this execution see of it.
 fn run_data(engine: &Engine, plan: &CompiledWorkflow, id: ExecutionId, created: &Event) -> RunData {
-    let (trigger, nesting) = match created {
-        Event::Created { trigger, nesting, .. } => (json!(trigger), *nesting),
-        _ => (json!(null), 0),
+    let (trigger, nesting, context) = match created {
+        Event::Created { trigger, nesting, context, .. } => (json!(trigger), *nesting, context.as_deref()),
+        _ => (json!(null), 0, None),
     };
     RunData {
         execution: json!({ "id": id, "trigger": trigger, "nesting": nesting }),
         workflow: plan.describe(),
-        vars: engine.settings.vars.clone(),
+        vars: Value::Object(context.map_or_else(Map::new, |context| context.vars.clone())),
         env: engine.settings.env.clone(),
         timezone: plan.definition.settings.timezone.clone().unwrap_or_else(|| "UTC".to_owned()),
     }

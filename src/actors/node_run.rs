@@ -26,6 +26,7 @@ use crate::{
         event::Attempt,
         ids::{ExecutionId, WorkspaceId},
         item::{Input, Item, Outputs},
+        trace::TraceParent,
     },
     nodes::{
         EffectNode, Outcome, Pool, PureNode, Runner,
@@ -61,6 +62,7 @@ pub struct NodeWork {
     pub workspace: WorkspaceId,
     pub attempt: Attempt,
     pub nesting: u32,
+    pub trace: Option<TraceParent>,
     pub inputs: Vec<Input>,
     pub done: BTreeMap<u32, Item>,
     pub outputs: Outputs,
@@ -175,6 +177,7 @@ async fn run_effect(
         workspace: work.workspace,
         attempt: work.attempt,
         nesting: work.nesting,
+        trace: work.trace,
         inputs: work.inputs,
         outputs: work.outputs,
         data: work.data,

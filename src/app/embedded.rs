@@ -125,6 +125,7 @@ async fn run_in(
         business_key: None,
         idempotency: None,
         wait: None,
+        trace: None,
     };
     let Started { execution, .. } = app.executions.start(request).await?;
     let deadline = job.timeout.map(|timeout| tokio::time::Instant::now() + timeout);

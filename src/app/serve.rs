@@ -169,6 +169,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         executions: app.executions.clone(),
         workflows: app.workflows.clone(),
         schedules: app.schedules.clone(),
+        variables: app.engine.variables.clone(),
         registry: app.registry.clone(),
         accounts: AccountsService::new(app.store.clone(), app.limits.clone()),
         blobs: app.engine.services.blobs.clone(),

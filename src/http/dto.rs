@@ -8,6 +8,7 @@ mod page;
 mod schedule;
 mod stats;
 mod time;
+mod variable;
 mod workflow;
 
 pub(super) use self::{
@@ -18,6 +19,7 @@ pub(super) use self::{
     schedule::{BackfillBody, BackfilledBody, ScheduleBody, ScheduleDraftBody},
     stats::StatsBody,
     time::{Time, parse_time},
+    variable::VariableBody,
     workflow::{VersionBody, WorkflowBody},
 };
 pub use self::{node_run::NodeRunBody, page::Items};

@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use super::{
     error::ApiError,
+    extract::trace_of,
     problem::{self, ProblemBody, ProblemType},
 };
 use crate::{clock, model::duration::DurationMs};
@@ -32,7 +33,16 @@ pub(super) struct AsItIs;
 /// Gives the request an id and a span, and writes problems.
 pub(super) async fn envelope(request: Request, next: Next) -> Response {
     let request_id = request_id_of(&request);
-    let span = tracing::info_span!("request", request.id = %request_id, http.method = %request.method(), http.path = request.uri().path());
+    let span = tracing::info_span!(
+        "request",
+        request.id = %request_id,
+        http.method = %request.method(),
+        http.path = request.uri().path(),
+        trace.id = tracing::field::Empty,
+    );
+    if let Some(trace) = trace_of(request.headers()) {
+        span.record("trace.id", trace.trace_id());
+    }
     let mut response = async move {
         let response = next.run(request).await;
         tracing::debug!(http.status = response.status().as_u16(), "request answered");

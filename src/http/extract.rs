@@ -6,6 +6,7 @@ mod definition;
 mod headers;
 mod path;
 mod query;
+mod trace;
 
 pub(super) use self::{
     body::{Body, Json, is_json, media_type, read_json, read_object, require_json},
@@ -14,4 +15,5 @@ pub(super) use self::{
     headers::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, OptionalIfMatch, PreferWait, REPLAYED, etag, read_key},
     path::Path,
     query::Query,
+    trace::trace_of,
 };

@@ -57,6 +57,7 @@ problem_types! {
     EXECUTION_NOT_FOUND = NOT_FOUND, "execution_not_found", "There is no such execution";
     NODE_TYPE_NOT_FOUND = NOT_FOUND, "node_type_not_found", "There is no such node type";
     SCHEDULE_NOT_FOUND = NOT_FOUND, "schedule_not_found", "There is no such schedule";
+    VARIABLE_NOT_FOUND = NOT_FOUND, "variable_not_found", "There is no such variable";
     ACTOR_NOT_FOUND = NOT_FOUND, "actor_not_found", "There is no such actor";
     HOOK_NOT_FOUND = NOT_FOUND, "hook_not_found", "No active workflow has a webhook at this path";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not know this method";
@@ -65,8 +66,11 @@ problem_types! {
     EXECUTION_RUNNING = CONFLICT, "execution_running", "The execution has not finished yet";
     HOOK_TAKEN = CONFLICT, "hook_taken", "Another workflow has published this webhook";
     SCHEDULE_PUBLISHED = CONFLICT, "schedule_published", "The schedule belongs to a version of its workflow";
+    VARIABLE_EXISTS = CONFLICT, "variable_exists", "There is a variable of this name";
+    VARIABLES_FULL = CONFLICT, "variables_full", "The workspace has as many variables as it may have";
     WORKFLOW_STALE = PRECONDITION_FAILED, "workflow_stale", "The workflow has changed since it was read";
     SCHEDULE_STALE = PRECONDITION_FAILED, "schedule_stale", "The schedule has changed since it was read";
+    STALE = PRECONDITION_FAILED, "stale", "The resource has changed since it was read";
     TOO_LARGE = PAYLOAD_TOO_LARGE, "too_large", "The body is too large";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body has a media type that is not understood here";
     INVALID_BODY = UNPROCESSABLE_ENTITY, "invalid_body", "The body does not have the expected form";

@@ -13,7 +13,7 @@ use super::{
     AppState,
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
-    routes::{auth, docs, executions, hooks, meta, monitor, schedules, start, workflows},
+    routes::{auth, docs, executions, hooks, meta, monitor, schedules, start, variables, workflows},
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 
@@ -95,6 +95,9 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(monitor::stream_actors))
         .routes(routes!(monitor::get_actor))
         .routes(routes!(monitor::get_stats))
+        .routes(routes!(variables::create_variable, variables::list_variables))
+        .routes(routes!(variables::get_variable, variables::update_variable, variables::delete_variable))
+        .routes(routes!(variables::list_tags))
         .routes(routes!(meta::list_node_types))
         .routes(routes!(meta::get_node_type))
         .routes(routes!(meta::get_workflow_schema))

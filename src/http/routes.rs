@@ -8,4 +8,5 @@ pub(super) mod meta;
 pub(super) mod monitor;
 pub(super) mod schedules;
 pub(super) mod start;
+pub(super) mod variables;
 pub(super) mod workflows;

@@ -4,13 +4,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     error::NodeError,
     execution::{ExecutionStatus, TriggerKind},
     ids::ExecutionId,
     item::{Item, Items, PortItems},
+    trace::TraceParent,
 };
 
 /// One event with the time at which it was applied. **Shape** in the journal: an array of these per row.
@@ -44,6 +45,9 @@ pub enum Event {
         nesting: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<Parent>,
+        /// What it was given beside the items; absent where that is nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<Arc<StartContext>>,
     },
     /// The execution got a place among those of its workflow that may run at once, after it had to wait for one.
     Admitted,
@@ -113,6 +117,24 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<ExecutionError>,
     },
+}
+
+/// What an execution keeps of the moment of its start, so that a replay sees the same.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StartContext {
+    /// `$vars`: the variables that its workflow uses, as they were.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub vars: Map<String, Value>,
+    /// The trace of the request that started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
+}
+
+impl StartContext {
+    /// As an event keeps it.
+    pub fn into_event(self) -> Option<Arc<Self>> {
+        (self != Self::default()).then(|| Arc::new(self))
+    }
 }
 
 /// The execution that started this one as a sub-workflow.

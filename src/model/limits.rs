@@ -16,6 +16,12 @@ pub const NAME_CHARS_MAX: usize = 200;
 pub const PROSE_CHARS_MAX: usize = 20_000;
 /// Tags of one workflow.
 pub const TAGS_MAX: usize = 50;
+/// Characters of a variable's name.
+pub const VARIABLE_NAME_CHARS_MAX: usize = 64;
+/// Characters of a variable's description.
+pub const VARIABLE_DESCRIPTION_CHARS_MAX: usize = 1_000;
+/// Bytes of a variable's value as JSON. An execution keeps those that it uses.
+pub const VARIABLE_BYTES_MAX: usize = 16 * 1024;
 /// Problems reported of one document; mending these shows the rest.
 pub const PROBLEMS_MAX: usize = 100;
 /// Bytes of a start input or a webhook's JSON body.

@@ -12,6 +12,7 @@ use crate::{
         event::Attempt,
         ids::{ExecutionId, WorkspaceId},
         item::{Input, Item, Outputs},
+        trace::TraceParent,
     },
     runtimes::{
         expression::Template,
@@ -96,6 +97,8 @@ pub struct EffectContext {
     pub attempt: Attempt,
     /// Depth of sub-workflows above this execution.
     pub nesting: u32,
+    /// The trace that the execution belongs to: whoever calls another service passes it on, with a span of its own.
+    pub trace: Option<TraceParent>,
     pub inputs: Vec<Input>,
     pub outputs: Outputs,
     pub data: Arc<RunData>,

@@ -84,6 +84,7 @@ impl Bench {
             workspace: WorkspaceId::DEFAULT,
             attempt: Attempt { node: Arc::clone(&node.id), run: 0, attempt: 1 },
             nesting: 0,
+            trace: None,
             inputs: vec![input(0, items)],
             outputs: Outputs::default(),
             data: Arc::new(run_data()),

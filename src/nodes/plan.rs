@@ -1,9 +1,13 @@
 //! A workflow version, compiled: its graph and a runner per node. Made once per version and shared by its executions.
 
+mod variables;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+pub use self::variables::VariableUse;
+use self::variables::variable_use;
 use super::{Runner, registry::Registry};
 use crate::model::{
     definition::WorkflowDefinition,
@@ -19,6 +23,8 @@ pub struct CompiledWorkflow {
     pub version: u32,
     pub definition: Arc<WorkflowDefinition>,
     pub graph: Arc<Graph>,
+    /// What of `$vars` its executions are given.
+    pub variables: VariableUse,
     /// In the order of the definition's nodes.
     runners: Vec<Runner>,
 }
@@ -67,5 +73,6 @@ pub fn compile(
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(CompiledWorkflow { workflow, version, definition: Arc::new(definition), graph, runners })
+    let variables = variable_use(&definition);
+    Ok(CompiledWorkflow { workflow, version, definition: Arc::new(definition), graph, variables, runners })
 }

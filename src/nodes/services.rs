@@ -13,6 +13,7 @@ use crate::{
         ids::ExecutionId,
         ids::WorkspaceId,
         item::{BlobRef, Items},
+        trace::TraceParent,
     },
     runtimes::javascript::JavaScript,
 };
@@ -70,6 +71,8 @@ pub struct ChildRequest {
     pub parent: ExecutionId,
     /// Nesting of the child: the parent's plus one.
     pub nesting: u32,
+    /// The trace of the parent, which the child belongs to, too.
+    pub trace: Option<TraceParent>,
     /// Names the child among all of its parent: node id, run, item index.
     pub key: String,
     /// A workflow's id, or the name of an active workflow of the workspace.

@@ -180,6 +180,7 @@ impl Starter {
             workspace: ctx.workspace,
             parent: ctx.execution,
             nesting: ctx.nesting + 1,
+            trace: ctx.trace,
             notify: self.0.wait.then(|| children::signal(&key)),
             key,
             workflow,

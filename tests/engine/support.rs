@@ -72,6 +72,7 @@ impl Engine {
             business_key: None,
             idempotency: None,
             wait: None,
+            trace: None,
         }
     }
 

@@ -16,5 +16,6 @@ mod problems;
 mod schedules;
 mod server;
 mod support;
+mod variables;
 mod workflow_schema;
 mod workflows;

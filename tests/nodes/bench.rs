@@ -68,6 +68,7 @@ impl Bench {
             workspace: WorkspaceId::DEFAULT,
             attempt: Attempt { node: Arc::clone(&node.id), run: 0, attempt: 1 },
             nesting: 0,
+            trace: None,
             inputs: vec![Input { items: Arc::new(items.into_iter().map(Item::from_value).collect()), origins: Vec::new() }],
             outputs: Outputs::default(),
             data: Arc::new(RunData {

@@ -57,6 +57,7 @@ impl Live {
             workspace: self.journal.workspace(),
             attempt: attempt.clone(),
             nesting: self.machine.nesting(),
+            trace: self.trace,
             inputs: run.inputs.clone(),
             done: run.done.clone(),
             outputs: Arc::clone(self.machine.outputs()),

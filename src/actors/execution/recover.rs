@@ -10,7 +10,7 @@ use super::{
     family::{self, End},
     journal::{Journal, Origin, poisoned},
     past::Past,
-    run_data,
+    run_data, trace_of,
 };
 use crate::{
     actors::{
@@ -61,6 +61,7 @@ pub(super) async fn load(recover: Recover) -> Result<Option<Live>, ActorProcessi
     let mut live = Live::with(id, Arc::clone(engine), plan, machine, data, journal);
     (live.is_recovered, live.permit, live.hold) = (true, Some(permit), hold);
     live.activation = Some(Activation { seq: next_seq, count: activations });
+    live.trace = past.created.as_ref().and_then(trace_of);
     live.take_up();
     tracing::info!(execution.id = %id, seq = next_seq, replayed_from = past.replayed_from(), "execution resumed");
     Ok(Some(live))

@@ -6,6 +6,7 @@ use std::{
 };
 
 use ractor::{Actor, ActorRef};
+use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::ExecutionsHandle;
@@ -20,11 +21,12 @@ use crate::{
     clock,
     model::{
         children,
-        event::{Event, ExecutionError, Parent, Recorded, Response},
+        event::{Event, ExecutionError, Parent, Recorded, Response, StartContext},
         execution::{ExecutionStatus, TriggerKind},
         ids::{ExecutionId, WorkspaceId},
         item::Item,
         limits,
+        trace::TraceParent,
     },
     nodes::plan::CompiledWorkflow,
     store::{Append, IdempotencyKey, JournalRow, KeyedOutcome, NewExecution, StateChange, StoreError},
@@ -48,6 +50,8 @@ pub struct StartRequest {
     pub business_key: Option<String>,
     pub idempotency: Option<Idempotency>,
     pub wait: Option<Wait>,
+    /// The trace that the request belongs to.
+    pub trace: Option<TraceParent>,
 }
 
 /// Makes a repeated start answer with the first one's execution.
@@ -185,7 +189,7 @@ impl ExecutionsHandle {
         if engine.lane.is_full() {
             return Err(overloaded);
         }
-        let StartRequest { workspace, workflow, trigger, start_node, items, business_key, idempotency, wait } = request;
+        let StartRequest { workspace, workflow, trigger, start_node, items, business_key, idempotency, wait, trace } = request;
         check_input(&items)?;
         let start_node = find_start_node(&workflow, start_node)?;
         let created_at = clock::now_ms();
@@ -198,7 +202,8 @@ impl ExecutionsHandle {
             retry_of: None,
             business_key,
         };
-        let event = Event::Created { trigger, start_node, items: Arc::new(items), nesting, parent: parent.clone() };
+        let context = StartContext { vars: self.variables_of(workspace, &workflow).await?, trace }.into_event();
+        let event = Event::Created { trigger, start_node, items: Arc::new(items), nesting, parent: parent.clone(), context };
         let prepared = Prepared { id, origin: Origin { new, parent }, created: Recorded { at: created_at, event } };
         if prepared.origin.parent.is_some() && engine.ownership.epoch(id.shard()).is_none() {
             return self.leave_to_owner(&prepared).await;
@@ -270,6 +275,15 @@ impl ExecutionsHandle {
             Some(_) | None => Some(Arc::clone(&engine.live).try_acquire_owned().ok()?),
         };
         Some(Admission { permit, turn })
+    }
+
+    /// The variables that a workflow uses, as they are now.
+    async fn variables_of(&self, workspace: WorkspaceId, workflow: &CompiledWorkflow) -> Result<Map<String, Value>, StartError> {
+        if workflow.variables.is_none() {
+            return Ok(Map::new());
+        }
+        let values = self.engine.variables.values(workspace).await.map_err(StartError::Unavailable)?;
+        Ok(workflow.variables.select(&values))
     }
 
     /// Waits for a fresh execution, until the caller's time is up; then at least until it is durable.

@@ -20,7 +20,7 @@ use crate::{
     http::{
         AppState,
         error::ApiError,
-        extract::{Body, IdempotencyKey, read_key},
+        extract::{Body, IdempotencyKey, read_key, trace_of},
         hook::{
             answer::{answer, wait_of},
             request::{item_of, segments_of},
@@ -73,6 +73,7 @@ pub(in crate::http) async fn receive_hook(State(app): State<AppState>, request: 
         business_key: None,
         idempotency,
         wait: wait_of(&open.params),
+        trace: trace_of(&parts.headers),
     };
     answer(&open.params, app.executions.start(request).await?)
 }

@@ -17,7 +17,7 @@ use crate::{
         AppState,
         dto::{ExecutionBody, StartedBody},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, read_object, require_json},
+        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, read_object, require_json, trace_of},
         openapi::Problems,
         problem,
     },
@@ -77,7 +77,7 @@ pub(in crate::http) async fn start_execution(
     let wait = wait.map(|timeout| Wait { until: WaitUntil::Finished, timeout });
     let request = read_start(&app, caller.workspace(), id, &headers, &body).await?;
     let fresh = Fresh { workspace: caller.workspace(), id, version: request.workflow.version, waited: wait.is_some() };
-    let started = app.executions.start(StartRequest { idempotency, wait, ..request }).await?;
+    let started = app.executions.start(StartRequest { idempotency, wait, trace: trace_of(&headers), ..request }).await?;
     answer_start(&app, &fresh, started).await
 }
 
@@ -112,6 +112,7 @@ async fn read_start(
         business_key: body.business_key,
         idempotency: None,
         wait: None,
+        trace: None,
     })
 }
 

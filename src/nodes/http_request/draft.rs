@@ -18,7 +18,10 @@ use crate::{
             HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
         },
     },
-    model::error::{NodeError, codes},
+    model::{
+        error::{NodeError, codes},
+        trace::{TRACEPARENT, TraceParent},
+    },
     nodes::{
         context::{NodeContext, expect_string},
         params::wrong_type,
@@ -84,6 +87,15 @@ pub(super) fn draft(
 }
 
 impl Draft {
+    /// Says which trace the request belongs to, unless the node says so itself.
+    pub(super) fn in_trace(mut self, trace: Option<TraceParent>) -> Self {
+        if let Some(trace) = trace {
+            let value = HeaderValue::from_str(&trace.to_string()).expect("a traceparent is hex digits and dashes");
+            self.headers.entry(HeaderName::from_static(TRACEPARENT)).or_insert(value);
+        }
+        self
+    }
+
     /// The request, with its binary data fetched.
     ///
     /// Errors: `blob_missing`; `invalid_parameter` if the body is too large.

@@ -114,8 +114,9 @@ impl Run {
     }
 
     fn draft(&mut self, index: usize) -> Result<Draft, NodeError> {
-        let key = self.ctx.idempotency_key(index);
-        draft(&self.params, &mut self.ctx.pure(), index, key, self.credential.as_ref())
+        let (key, trace) = (self.ctx.idempotency_key(index), self.ctx.trace.map(|trace| trace.child(clock::chance())));
+        let draft = draft(&self.params, &mut self.ctx.pure(), index, key, self.credential.as_ref())?;
+        Ok(draft.in_trace(trace))
     }
 
     /// One exchange, as a future of its own.

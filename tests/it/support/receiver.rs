@@ -2,44 +2,67 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::any};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::any,
+};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
+
+/// The header `traceparent` of each call of `/trace`.
+type Traces = Arc<Mutex<Vec<Option<String>>>>;
 
 /// A running receiver; it stops when it is dropped.
 pub(crate) struct Receiver {
     base: String,
     calls: Arc<AtomicUsize>,
+    traces: Traces,
     _server: JoinSet<()>,
 }
 
 impl Receiver {
-    /// Starts one on a free port. `/ok` answers at once, `/slow` after two minutes, `/broken` with 500.
+    /// Starts one on a free port. `/ok` answers at once, `/slow` after two minutes, `/broken` with 500. `/trace` keeps the
+    /// trace of the call.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(AtomicUsize::new(0));
+        let traces = Traces::default();
+        let (kept, counted) = (Arc::clone(&traces), Arc::clone(&calls));
+        let trace = move |headers: HeaderMap| async move {
+            kept.lock().unwrap().push(headers.get("traceparent").map(|value| value.to_str().unwrap().to_owned()));
+            counted.fetch_add(1, Ordering::SeqCst);
+            Json(json!({}))
+        };
         let router = Router::new()
+            .route("/trace", any(trace))
             .route("/ok", any(ok))
             .route("/slow", any(slow))
             .route("/broken", any(async || StatusCode::INTERNAL_SERVER_ERROR))
             .with_state(Arc::clone(&calls));
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { base, calls, _server: server }
+        Self { base, calls, traces, _server: server }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
-    /// Calls of `/ok` and `/slow` so far.
+    /// The traces of the calls of `/trace`.
+    pub(crate) fn traces(&self) -> Vec<Option<String>> {
+        self.traces.lock().unwrap().clone()
+    }
+
+    /// Calls of `/ok`, `/slow` and `/trace` so far.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }

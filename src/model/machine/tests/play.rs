@@ -161,6 +161,7 @@ pub(in crate::model) fn created(start_node: &str, count: usize) -> Event {
         items: Arc::new(numbered(count)),
         nesting: 0,
         parent: None,
+        context: None,
     }
 }
 
