@@ -24,5 +24,6 @@ pub mod supervisor;
 #[cfg(test)]
 mod testing;
 pub mod timekeeper;
+pub mod trial;
 pub mod variables;
 pub mod workflows;

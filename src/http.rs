@@ -27,7 +27,8 @@ pub use self::{
 };
 use crate::{
     actors::{
-        accounts::AccountsService, executions::ExecutionsHandle, schedules::SchedulesHandle, variables::VariablesHandle,
+        accounts::AccountsService, executions::ExecutionsHandle, schedules::SchedulesHandle, trial::TrialsHandle,
+        variables::VariablesHandle,
         workflows::WorkflowsHandle,
     },
     nodes::{registry::Registry, services::Blobs},
@@ -43,6 +44,7 @@ pub struct AppState {
     pub schedules: SchedulesHandle,
     pub variables: VariablesHandle,
     pub registry: Arc<Registry>,
+    pub trials: TrialsHandle,
     pub accounts: AccountsService,
     pub blobs: Arc<dyn Blobs>,
     pub cursors: CursorKey,

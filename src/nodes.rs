@@ -9,6 +9,7 @@ pub mod code;
 pub mod conditions;
 pub mod context;
 pub mod dedupe;
+pub mod docs;
 #[cfg(test)]
 pub(crate) mod effect_testing;
 pub mod effects;

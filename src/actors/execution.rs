@@ -26,7 +26,11 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-pub use self::{decide::panicked, journal::Origin, past::read_events};
+pub use self::{
+    decide::{check_outputs, panicked},
+    journal::Origin,
+    past::read_events,
+};
 use self::{journal::Journal, turn::Standing};
 use super::{
     engine::{DirectoryEntry, Engine},

@@ -14,7 +14,7 @@ use super::{
     start,
 };
 use crate::{
-    actors::{accounts::AccountsService, supervisor::Meltdown},
+    actors::{accounts::AccountsService, supervisor::Meltdown, trial::TrialsHandle},
     auth::private_file::write_private_file,
     config::{Config, Loader},
     http::{self, AppState, CursorKey, Monitor, Readiness},
@@ -171,6 +171,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         schedules: app.schedules.clone(),
         variables: app.engine.variables.clone(),
         registry: app.registry.clone(),
+        trials: TrialsHandle::new(app.engine.clone(), app.registry.clone()),
         accounts: AccountsService::new(app.store.clone(), app.limits.clone()),
         blobs: app.engine.services.blobs.clone(),
         cursors: CursorKey::load_or_create(&config.data_dir).context("cannot keep the key of cursors")?,

@@ -8,6 +8,7 @@ mod page;
 mod schedule;
 mod stats;
 mod time;
+mod trial;
 mod variable;
 mod workflow;
 
@@ -19,6 +20,7 @@ pub(super) use self::{
     schedule::{BackfillBody, BackfilledBody, ScheduleBody, ScheduleDraftBody},
     stats::StatsBody,
     time::{Time, parse_time},
+    trial::TrialBody,
     variable::VariableBody,
     workflow::{VersionBody, WorkflowBody},
 };

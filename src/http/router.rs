@@ -13,7 +13,7 @@ use super::{
     AppState,
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
-    routes::{auth, docs, executions, hooks, meta, monitor, schedules, start, variables, workflows},
+    routes::{auth, docs, executions, hooks, meta, monitor, node_types, schedules, start, variables, workflows},
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 
@@ -58,9 +58,12 @@ fn webhooks() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(hooks::receive_hook)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX))
 }
 
-/// Requests that may wait for an execution, and so have a deadline of their own.
+/// Requests that may wait for an execution or a node, and so have a deadline of their own.
 fn waiting_api() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(start::start_execution)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX))
+    OpenApiRouter::default()
+        .routes(routes!(start::start_execution))
+        .routes(routes!(node_types::test_node_type))
+        .layer(DefaultBodyLimit::max(INPUT_BYTES_MAX))
 }
 
 fn api() -> OpenApiRouter<AppState> {
@@ -98,8 +101,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(variables::create_variable, variables::list_variables))
         .routes(routes!(variables::get_variable, variables::update_variable, variables::delete_variable))
         .routes(routes!(variables::list_tags))
-        .routes(routes!(meta::list_node_types))
-        .routes(routes!(meta::get_node_type))
+        .routes(routes!(node_types::list_node_types))
+        .routes(routes!(node_types::get_node_type))
         .routes(routes!(meta::get_workflow_schema))
         .routes(routes!(docs::get_openapi))
         .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));

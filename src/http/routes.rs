@@ -6,6 +6,7 @@ pub(super) mod executions;
 pub(super) mod hooks;
 pub(super) mod meta;
 pub(super) mod monitor;
+pub(super) mod node_types;
 pub(super) mod schedules;
 pub(super) mod start;
 pub(super) mod variables;

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Description, NodeType, Prepared, builtin, params::check::ParamsSchema};
+use super::{
+    Description, NodeType, Prepared, builtin,
+    docs::{self, Docs},
+    params::check::ParamsSchema,
+};
 use crate::model::{
     catalog::{NodeCatalog, NodeShape},
     definition::NodeDefinition,
@@ -19,17 +23,25 @@ struct Entry {
     node_type: Box<dyn NodeType>,
     description: Description,
     params: ParamsSchema,
+    docs: Docs,
 }
 
 impl Registry {
-    /// The node types that are compiled in. Panics if two have one name or a schema is none: a test builds it.
+    /// The node types that are compiled in. Panics if two have one name, a schema is none or an example has problems: a test
+    /// builds it.
     pub fn builtin() -> Self {
         let mut entries = BTreeMap::new();
+        let examples = docs::examples();
         for node_type in builtin::node_types() {
             let description = node_type.describe();
             let name = description.type_name;
             let params = ParamsSchema::compile(&description);
-            let earlier = entries.insert(name, Entry { node_type, description, params });
+            let docs = docs::docs(name, examples.get(name).map_or(&[], Vec::as_slice), |node| {
+                let problems = params.check(&node.params);
+                if problems.is_empty() { node_type.prepare(node) } else { Err(problems) }
+            });
+            let docs = docs.unwrap_or_else(|problems| panic!("an example of {name} has problems: {problems:?}"));
+            let earlier = entries.insert(name, Entry { node_type, description, params, docs });
             assert!(earlier.is_none(), "two node types are called {name}");
         }
         Self { entries }
@@ -43,6 +55,11 @@ impl Registry {
     /// What is published of each node type, sorted by name.
     pub fn types(&self) -> impl Iterator<Item = &Description> {
         self.entries.values().map(|entry| &entry.description)
+    }
+
+    /// What people read about a node type.
+    pub fn docs(&self, type_name: &str) -> Option<&Docs> {
+        self.entries.get(type_name).map(|entry| &entry.docs)
     }
 
     /// Makes a node ready to run.

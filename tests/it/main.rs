@@ -12,6 +12,7 @@ mod openapi;
 mod operators;
 mod packaging;
 mod monitoring;
+mod node_types;
 mod problems;
 mod schedules;
 mod server;

@@ -200,8 +200,10 @@ pub fn panicked(panic: &(dyn std::any::Any + Send)) -> NodeError {
     NodeError::transient(codes::PANICKED, format!("the node panicked: {message}"))
 }
 
+/// Checks what a node put out.
+///
 /// Errors: `item_limit` or `output_limit`.
-fn check_outputs(ports: &[PortItems]) -> Result<(), NodeError> {
+pub fn check_outputs(ports: &[PortItems]) -> Result<(), NodeError> {
     let items: usize = ports.iter().map(|port| port.items.len()).sum();
     if items > limits::ITEMS_MAX {
         let message = format!("the node put out {items} items, the limit is {}: split the work", limits::ITEMS_MAX);

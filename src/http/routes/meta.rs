@@ -1,18 +1,11 @@
-//! What the server can say about itself: node types, schemas, kinds of problems.
+//! What the server can say about itself: schemas, kinds of problems.
 
-use axum::{Json as Answer, extract::State, http::header, response::IntoResponse};
+use axum::{Json as Answer, http::header, response::IntoResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    http::{
-        AppState,
-        dto::{Items, NodeTypeBody},
-        error::ApiError,
-        extract::{Caller, Path},
-        openapi::Problems,
-        problem,
-    },
+    http::{error::ApiError, extract::Path, openapi::Problems, problem},
     model::definition::parse::WORKFLOW_SCHEMA,
 };
 
@@ -22,30 +15,6 @@ pub(in crate::http) struct ProblemTypeBody {
     code: &'static str,
     status: u16,
     title: &'static str,
-}
-
-/// Lists the node types.
-#[utoipa::path(
-    get, path = "/node-types", tag = "node types",
-    responses((status = 200, description = "All of them.", body = Items<NodeTypeBody>)),
-)]
-pub(in crate::http) async fn list_node_types(State(app): State<AppState>, _caller: Caller) -> Answer<Items<NodeTypeBody>> {
-    Answer(Items { items: app.registry.types().map(NodeTypeBody::from).collect() })
-}
-
-/// Shows a node type.
-#[utoipa::path(
-    get, path = "/node-types/{type}", tag = "node types", params(("type" = String, Path, example = "http.request")),
-    responses((status = 200, description = "The node type.", body = NodeTypeBody), Problems<problem::NODE_TYPE_NOT_FOUND>),
-)]
-pub(in crate::http) async fn get_node_type(
-    State(app): State<AppState>,
-    _caller: Caller,
-    Path(name): Path<String>,
-) -> Result<Answer<NodeTypeBody>, ApiError> {
-    let found = app.registry.types().find(|description| description.type_name == name);
-    let missing = || ApiError::new(&problem::NODE_TYPE_NOT_FOUND, "GET /api/v1/node-types lists them");
-    found.map(|description| Answer(description.into())).ok_or_else(missing)
 }
 
 /// Shows the JSON Schema of workflow definitions.
