@@ -142,7 +142,7 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
     let codec = PayloadCodec::new(blobs);
     let (engine, mut specs) =
         plan_tree(config, Arc::clone(&store), codec.clone(), services, workflows.clone(), (env, figures));
-    let launcher = Launcher { workflows: workflows.clone(), codec };
+    let launcher = Launcher { workflows: workflows.clone(), variables: engine.variables.clone(), codec };
     let schedules = schedules_of(&engine, &registry, launcher.clone());
     if config.node.roles.contains(&Role::Scheduler) {
         specs.push(plan_scheduler(&engine, launcher, schedules.figures()));

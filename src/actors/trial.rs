@@ -296,12 +296,15 @@ impl Actor for TrialActor {
                 state.report(TrialReport { result: ended.result.and_then(outcome_of), took: ended.took });
                 myself.stop(None);
             }
-            // An execution's concerns: a trial has no journal, no timers and no inbox.
+            // An execution's concerns: a trial has no journal, no timers, no inbox, no family and no turn.
             ExecutionMsg::NodeProgressed { .. }
             | ExecutionMsg::Committed(_)
             | ExecutionMsg::Wake
             | ExecutionMsg::Nudge
             | ExecutionMsg::InboxRead(_)
+            | ExecutionMsg::ParentSeen(_)
+            | ExecutionMsg::MayEnd { .. }
+            | ExecutionMsg::TurnCame(_)
             | ExecutionMsg::EnsureDurable { .. } => {}
         }
         Ok(())

@@ -123,6 +123,7 @@ impl TriggerKind {
             Self::Workflow => "workflow",
             Self::Event => "event",
             Self::Retry => "retry",
+            Self::Error => "error",
         }
     }
 

@@ -130,7 +130,7 @@ impl Live {
     fn resume(&mut self, attempt: Attempt, woken: Woken) {
         if after_crash::is_state(&woken.state) {
             let error = after_crash::interrupted("it was decided to let it fail");
-            let event = self.event_of(attempt, clock::now_ms(), Err(error));
+            let event = self.event_of(attempt, clock::now_ms(), Duration::ZERO, Err(error));
             self.happened(event);
             return;
         }

@@ -110,6 +110,7 @@ impl Failure {
             business_key: None,
             idempotency: None,
             wait: None,
+            trace: None,
         };
         let id = children::error_workflow_id(self.execution);
         let parent = Parent { execution: self.execution, signal: None };

@@ -108,7 +108,7 @@ impl Live {
             match policy {
                 Some((AfterCrash::Fail, attempt)) => {
                     let error = after_crash::interrupted("`retry.after_crash` is `fail`");
-                    let event = self.event_of(attempt, clock::now_ms(), Err(error));
+                    let event = self.event_of(attempt, clock::now_ms(), Duration::ZERO, Err(error));
                     self.happened(event);
                 }
                 Some((AfterCrash::Ask, attempt)) => self.happened(Event::AttemptInterrupted { attempt }),

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
-    actors::workflows::{WorkflowError, WorkflowsHandle},
+    actors::{
+        variables::VariablesHandle,
+        workflows::{WorkflowError, WorkflowsHandle},
+    },
     model::{
-        event::{Event, Recorded},
+        event::{Event, Recorded, StartContext},
         execution::TriggerKind,
         schedule::execution_of,
     },
@@ -20,6 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Launcher {
     pub workflows: WorkflowsHandle,
+    pub variables: VariablesHandle,
     pub codec: PayloadCodec,
 }
 
@@ -61,7 +65,14 @@ impl Launcher {
         let start_node = start_node(&workflow, row.content.node.as_deref())?;
         let input = row.content.input.as_deref().map(serde_json::from_slice).transpose().map_err(LaunchError::Input)?;
         let items = Arc::new(start_items(input.unwrap_or(Value::Null), scheduled_at, fired_at));
-        let event = Event::Created { trigger: TriggerKind::Schedule, start_node, items, nesting: 0, parent: None };
+        let vars = if workflow.variables.is_none() {
+            Map::new()
+        } else {
+            let values = self.variables.values(row.workspace).await.map_err(LaunchError::Store)?;
+            workflow.variables.select(&values)
+        };
+        let context = StartContext { vars, trace: None }.into_event();
+        let event = Event::Created { trigger: TriggerKind::Schedule, start_node, items, nesting: 0, parent: None, context };
         let json = serde_json::to_vec(&[Recorded { at: fired_at, event }]).expect("an event can be written");
         let body = self.codec.encode(json).await.map_err(LaunchError::Store)?;
         let new = NewExecution {

@@ -17,6 +17,7 @@ use crate::{
     actors::{
         metering::metered,
         testing::eventually,
+        variables::VariablesHandle,
         workflows::{WorkflowsHandle, WorkflowsParts},
     },
     model::{
@@ -85,7 +86,11 @@ impl Rig {
         let nudged = Arc::clone(&self.nudged);
         Arc::new(SchedulerParts {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
-            launcher: Launcher { workflows: self.workflows.clone(), codec: self.codec.clone() },
+            launcher: Launcher {
+                workflows: self.workflows.clone(),
+                variables: VariablesHandle::new(Arc::clone(&self.store) as Arc<dyn Store>),
+                codec: self.codec.clone(),
+            },
             figures: Arc::clone(&self.figures),
             nudge: Arc::new(move |execution| nudged.lock().unwrap().push(execution)),
             owns: Arc::new(move |_| owns),

@@ -13,6 +13,7 @@ use crate::{
 /// The report of a trial. **Shape**: `{ outputs: [{ port, items }], error, duration_ms, response?, wait? }`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct TrialBody {
+    #[schema(value_type = Vec<Object>)]
     outputs: Vec<PortItems>,
     /// Why the node failed; null if it did not.
     #[schema(value_type = Option<Object>)]

@@ -1,7 +1,7 @@
 //! Variables.
 
 use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::Time;
@@ -11,7 +11,7 @@ use crate::{http::error::ApiError, store::VariableRow};
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct VariableBody {
     name: String,
-    #[schema(value_type = Value)]
+    #[schema(value_type = serde_json::Value)]
     value: Box<RawValue>,
     description: Option<String>,
     version: u32,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    http::{error::ApiError, extract::Path, openapi::Problems, problem},
+    http::{error::ApiError, extract::Path, problem},
     model::definition::parse::WORKFLOW_SCHEMA,
 };
 
