@@ -103,7 +103,7 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: as [`append_batch`](Self::append_batch).
     async fn create_queued(&self, append: &Append, schedule: Option<ScheduleId>) -> Result<bool>;
 
-    /// Journal rows from `from_seq` on, in order, at most `limit`.
+    /// Journal rows that hold the event `from_seq` or later ones, in order, at most `limit`. The first of them may begin before it.
     async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>>;
 
     /// The epoch under which the row `(execution, seq)` was written; `None` if there is no such row.

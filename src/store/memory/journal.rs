@@ -64,7 +64,10 @@ impl State {
     }
 
     pub(super) fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow> {
-        self.journal.range((execution, from_seq)..=(execution, u32::MAX)).take(take(limit)).map(|(_, row)| row.clone()).collect()
+        let upto = self.journal.range((execution, 0)..=(execution, from_seq)).next_back();
+        let first = upto.map_or(from_seq, |((_, seq), _)| *seq);
+        let rows = self.journal.range((execution, first)..=(execution, u32::MAX)).map(|(_, row)| row);
+        rows.filter(|row| row.seq.saturating_add(row.count) > from_seq).take(take(limit)).cloned().collect()
     }
 
     pub(super) fn find_journal_epoch(&self, execution: ExecutionId, seq: u32) -> Option<i64> {

@@ -120,7 +120,13 @@ pub(super) async fn load_journal(
     // The day comes from the execution's row and leads to one partition.
     const SQL: &str = "SELECT seq, event_count, epoch, at, encoding, body FROM journal
         WHERE day = (SELECT LEAST(created_at / 86400000, 2147483646)::integer FROM executions WHERE id = $1)
-        AND execution_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+        AND execution_id = $1 AND seq::bigint + event_count > $2
+        AND seq >= COALESCE((
+            SELECT max(seq) FROM journal
+            WHERE day = (SELECT LEAST(created_at / 86400000, 2147483646)::integer FROM executions WHERE id = $1)
+            AND execution_id = $1 AND seq <= $2
+        ), 0)
+        ORDER BY seq LIMIT $3";
     let rows: Vec<JournalColumns> = sqlx::query_as(SQL)
         .bind(execution.uuid())
         .bind(i64::from(from_seq))

@@ -158,7 +158,9 @@ pub(super) async fn load_journal(
     limit: u32,
 ) -> Result<Vec<JournalRow>> {
     const SQL: &str = "SELECT seq, event_count, epoch, at, encoding, body FROM journal
-        WHERE execution_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
+        WHERE execution_id = ?1 AND seq + event_count > ?2
+        AND seq >= COALESCE((SELECT max(seq) FROM journal WHERE execution_id = ?1 AND seq <= ?2), 0)
+        ORDER BY seq LIMIT ?3";
     let rows: Vec<JournalColumns> = sqlx::query_as(SQL)
         .bind(execution.uuid())
         .bind(i64::from(from_seq))
