@@ -10,6 +10,7 @@ pub mod engine;
 pub mod execution;
 pub mod execution_supervisor;
 pub mod executions;
+pub mod followers;
 pub mod journal_lane;
 pub mod metering;
 pub mod node_run;

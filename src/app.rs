@@ -32,6 +32,7 @@ use crate::{
         engine::{Directory, Ends, Engine, EngineSettings, LiveEvents},
         execution_supervisor::{ExecutionSupervisor, ExecutionSupervisorMsg, nudge},
         executions::ExecutionsHandle,
+        followers::Followers,
         journal_lane::{JournalLane, LaneArgs, LaneHandle},
         places::Places,
         pool::{PoolHandle, PoolLimits},
@@ -183,6 +184,7 @@ fn plan_tree(
         live: Arc::new(Semaphore::new(config.limits.executions_live_max)),
         ends: Ends::default(),
         live_events: LiveEvents::default(),
+        followers: Followers::default(),
         supervisor: supervisor.clone(),
         timekeeper: timekeeper.clone(),
         settings: EngineSettings {

@@ -12,6 +12,7 @@ mod problem;
 mod router;
 mod routes;
 mod server;
+mod stream;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use self::{
     openapi::openapi_document,
     router::router,
     server::serve,
+    stream::StreamSlots,
 };
 use crate::{
     actors::{accounts::AccountsService, executions::ExecutionsHandle, schedules::SchedulesHandle, workflows::WorkflowsHandle},
@@ -41,4 +43,5 @@ pub struct AppState {
     pub blobs: Arc<dyn Blobs>,
     pub cursors: CursorKey,
     pub ready: Readiness,
+    pub streams: StreamSlots,
 }

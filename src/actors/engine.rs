@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::{
-    execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, journal_lane::LaneHandle, places::Places,
+    execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, followers::Followers, journal_lane::LaneHandle,
+    places::Places,
     pool::PoolHandle, shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg, workflows::WorkflowsHandle,
 };
 use crate::{
@@ -44,6 +45,7 @@ pub struct Engine {
     pub live: Arc<Semaphore>,
     pub ends: Ends,
     pub live_events: LiveEvents,
+    pub followers: Followers,
     pub supervisor: ServiceRef<ExecutionSupervisorMsg>,
     pub timekeeper: ServiceRef<TimekeeperMsg>,
     pub settings: EngineSettings,

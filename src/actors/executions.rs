@@ -1,6 +1,7 @@
 //! The way to executions: start, cancel, signal, look, wait. HTTP, the command line and sub-workflows hold this handle.
 //! A command is durable when its call returns; nudging the owner is a hint only.
 
+mod follow;
 mod read;
 mod start;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use self::{
+    follow::{EventFollower, Followed, FollowedEnd},
     read::{History, ReadError},
     start::{Answer, FinishedExecution, Idempotency, StartError, StartRequest, Started, Wait, WaitUntil},
 };

@@ -17,7 +17,7 @@ use crate::{
     actors::{accounts::AccountsService, supervisor::Meltdown},
     auth::private_file::write_private_file,
     config::{Config, Loader},
-    http::{self, AppState, CursorKey, Readiness},
+    http::{self, AppState, CursorKey, Readiness, StreamSlots},
     telemetry::LogControl,
 };
 
@@ -174,6 +174,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         blobs: app.engine.services.blobs.clone(),
         cursors: CursorKey::load_or_create(&config.data_dir).context("cannot keep the key of cursors")?,
         ready: Readiness::default(),
+        streams: StreamSlots::new(config.limits.streams_max),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The JSON of the API. These are not store rows: a column can change without the API.
 
+mod event;
 mod execution;
 mod node_run;
 mod node_type;
@@ -9,6 +10,7 @@ mod time;
 mod workflow;
 
 pub(super) use self::{
+    event::{EndBody, EventBody},
     execution::{ExecutionBody, StartedBody},
     node_type::NodeTypeBody,
     page::{Page, page_limit},

@@ -77,6 +77,7 @@ problem_types! {
     IF_MATCH_REQUIRED = PRECONDITION_REQUIRED, "if_match_required", "The header If-Match is needed";
     TOO_MANY_LOGINS = TOO_MANY_REQUESTS, "too_many_logins", "Too many failed logins";
     OVERLOADED = TOO_MANY_REQUESTS, "overloaded", "The server has too much to do";
+    TOO_MANY_STREAMS = TOO_MANY_REQUESTS, "too_many_streams", "The server has too many open streams";
     INBOX_FULL = TOO_MANY_REQUESTS, "inbox_full", "Too many messages wait for the execution";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside the server";
     EXECUTION_FAILED = INTERNAL_SERVER_ERROR, "execution_failed", "The execution failed";

@@ -2,6 +2,7 @@
 
 pub(super) mod auth;
 pub(super) mod docs;
+pub(super) mod execution_events;
 pub(super) mod executions;
 pub(super) mod hooks;
 pub(super) mod meta;

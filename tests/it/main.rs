@@ -6,6 +6,7 @@ mod bench;
 mod client_commands;
 mod commands;
 mod contexts;
+mod events;
 mod executions;
 mod hooks;
 mod openapi;

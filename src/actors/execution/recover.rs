@@ -176,6 +176,7 @@ async fn give_up(
     match told.await? {
         Verdict::Committed => {
             engine.ends.ended(row.id, status);
+            engine.followers.committed(row.id, past.next_seq.saturating_add(1));
             family::nudge_all(engine, row.id, parent, &abandoned);
             Ok(())
         }

@@ -12,7 +12,7 @@ use utoipa::{
 };
 
 use crate::{
-    http::extract::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, OptionalIfMatch, PreferWait},
+    http::extract::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, LastEventId, OptionalIfMatch, PreferWait},
     model::ids::{ExecutionId, ScheduleId, WorkflowId},
 };
 
@@ -55,6 +55,13 @@ impl IntoParams for PreferWait {
         let description =
             "`wait=N` waits up to N seconds for the end (RFC 7240), 300 at most. Other preferences are not followed.";
         vec![header("Prefer", Required::False, description, text().examples([json!("wait=1")]))]
+    }
+}
+
+impl IntoParams for LastEventId {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let description = "The `id` of the last event that the client has; goes before `after`.";
+        vec![header("Last-Event-ID", Required::False, description, text().pattern(Some("^[0-9]+$")))]
     }
 }
 

@@ -17,9 +17,11 @@ use crate::{
         AppState,
         dto::{ExecutionBody, StartedBody},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, read_object, require_json},
+        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, read_key, read_object, require_json},
         openapi::Problems,
         problem,
+        routes::execution_events::{Source, follow},
+        stream::{Stopping, StreamSlot, StreamWish},
     },
     model::{
         execution::{ExecutionStatus, TriggerKind},
@@ -50,16 +52,20 @@ const BUSINESS_KEY_CHARS_MAX: usize = 255;
 
 /// Starts an execution.
 ///
-/// Answers at once; with `Prefer: wait=N` it waits for the result, if it comes in time.
+/// Answers at once; with `Prefer: wait=N` it waits for the result, if it comes in time; with `Accept: text/event-stream` it streams
+/// the events, as `/executions/{id}/events` does.
 #[utoipa::path(
     post, path = "/workflows/{id}/executions", tag = "executions", params(WorkflowId, IdempotencyKey, PreferWait),
     request_body = StartBody,
     responses(
-        (status = 200, description = "The execution has ended.", body = ExecutionBody, headers(("Location"))),
+        (
+            status = 200, description = "The execution has ended, or its events follow.",
+            content((ExecutionBody = "application/json"), (String = "text/event-stream")), headers(("Location")),
+        ),
         (status = 202, description = "The execution is durable and goes on.", body = StartedBody, headers(("Location"))),
         Problems<(
             problem::WORKFLOW_NOT_FOUND, problem::VERSION_NOT_FOUND, problem::UNKNOWN_START_NODE, problem::INVALID_DEFINITION,
-            problem::OVERLOADED, problem::DRAINING,
+            problem::OVERLOADED, (problem::TOO_MANY_STREAMS, problem::DRAINING),
         )>,
     ),
 )]
@@ -67,15 +73,24 @@ pub(in crate::http) async fn start_execution(
     State(app): State<AppState>,
     caller: Caller,
     Path(id): Path<WorkflowId>,
-    IdempotencyKey(key): IdempotencyKey,
     PreferWait(wait): PreferWait,
+    StreamWish(stream): StreamWish,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let idempotency =
-        key.map(|key| Idempotency { scope: format!("start:{id}"), key, request_hash: Sha256::digest(&body).into() });
-    let wait = wait.map(|timeout| Wait { until: WaitUntil::Finished, timeout });
+    let idempotency = read_key(&headers)?.map(|key| Idempotency {
+        scope: format!("start:{id}"),
+        key,
+        request_hash: Sha256::digest(&body).into(),
+    });
     let request = read_start(&app, caller.workspace(), id, &headers, &body).await?;
+    if let Some(stopping) = stream {
+        // The place comes first: an execution that nobody can watch is not started for a stream.
+        let slot = app.streams.take()?;
+        let started = app.executions.start(StartRequest { idempotency, ..request }).await?;
+        return stream_start(&app, caller.workspace(), &started, slot, stopping).await;
+    }
+    let wait = wait.map(|timeout| Wait { until: WaitUntil::Finished, timeout });
     let fresh = Fresh { workspace: caller.workspace(), id, version: request.workflow.version, waited: wait.is_some() };
     let started = app.executions.start(StartRequest { idempotency, wait, ..request }).await?;
     answer_start(&app, &fresh, started).await
@@ -123,12 +138,32 @@ struct Fresh {
     waited: bool,
 }
 
-/// Answers a start: with the end if it was waited for and came in time, else with the way to it.
-async fn answer_start(app: &AppState, fresh: &Fresh, started: Started) -> Result<Response, ApiError> {
+/// Answers a start with its events, from the creation on.
+async fn stream_start(
+    app: &AppState,
+    workspace: WorkspaceId,
+    started: &Started,
+    slot: StreamSlot,
+    stopping: Stopping,
+) -> Result<Response, ApiError> {
+    let source = Source { workspace, id: started.execution, from_seq: 0, with_data: false };
+    let mut response = follow(app, source, slot, stopping).await?;
+    response.headers_mut().extend(start_headers(started)?);
+    Ok(response)
+}
+
+/// Where the execution is, and whether an earlier request has started it.
+fn start_headers(started: &Started) -> Result<HeaderMap, ApiError> {
     let mut headers = HeaderMap::from_iter([(header::LOCATION, location(started.execution)?)]);
     if started.replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
+    Ok(headers)
+}
+
+/// Answers a start: with the end if it was waited for and came in time, else with the way to it.
+async fn answer_start(app: &AppState, fresh: &Fresh, started: Started) -> Result<Response, ApiError> {
+    let headers = start_headers(&started)?;
     // A fresh execution that nobody waited for is queued, whatever has become of it since: that saves the look.
     let row =
         if fresh.waited || started.replayed { app.store.find_execution(fresh.workspace, started.execution).await? } else { None };
@@ -137,8 +172,9 @@ async fn answer_start(app: &AppState, fresh: &Fresh, started: Started) -> Result
             Ok((StatusCode::OK, headers, Answer(ExecutionBody::from(row).with_end(end))).into_response())
         }
         (row, Some(Ended::Responded(_)) | None) | (row @ None, Some(Ended::Finished(_))) => {
-            let status = row.map_or(ExecutionStatus::Queued, |row| row.state.status);
-            let body = StartedBody { id: started.execution, workflow_id: fresh.id, workflow_version: fresh.version, status };
+            let (version, status) =
+                row.map_or((fresh.version, ExecutionStatus::Queued), |row| (row.new.version, row.state.status));
+            let body = StartedBody { id: started.execution, workflow_id: fresh.id, workflow_version: version, status };
             Ok((StatusCode::ACCEPTED, headers, Answer(body)).into_response())
         }
     }
