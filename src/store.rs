@@ -103,6 +103,18 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: as [`append_batch`](Self::append_batch).
     async fn create_queued(&self, append: &Append, schedule: Option<ScheduleId>) -> Result<bool>;
 
+    /// Creates one execution that has a business key in its own commit, unless one of the same workspace, workflow and business
+    /// key is there that has not finished. Of several such creations at once one is the first, and the others see it.
+    /// A live idempotency key answers first, as in [`create_keyed`](Self::create_keyed).
+    ///
+    /// Errors: as [`append_batch`](Self::append_batch), and `executions_business_key` if it creates none with a business key.
+    async fn create_exclusive(
+        &self,
+        append: &Append,
+        key: Option<&IdempotencyKey>,
+        on_taken: OnTaken,
+    ) -> Result<ExclusiveOutcome>;
+
     /// Journal rows that hold the event `from_seq` or later ones, in order, at most `limit`. The first of them may begin before it.
     async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>>;
 

@@ -3,6 +3,7 @@
 
 mod follow;
 mod read;
+mod search;
 mod start;
 
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use serde_json::Value;
 pub use self::{
     follow::{EventFollower, Followed, FollowedEnd},
     read::{History, ReadError},
-    start::{Answer, FinishedExecution, Idempotency, StartError, StartRequest, Started, Wait, WaitUntil},
+    search::{Found, SEARCH_ROWS_MAX, Search, SearchText},
+    start::{Answer, CANCEL_MS_MAX, FinishedExecution, Idempotency, StartError, StartRequest, Started, Wait, WaitUntil},
 };
 use super::{engine::Engine, execution_supervisor::nudge};
 use crate::{

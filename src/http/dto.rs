@@ -2,6 +2,7 @@
 
 mod event;
 mod execution;
+mod filter;
 mod node_run;
 mod node_type;
 mod page;
@@ -12,6 +13,7 @@ mod workflow;
 pub(super) use self::{
     event::{EndBody, EventBody},
     execution::{ExecutionBody, StartedBody},
+    filter::FilterBody,
     node_type::NodeTypeBody,
     page::{Page, page_limit},
     schedule::{BackfillBody, BackfilledBody, ScheduleBody, ScheduleDraftBody},

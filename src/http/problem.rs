@@ -62,6 +62,7 @@ problem_types! {
     BODY_TIMEOUT = REQUEST_TIMEOUT, "body_timeout", "The body did not arrive in time";
     EXECUTION_FINISHED = CONFLICT, "execution_finished", "The execution has already finished";
     EXECUTION_RUNNING = CONFLICT, "execution_running", "The execution has not finished yet";
+    BUSINESS_KEY_TAKEN = CONFLICT, "business_key_taken", "A live execution has this business key";
     HOOK_TAKEN = CONFLICT, "hook_taken", "Another workflow has published this webhook";
     SCHEDULE_PUBLISHED = CONFLICT, "schedule_published", "The schedule belongs to a version of its workflow";
     WORKFLOW_STALE = PRECONDITION_FAILED, "workflow_stale", "The workflow has changed since it was read";

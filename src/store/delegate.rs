@@ -9,6 +9,9 @@ macro_rules! implement_store {
             journal: fn append_batch(batch: &[Append]) -> Vec<AppendOutcome>;
             journal: fn create_keyed(append: &Append, key: &IdempotencyKey) -> KeyedOutcome;
             journal: fn create_queued(append: &Append, schedule: Option<ScheduleId>) -> bool;
+            journal: fn create_exclusive(
+                append: &Append, key: Option<&IdempotencyKey>, on_taken: OnTaken
+            ) -> ExclusiveOutcome;
             journal: fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
             journal: fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
             snapshots: fn find_snapshot(execution: ExecutionId) -> Option<Snapshot>;

@@ -5,10 +5,10 @@ use std::{collections::HashMap, sync::Mutex};
 use async_trait::async_trait;
 
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
-    HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
-    Store, StoreError, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
+    Activation, Append, AppendOutcome, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
+    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
+    NewWorkflow, OnTaken, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease,
+    Snapshot, Store, StoreError, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
     WorkflowRow, memory::MemoryStore,
 };
 use crate::model::{
@@ -81,6 +81,7 @@ pass_on! {
     fn append_batch(batch: &[Append]) -> Vec<AppendOutcome>;
     fn create_keyed(append: &Append, key: &IdempotencyKey) -> KeyedOutcome;
     fn create_queued(append: &Append, schedule: Option<ScheduleId>) -> bool;
+    fn create_exclusive(append: &Append, key: Option<&IdempotencyKey>, on_taken: OnTaken) -> ExclusiveOutcome;
     fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
     fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
     fn find_snapshot(execution: ExecutionId) -> Option<Snapshot>;

@@ -10,10 +10,11 @@ use async_trait::async_trait;
 
 use self::{executions::StoredExecution, journal::StoredKey, shards::Shard};
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
-    HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
-    Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    Activation, Append, AppendOutcome, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
+    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
+    NewWorkflow, OnTaken, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease,
+    Snapshot, Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
+    WorkflowRow,
 };
 use crate::{
     clock,
@@ -116,6 +117,15 @@ impl Store for MemoryStore {
 
     async fn create_queued(&self, append: &Append, schedule: Option<ScheduleId>) -> Result<bool> {
         self.state().create_queued(append, schedule)
+    }
+
+    async fn create_exclusive(
+        &self,
+        append: &Append,
+        key: Option<&IdempotencyKey>,
+        on_taken: OnTaken,
+    ) -> Result<ExclusiveOutcome> {
+        self.state().create_exclusive(append, key, on_taken)
     }
 
     async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>> {

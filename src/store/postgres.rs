@@ -12,10 +12,11 @@ use sqlx::{
 
 use self::{error::failed, partitions::Partitions};
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
-    HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
-    Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    Activation, Append, AppendOutcome, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
+    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
+    NewWorkflow, OnTaken, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease,
+    Snapshot, Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
+    WorkflowRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
@@ -27,6 +28,7 @@ use crate::model::{
 super::delegate::implement_store!(PostgresStore, "postgres");
 
 mod accounts;
+mod claims;
 mod error;
 mod executions;
 mod hooks;

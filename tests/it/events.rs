@@ -25,15 +25,6 @@ fn calls_in_a_loop(url: &str) -> Value {
     })
 }
 
-/// Waits for the signal `go`.
-fn waiting() -> Value {
-    json!({
-        "name": "waiting",
-        "nodes": [{ "id": "start", "type": "manual" }, { "id": "pause", "type": "wait", "params": { "signal": "go" } }],
-        "edges": [{ "from": "start", "to": "pause" }],
-    })
-}
-
 /// A stream of an execution's events after one of them.
 async fn open(client: &Client, id: &str, last: Option<u32>) -> EventStream {
     let request = client.request(Method::GET, &format!("/executions/{id}/events"));
@@ -95,7 +86,7 @@ async fn a_stream_that_is_cut_anywhere_goes_on_without_a_gap_or_a_double() {
 #[tokio::test]
 async fn a_stream_goes_on_after_a_kill_and_a_restart() {
     let server = ServerProcess::start();
-    let workflow = server.client().create_workflow(&waiting()).await;
+    let workflow = server.client().create_workflow(&workflows::waiting()).await;
     let id = server.client().start(&workflow, &json!({ "input": { "n": 1 } })).await;
     let mut lines = open(&server.client(), &id, None).await.until("wait_started").await;
     let last = lines.last().unwrap().id;
@@ -113,7 +104,7 @@ async fn a_stream_goes_on_after_a_kill_and_a_restart() {
 async fn a_stopping_server_sends_its_streams_elsewhere() {
     let mut server = ServerProcess::start();
     let client = server.client();
-    let workflow = client.create_workflow(&waiting()).await;
+    let workflow = client.create_workflow(&workflows::waiting()).await;
     let id = client.start(&workflow, &json!({})).await;
     let mut stream = open(&client, &id, None).await;
     let mut lines = stream.until("wait_started").await;
@@ -133,7 +124,7 @@ async fn a_stopping_server_sends_its_streams_elsewhere() {
 #[tokio::test]
 async fn streams_limit_obeyed_and_violated() {
     let app = TestApp::start_with(|config| config.limits.streams_max = 2).await;
-    let workflow = app.client.create_workflow(&waiting()).await;
+    let workflow = app.client.create_workflow(&workflows::waiting()).await;
     let id = app.client.start(&workflow, &json!({})).await;
     let path = format!("/executions/{id}/events");
     let first = open(&app.client, &id, None).await;

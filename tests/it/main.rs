@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bench;
+mod business_keys;
 mod client_commands;
 mod commands;
 mod contexts;

@@ -134,12 +134,10 @@ fn describe(columns: Vec<(String, String, bool, Option<String>)>, constraints: V
 /// One space between words, none before a bracket, no brackets around a predicate.
 fn normal(definition: &str) -> String {
     let words = definition.replace("public.", "").replace("USING btree ", "").replace('(', " (");
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let spaced = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = spaced(&words);
     match line.split_once(" WHERE ") {
-        Some((head, predicate)) => {
-            let words = predicate.replace(['(', ')'], "");
-            format!("{head} WHERE {}", words.split_whitespace().collect::<Vec<_>>().join(" "))
-        }
+        Some((head, predicate)) => format!("{head} WHERE {}", spaced(&predicate.replace(['(', ')'], ""))),
         None => line,
     }
 }

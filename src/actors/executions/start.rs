@@ -6,9 +6,12 @@ use std::{
 };
 
 use ractor::{Actor, ActorRef};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
 
-use super::ExecutionsHandle;
+use super::{CommandError, ExecutionsHandle};
 use crate::{
     actors::{
         execution::{ExecutionActor, ExecutionArgs, ExecutionMsg, Fresh, Milestone, Origin, Reached, Waiter},
@@ -21,23 +24,31 @@ use crate::{
     model::{
         children,
         event::{Event, ExecutionError, Parent, Recorded, Response},
-        execution::{ExecutionStatus, TriggerKind},
+        execution::{ExecutionStatus, OnConflict, TriggerKind},
         ids::{ExecutionId, WorkspaceId},
         item::Item,
         limits,
     },
     nodes::plan::CompiledWorkflow,
-    store::{Append, IdempotencyKey, JournalRow, KeyedOutcome, NewExecution, StateChange, StoreError},
+    store::{
+        Append, ExclusiveOutcome, ExecutionFilter, IdempotencyKey, JournalRow, NewExecution, OnTaken, PageRequest, StateChange,
+        StoreError,
+    },
 };
 
 /// What a refused caller should wait, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
 /// How long an idempotency key is remembered, in milliseconds (24 hours).
 const KEY_TTL_MS: u64 = 24 * 3_600_000;
+/// How long a start waits for the end of executions that it has cancelled, in milliseconds.
+pub const CANCEL_MS_MAX: u64 = 20_000;
+/// Live executions with one business key that one try cancels.
+const CANCELLED_AT_ONCE: u32 = 100;
 /// How long a start may take to become durable, in milliseconds.
 const DURABLE_MS_MAX: u64 = 40_000;
 
 /// An execution to start.
+#[derive(Clone)]
 pub struct StartRequest {
     pub workspace: WorkspaceId,
     pub workflow: Arc<CompiledWorkflow>,
@@ -120,6 +131,8 @@ pub enum StartError {
     Unknown,
     #[error("an execution with this id exists already")]
     Exists { execution: ExecutionId },
+    #[error("a live execution has the business key")]
+    KeyTaken { execution: ExecutionId },
 }
 
 /// What a new execution was let in with.
@@ -135,13 +148,91 @@ struct Prepared {
     created: Recorded,
 }
 
+/// Where a start comes from, and what it must not meet.
+#[derive(Default)]
+struct Lineage {
+    parent: Option<Parent>,
+    nesting: u32,
+    on_taken: Option<OnTaken>,
+}
+
+/// What has to be stored by itself before anything runs, and what becomes of a start that is not the first.
+#[derive(Default)]
+struct Claims {
+    idempotency: Option<Idempotency>,
+    on_taken: Option<OnTaken>,
+}
+
+/// What became of the claims of a start.
+enum Claimed {
+    /// The creation is stored.
+    Stored,
+    /// There is an execution already that answers this start.
+    Joins(ExecutionId),
+}
+
 impl ExecutionsHandle {
     /// Starts an execution. It is durable when this returns.
     ///
     /// Errors: see [`StartError`]; with `Unknown` and `Unavailable` the execution may have been started.
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
-        let id = self.engine.ownership.draw_execution_id().ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })?;
-        self.start_as(id, request, None, 0).await
+        let id = self.draw_id()?;
+        self.start_as(id, request, Lineage::default()).await
+    }
+
+    /// Starts an execution, unless a live one of its workflow has the same business key: then it does as `on_conflict` says. Of
+    /// such starts that come at once, one is first, and the others see it; a start that allows others takes no notice of any.
+    ///
+    /// Errors: as [`Self::start`]; `KeyTaken` if the live one is not answered with, or does not end within [`CANCEL_MS_MAX`].
+    pub async fn start_by_key(&self, request: StartRequest, on_conflict: OnConflict) -> Result<Started, StartError> {
+        let on_taken = match on_conflict {
+            OnConflict::Allow => None,
+            OnConflict::Reject | OnConflict::Cancel => Some(OnTaken::Refuse),
+            OnConflict::Return => Some(OnTaken::Adopt),
+        };
+        let lineage = || Lineage { on_taken, ..Lineage::default() };
+        if on_conflict != OnConflict::Cancel {
+            return self.start_as(self.draw_id()?, request, lineage()).await;
+        }
+        let deadline = Instant::now() + Duration::from_millis(CANCEL_MS_MAX);
+        loop {
+            match self.start_as(self.draw_id()?, request.clone(), lineage()).await {
+                Err(StartError::KeyTaken { .. }) if Instant::now() < deadline => self.cancel_live(&request, deadline).await?,
+                started => return started,
+            }
+        }
+    }
+
+    /// Cancels the live executions with the workflow and business key of a start, and waits for their end.
+    async fn cancel_live(&self, request: &StartRequest, deadline: Instant) -> Result<(), StartError> {
+        let filter = ExecutionFilter {
+            workflow: Some(request.workflow.workflow),
+            statuses: ExecutionStatus::ALL.into_iter().filter(|status| !status.is_terminal()).collect(),
+            business_key: request.business_key.clone(),
+            ..ExecutionFilter::default()
+        };
+        let page = PageRequest { after: None, limit: CANCELLED_AT_ONCE };
+        let live = self.engine.store.list_executions(request.workspace, &filter, &page).await.map_err(StartError::Unavailable)?;
+        for row in &live {
+            let reason = "a newer execution has its business key".to_owned();
+            match self.cancel(request.workspace, row.id, Some(reason)).await {
+                Ok(()) | Err(CommandError::Finished | CommandError::NotFound) => {}
+                Err(CommandError::Unavailable(error)) => return Err(StartError::Unavailable(error)),
+                Err(CommandError::InboxFull | CommandError::InvalidPayload(_) | CommandError::Unreadable(_)) => {
+                    return Err(StartError::KeyTaken { execution: row.id });
+                }
+            }
+        }
+        for row in &live {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Its end is seen, or not, by the next try.
+            let _ = self.wait(request.workspace, row.id, left).await;
+        }
+        Ok(())
+    }
+
+    fn draw_id(&self) -> Result<ExecutionId, StartError> {
+        self.engine.ownership.draw_execution_id().ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })
     }
 
     /// Starts a sub-workflow whose id follows from its parent and its key.
@@ -167,16 +258,10 @@ impl ExecutionsHandle {
         parent: Parent,
         nesting: u32,
     ) -> Result<Started, StartError> {
-        self.start_as(id, request, Some(parent), nesting).await
+        self.start_as(id, request, Lineage { parent: Some(parent), nesting, ..Lineage::default() }).await
     }
 
-    async fn start_as(
-        &self,
-        id: ExecutionId,
-        request: StartRequest,
-        parent: Option<Parent>,
-        nesting: u32,
-    ) -> Result<Started, StartError> {
+    async fn start_as(&self, id: ExecutionId, request: StartRequest, lineage: Lineage) -> Result<Started, StartError> {
         let engine = &self.engine;
         if engine.is_draining.load(Ordering::Relaxed) {
             return Err(StartError::Draining);
@@ -186,6 +271,7 @@ impl ExecutionsHandle {
             return Err(overloaded);
         }
         let StartRequest { workspace, workflow, trigger, start_node, items, business_key, idempotency, wait } = request;
+        let Lineage { parent, nesting, on_taken } = lineage;
         check_input(&items)?;
         let start_node = find_start_node(&workflow, start_node)?;
         let created_at = clock::now_ms();
@@ -204,12 +290,10 @@ impl ExecutionsHandle {
             return self.leave_to_owner(&prepared).await;
         }
         let Admission { permit, turn } = self.admit(id, &workflow, created_at).ok_or(overloaded)?;
-        let is_stored = idempotency.is_some();
+        let is_stored = idempotency.is_some() || on_taken.is_some();
         let status = if permit.is_some() { ExecutionStatus::Running } else { ExecutionStatus::Queued };
-        if let Some(key) = idempotency
-            && let Some(replayed) = self.create_keyed(&prepared, status, key).await?
-        {
-            return self.join(workspace, replayed, wait).await;
+        if is_stored && let Claimed::Joins(execution) = self.claim(&prepared, status, Claims { idempotency, on_taken }).await? {
+            return self.join(workspace, execution, wait).await;
         }
         let (reply, reached) = oneshot::channel();
         let until = wait.map_or(Milestone::Durable, |wait| match wait.until {
@@ -328,29 +412,34 @@ impl ExecutionsHandle {
         })
     }
 
-    /// Stores the creation under its key. Answers with the earlier execution if the key is taken.
-    async fn create_keyed(
-        &self,
-        prepared: &Prepared,
-        status: ExecutionStatus,
-        key: Idempotency,
-    ) -> Result<Option<ExecutionId>, StartError> {
-        let at = prepared.created.at;
+    /// Stores the creation with its claims, in one commit.
+    async fn claim(&self, prepared: &Prepared, status: ExecutionStatus, claims: Claims) -> Result<Claimed, StartError> {
+        let (at, new) = (prepared.created.at, &prepared.origin.new);
         let epoch = self.engine.ownership.epoch(prepared.id.shard()).ok_or(StartError::Unknown)?;
         let append = self.creation(prepared, status, epoch).await?;
-        let row = IdempotencyKey {
-            workspace: prepared.origin.new.workspace,
+        let key = claims.idempotency.map(|key| IdempotencyKey {
+            workspace: new.workspace,
             scope: key.scope,
             key: key.key,
             request_hash: key.request_hash,
             now_ms: at,
             expires_at: at.saturating_add(KEY_TTL_MS),
+        });
+        let store = &self.engine.store;
+        let outcome = match (claims.on_taken, &key) {
+            (Some(on_taken), key) => store.create_exclusive(&append, key.as_ref(), on_taken).await,
+            (None, Some(key)) => store.create_keyed(&append, key).await.map(ExclusiveOutcome::from),
+            (None, None) => return Err(StartError::Unknown),
         };
-        match self.engine.store.create_keyed(&append, &row).await.map_err(StartError::Unavailable)? {
-            KeyedOutcome::Created => Ok(None),
-            KeyedOutcome::Exists { request_hash, .. } if request_hash != row.request_hash => Err(StartError::KeyMismatch),
-            KeyedOutcome::Exists { execution, .. } => Ok(Some(execution)),
-            KeyedOutcome::Fenced => Err(StartError::Unknown),
+        match outcome.map_err(StartError::Unavailable)? {
+            ExclusiveOutcome::Created => Ok(Claimed::Stored),
+            ExclusiveOutcome::Exists { request_hash, .. } if key.is_some_and(|key| key.request_hash != request_hash) => {
+                Err(StartError::KeyMismatch)
+            }
+            ExclusiveOutcome::Exists { execution, .. } => Ok(Claimed::Joins(execution)),
+            ExclusiveOutcome::Taken { execution } if claims.on_taken == Some(OnTaken::Adopt) => Ok(Claimed::Joins(execution)),
+            ExclusiveOutcome::Taken { execution } => Err(StartError::KeyTaken { execution }),
+            ExclusiveOutcome::Fenced => Err(StartError::Unknown),
         }
     }
 

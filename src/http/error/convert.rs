@@ -82,6 +82,10 @@ impl From<StartError> for ApiError {
                     .with_retry_after_ms(RETRY_AFTER_MS)
             }
             StartError::Exists { .. } => Self::internal(error),
+            StartError::KeyTaken { execution } => {
+                let detail = format!("{execution} has it and has not finished: `on_conflict` says what to do about it");
+                Self::new(&problem::BUSINESS_KEY_TAKEN, detail).with_execution(execution)
+            }
             StartError::Unavailable(source) => source.into(),
         }
     }

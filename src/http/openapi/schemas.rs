@@ -15,7 +15,7 @@ use crate::{
     http::dto::Time,
     model::{
         definition::{WorkflowDefinition, parse::WORKFLOW_SCHEMA},
-        execution::{ExecutionStatus, NodeRunStatus, TriggerKind},
+        execution::{ExecutionStatus, NodeRunStatus, OnConflict, TriggerKind},
         ids::{ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
         item::{BlobRef, Item, ItemSource},
         problem,
@@ -54,6 +54,7 @@ described_below! {
     ExecutionStatus = "ExecutionStatus";
     NodeRunStatus = "NodeRunStatus";
     TriggerKind = "TriggerKind";
+    OnConflict = "OnConflict";
     CatchUpMode = "CatchUp";
     Overlap = "Overlap";
     Item = "Item";
@@ -75,6 +76,7 @@ pub(super) fn by_hand() -> Map<String, Value> {
         "ExecutionStatus": choice(&ExecutionStatus::ALL),
         "NodeRunStatus": choice(&NodeRunStatus::ALL),
         "TriggerKind": choice(&TriggerKind::ALL),
+        "OnConflict": choice(&OnConflict::ALL),
         "CatchUp": choice(&CatchUpMode::ALL),
         "Overlap": choice(&Overlap::ALL),
         "Item": {

@@ -24,7 +24,7 @@ use crate::{
         stream::{Stopping, StreamSlot, StreamWish},
     },
     model::{
-        execution::{ExecutionStatus, TriggerKind},
+        execution::{ExecutionStatus, OnConflict, TriggerKind},
         ids::{ExecutionId, WorkflowId, WorkspaceId},
         item::Item,
     },
@@ -41,6 +41,9 @@ struct StartBody {
     /// What the execution is about, for searches.
     #[schema(max_length = 255)]
     business_key: Option<String>,
+    /// What to do about a live execution of this workflow with the same business key.
+    #[serde(default)]
+    on_conflict: OnConflict,
     /// The trigger to start at; the workflow's first one where none is given.
     start_node: Option<String>,
     /// The active version where none is given, or the latest if none is active.
@@ -65,7 +68,7 @@ const BUSINESS_KEY_CHARS_MAX: usize = 255;
         (status = 202, description = "The execution is durable and goes on.", body = StartedBody, headers(("Location"))),
         Problems<(
             problem::WORKFLOW_NOT_FOUND, problem::VERSION_NOT_FOUND, problem::UNKNOWN_START_NODE, problem::INVALID_DEFINITION,
-            problem::OVERLOADED, (problem::TOO_MANY_STREAMS, problem::DRAINING),
+            (problem::BUSINESS_KEY_TAKEN, problem::OVERLOADED), (problem::TOO_MANY_STREAMS, problem::DRAINING),
         )>,
     ),
 )]
@@ -83,16 +86,16 @@ pub(in crate::http) async fn start_execution(
         key,
         request_hash: Sha256::digest(&body).into(),
     });
-    let request = read_start(&app, caller.workspace(), id, &headers, &body).await?;
+    let (request, on_conflict) = read_start(&app, caller.workspace(), id, &headers, &body).await?;
     if let Some(stopping) = stream {
         // The place comes first: an execution that nobody can watch is not started for a stream.
         let slot = app.streams.take()?;
-        let started = app.executions.start(StartRequest { idempotency, ..request }).await?;
+        let started = app.executions.start_by_key(StartRequest { idempotency, ..request }, on_conflict).await?;
         return stream_start(&app, caller.workspace(), &started, slot, stopping).await;
     }
     let wait = wait.map(|timeout| Wait { until: WaitUntil::Finished, timeout });
     let fresh = Fresh { workspace: caller.workspace(), id, version: request.workflow.version, waited: wait.is_some() };
-    let started = app.executions.start(StartRequest { idempotency, wait, ..request }).await?;
+    let started = app.executions.start_by_key(StartRequest { idempotency, wait, ..request }, on_conflict).await?;
     answer_start(&app, &fresh, started).await
 }
 
@@ -103,7 +106,7 @@ async fn read_start(
     id: WorkflowId,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<StartRequest, ApiError> {
+) -> Result<(StartRequest, OnConflict), ApiError> {
     let body: StartBody = if body.is_empty() {
         StartBody::default()
     } else {
@@ -114,11 +117,14 @@ async fn read_start(
         let detail = format!("`business_key` has {BUSINESS_KEY_CHARS_MAX} characters at most, and not U+0000");
         return Err(ApiError::new(&problem::INVALID_BODY, detail));
     }
+    if body.business_key.is_none() && body.on_conflict != OnConflict::Allow {
+        return Err(ApiError::new(&problem::INVALID_BODY, "`on_conflict` needs a `business_key`"));
+    }
     let workflow = match body.version {
         Some(version) => app.workflows.compiled(workspace, id, version).await?,
         None => app.workflows.to_start(workspace, id).await?,
     };
-    Ok(StartRequest {
+    let request = StartRequest {
         workspace,
         workflow,
         trigger: TriggerKind::Manual,
@@ -127,7 +133,8 @@ async fn read_start(
         business_key: body.business_key,
         idempotency: None,
         wait: None,
-    })
+    };
+    Ok((request, body.on_conflict))
 }
 
 /// What is known of a start without a look at the store.
