@@ -14,6 +14,7 @@ pub mod history;
 pub mod ids;
 pub mod item;
 pub mod limits;
+pub mod log;
 pub mod machine;
 pub mod problem;
 pub mod schedule;

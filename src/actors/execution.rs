@@ -376,7 +376,7 @@ impl Live {
         }
         if self.machine.current(&ended.attempt).is_some() {
             let event = self.event_of(ended.attempt, ended.started_at, ended.result);
-            self.happened(event);
+            self.happened(event.with_log(ended.log));
         }
     }
 
@@ -385,7 +385,7 @@ impl Live {
         self.nodes.remove(key);
         let Some(attempt) = self.machine.current_attempt(&key.0, key.1) else { return };
         let error = NodeError::transient(crate::model::error::codes::PANICKED, format!("the node's actor died: {cause}"));
-        self.happened(Event::NodeFailed { attempt, started_at: clock::now_ms(), error, chance: clock::chance() });
+        self.happened(Event::NodeFailed { attempt, started_at: clock::now_ms(), error, chance: clock::chance(), log: None });
     }
 
     fn look_at_the_time(&mut self) {

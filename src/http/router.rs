@@ -13,7 +13,7 @@ use super::{
     AppState,
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
-    routes::{auth, docs, execution_events, executions, hooks, meta, schedules, start, workflows},
+    routes::{auth, docs, execution_events, executions, hooks, logs, meta, schedules, start, workflows},
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 
@@ -83,6 +83,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(executions::list_executions))
         .routes(routes!(executions::get_execution, executions::delete_execution))
         .routes(routes!(execution_events::stream_events))
+        .routes(routes!(logs::list_logs))
         .routes(routes!(executions::list_node_runs))
         .routes(routes!(executions::cancel_execution))
         .routes(routes!(schedules::list_next_ticks))

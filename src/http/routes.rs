@@ -5,6 +5,7 @@ pub(super) mod docs;
 pub(super) mod execution_events;
 pub(super) mod executions;
 pub(super) mod hooks;
+pub(super) mod logs;
 pub(super) mod meta;
 pub(super) mod schedules;
 pub(super) mod start;

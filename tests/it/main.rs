@@ -10,6 +10,7 @@ mod contexts;
 mod events;
 mod executions;
 mod hooks;
+mod logs;
 mod openapi;
 mod operators;
 mod packaging;

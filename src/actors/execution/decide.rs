@@ -170,12 +170,12 @@ impl Live {
             Ok(outcome)
         });
         match checked {
-            Ok(Outcome::Done(outputs)) => Event::NodeSucceeded { attempt, started_at, outputs, response: None },
+            Ok(Outcome::Done(outputs)) => Event::NodeSucceeded { attempt, started_at, outputs, response: None, log: None },
             Ok(Outcome::Respond(outputs, response)) => {
-                Event::NodeSucceeded { attempt, started_at, outputs, response: Some(response) }
+                Event::NodeSucceeded { attempt, started_at, outputs, response: Some(response), log: None }
             }
             Ok(Outcome::Wait(wait)) => Event::WaitStarted { attempt, started_at, wait },
-            Err(error) => Event::NodeFailed { attempt, started_at, error, chance: clock::chance() },
+            Err(error) => Event::NodeFailed { attempt, started_at, error, chance: clock::chance(), log: None },
         }
     }
 }

@@ -82,16 +82,11 @@ impl EventFollower {
     /// The next event or the end; waits for it. `None` after the end. A caller that gives up waiting can ask again.
     pub async fn next(&mut self) -> Result<Option<Followed>, ReadError> {
         loop {
-            if let Some(recorded) = self.events.pop_front() {
-                let seq = self.next_seq;
-                self.next_seq += 1;
-                return Ok(Some(Followed::Event { seq, recorded }));
-            }
             if self.is_over {
                 return Ok(None);
             }
-            if self.read().await? {
-                continue;
+            if let Some((seq, recorded)) = self.next_stored().await? {
+                return Ok(Some(Followed::Event { seq, recorded }));
             }
             if let Some(end) = self.find_end().await? {
                 self.is_over = true;
@@ -100,6 +95,20 @@ impl EventFollower {
             if self.rows.is_empty() {
                 // Both answers lead to another look at the journal.
                 let _ = tokio::time::timeout(Duration::from_millis(POLL_MS), self.news.next()).await;
+            }
+        }
+    }
+
+    /// The next event that is in the journal by now, with its number; `None` if there is none yet.
+    pub async fn next_stored(&mut self) -> Result<Option<(u32, Recorded)>, ReadError> {
+        loop {
+            if let Some(recorded) = self.events.pop_front() {
+                let seq = self.next_seq;
+                self.next_seq += 1;
+                return Ok(Some((seq, recorded)));
+            }
+            if !self.read().await? {
+                return Ok(None);
             }
         }
     }

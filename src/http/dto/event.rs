@@ -122,12 +122,12 @@ impl EventBody {
                 let done = done.into_iter().map(|(index, item)| DoneBody { index, item }).collect();
                 Self { item_count, done: with_data.then_some(done), ..Self::of(attempt) }
             }
-            Event::NodeSucceeded { attempt, started_at, outputs, response } => Self {
+            Event::NodeSucceeded { attempt, started_at, outputs, response, log: _ } => Self {
                 outputs: Some(outputs.into_iter().map(|output| OutputBody::new(output, with_data)).collect()),
                 response: response.map(|said| ResponseBody { status: said.status, body: with_data.then_some(said.body) }),
                 ..Self::ended(attempt, started_at, at)
             },
-            Event::NodeFailed { attempt, started_at, error, chance: _ } => {
+            Event::NodeFailed { attempt, started_at, error, chance: _, log: _ } => {
                 Self { error: Some(error.into()), ..Self::ended(attempt, started_at, at) }
             }
             Event::WaitStarted { attempt, started_at, wait } => {
@@ -209,8 +209,8 @@ mod tests {
             },
             Event::NodeStarted { attempt: attempt() },
             Event::NodeProgressed { attempt: attempt(), done: vec![(7, item())] },
-            Event::NodeSucceeded { attempt: attempt(), started_at, outputs, response },
-            Event::NodeFailed { attempt: attempt(), started_at, error: NodeError::transient("boom", "m"), chance: 7 },
+            Event::NodeSucceeded { attempt: attempt(), started_at, outputs, response, log: None },
+            Event::NodeFailed { attempt: attempt(), started_at, error: NodeError::transient("boom", "m"), chance: 7, log: None },
             Event::RetryDue { attempt: attempt() },
             Event::WaitStarted {
                 attempt: attempt(),

@@ -18,6 +18,7 @@ use crate::{
         execution::{ExecutionStatus, NodeRunStatus, OnConflict, TriggerKind},
         ids::{ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
         item::{BlobRef, Item, ItemSource},
+        log::LogLevel,
         problem,
         schedule::Overlap,
     },
@@ -57,6 +58,7 @@ described_below! {
     OnConflict = "OnConflict";
     CatchUpMode = "CatchUp";
     Overlap = "Overlap";
+    LogLevel = "LogLevel";
     Item = "Item";
     ItemSource = "ItemSource";
     BlobRef = "BlobRef";
@@ -79,6 +81,7 @@ pub(super) fn by_hand() -> Map<String, Value> {
         "OnConflict": choice(&OnConflict::ALL),
         "CatchUp": choice(&CatchUpMode::ALL),
         "Overlap": choice(&Overlap::ALL),
+        "LogLevel": choice(&LogLevel::ALL),
         "Item": {
             "description": "What flows between nodes.",
             "type": "object",

@@ -137,7 +137,7 @@ fn take_step(play: &mut Play, step: &Step) -> Vec<Effect> {
         Step::Succeed(run, counts) => pick(run).map(|attempt| succeeded(play, attempt, counts)),
         Step::Fail { run, retryable, chance } => pick(run).map(|attempt| {
             let error = NodeError { retryable: *retryable, ..NodeError::permanent("boom", "it went wrong") };
-            Event::NodeFailed { attempt, started_at, error, chance: *chance }
+            Event::NodeFailed { attempt, started_at, error, chance: *chance, log: None }
         }),
         Step::Wait { run, until, signals } => pick(run).map(|attempt| {
             let signals = ["x", "y"][..*signals].iter().map(|name| (*name).to_owned()).collect();
@@ -175,7 +175,7 @@ fn take_step(play: &mut Play, step: &Step) -> Vec<Effect> {
 fn succeeded(play: &Play, attempt: Attempt, counts: &[usize; 2]) -> Event {
     let ports = &play.graph.node(&attempt.node).unwrap().shape.ports;
     let outputs = ports.iter().zip(counts).map(|(port, count)| PortItems::new(port.clone(), numbered(*count))).collect();
-    Event::NodeSucceeded { attempt, started_at: play.now_ms, outputs, response: None }
+    Event::NodeSucceeded { attempt, started_at: play.now_ms, outputs, response: None, log: None }
 }
 
 /// Lets every run succeed without items, and time pass, until the execution ends.
@@ -199,8 +199,8 @@ fn ignores_everything_of(play: &mut Play, attempt: &Attempt) {
     for event in [
         Event::NodeStarted { attempt: attempt() },
         Event::NodeProgressed { attempt: attempt(), done: vec![(0, numbered(1).remove(0))] },
-        Event::NodeSucceeded { attempt: attempt(), started_at, outputs: PortItems::main(numbered(2)), response: None },
-        Event::NodeFailed { attempt: attempt(), started_at, error, chance: 7 },
+        Event::NodeSucceeded { attempt: attempt(), started_at, outputs: PortItems::main(numbered(2)), response: None, log: None },
+        Event::NodeFailed { attempt: attempt(), started_at, error, chance: 7, log: None },
         Event::WaitStarted { attempt: attempt(), started_at, wait: Wait::default() },
         Event::AttemptInterrupted { attempt: attempt() },
         Event::RetryDue { attempt: attempt() },
