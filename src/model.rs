@@ -17,6 +17,7 @@ pub mod limits;
 pub mod log;
 pub mod machine;
 pub mod problem;
+pub mod reuse;
 pub mod schedule;
 #[cfg(test)]
 mod testing;

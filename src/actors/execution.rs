@@ -113,6 +113,8 @@ pub struct Fresh {
     pub created: Recorded,
     /// The status with which the creation is in the store already (a keyed start).
     pub stored_as: Option<ExecutionStatus>,
+    /// What a retry takes over.
+    pub reused: Vec<Recorded>,
     pub waiter: Option<Waiter>,
 }
 
@@ -303,9 +305,10 @@ impl Actor for ExecutionActor {
 impl Live {
     fn fresh(fresh: Fresh) -> Self {
         let machine = Machine::new(Arc::clone(&fresh.plan.graph));
+        let first_events = u32::try_from(fresh.reused.len()).expect("what is taken over is limited").saturating_add(1);
         let journal = match fresh.stored_as {
             None => Journal::new(fresh.origin, fresh.created.at),
-            Some(status) => Journal::recovered(fresh.origin, fresh.created.at, 1, status),
+            Some(status) => Journal::recovered(fresh.origin, fresh.created.at, first_events, status),
         };
         let data = run_data(&fresh.engine, &fresh.plan, fresh.id, &fresh.created.event);
         let mut live = Self::with(fresh.id, fresh.engine, fresh.plan, machine, data, journal);
@@ -314,11 +317,13 @@ impl Live {
         if fresh.turn.is_some() {
             live.standing = Standing::Outside(fresh.turn);
         }
-        if fresh.stored_as.is_some() {
-            let effects = live.machine.apply(&fresh.created.event, fresh.created.at);
-            live.worklist.extend(effects);
-        } else {
-            live.happened_at(fresh.created.event, fresh.created.at);
+        for Recorded { at, event } in std::iter::once(fresh.created).chain(fresh.reused) {
+            if fresh.stored_as.is_some() {
+                let effects = live.machine.apply(&event, at);
+                live.worklist.extend(effects);
+            } else {
+                live.happened_at(event, at);
+            }
         }
         live
     }

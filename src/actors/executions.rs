@@ -3,6 +3,7 @@
 
 mod follow;
 mod read;
+mod retry;
 mod search;
 mod start;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 pub use self::{
     follow::{EventFollower, Followed, FollowedEnd},
     read::{History, ReadError},
+    retry::{RetryError, RetryRequest},
     search::{Found, SEARCH_ROWS_MAX, Search, SearchText},
     start::{Answer, CANCEL_MS_MAX, FinishedExecution, Idempotency, StartError, StartRequest, Started, Wait, WaitUntil},
 };

@@ -73,6 +73,8 @@ problem_types! {
     INVALID_DEFINITION = UNPROCESSABLE_ENTITY, "invalid_definition", "The workflow definition has problems";
     INVALID_SCHEDULE = UNPROCESSABLE_ENTITY, "invalid_schedule", "The schedule has problems";
     SCHEDULE_LIMIT = UNPROCESSABLE_ENTITY, "schedule_limit", "The workspace has as many schedules as it may have";
+    NOTHING_TO_RETRY = UNPROCESSABLE_ENTITY, "nothing_to_retry", "The execution did not fail";
+    CANNOT_REUSE = UNPROCESSABLE_ENTITY, "cannot_reuse", "The execution's results do not fit the retry";
     UNKNOWN_START_NODE = UNPROCESSABLE_ENTITY, "unknown_start_node", "The workflow cannot start at this node";
     KEY_MISMATCH = UNPROCESSABLE_ENTITY, "idempotency_key_mismatch", "The idempotency key was used with another request";
     IF_MATCH_REQUIRED = PRECONDITION_REQUIRED, "if_match_required", "The header If-Match is needed";

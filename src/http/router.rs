@@ -13,7 +13,7 @@ use super::{
     AppState,
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
-    routes::{auth, docs, execution_events, executions, hooks, logs, meta, schedules, start, workflows},
+    routes::{auth, docs, execution_events, executions, hooks, logs, meta, retry, schedules, start, workflows},
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 
@@ -57,7 +57,11 @@ fn webhooks() -> OpenApiRouter<AppState> {
 
 /// Requests that may wait for an execution, and so have a deadline of their own.
 fn waiting_api() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(start::start_execution)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX))
+    let starts =
+        OpenApiRouter::default().routes(routes!(start::start_execution)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
+    let retries =
+        OpenApiRouter::default().routes(routes!(retry::retry_execution)).layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
+    starts.merge(retries)
 }
 
 fn api() -> OpenApiRouter<AppState> {

@@ -7,6 +7,7 @@ pub(super) mod executions;
 pub(super) mod hooks;
 pub(super) mod logs;
 pub(super) mod meta;
+pub(super) mod retry;
 pub(super) mod schedules;
 pub(super) mod start;
 pub(super) mod workflows;

@@ -88,6 +88,12 @@ pub enum Event {
         #[serde(flatten)]
         attempt: Attempt,
     },
+    /// A run whose result an earlier execution has: it is over without having run. Follows the creation of a retry.
+    NodeReused {
+        node: Arc<str>,
+        run: u32,
+        outputs: Vec<PortItems>,
+    },
     /// The delay before an attempt is over.
     RetryDue {
         #[serde(flatten)]

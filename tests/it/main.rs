@@ -15,6 +15,7 @@ mod openapi;
 mod operators;
 mod packaging;
 mod problems;
+mod retry;
 mod schedules;
 mod server;
 mod support;

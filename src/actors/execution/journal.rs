@@ -301,6 +301,8 @@ impl Live {
             Event::NodeSucceeded { attempt, response, .. } => {
                 response.is_some() || matches!(self.plan.runner(&attempt.node), Some(Runner::Effect(_)))
             }
+            // What is reused rides with the creation.
+            Event::NodeReused { .. } => false,
             Event::Admitted
             | Event::NodeStarted { .. }
             | Event::NodeProgressed { .. }

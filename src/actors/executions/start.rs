@@ -142,10 +142,22 @@ struct Admission {
 }
 
 /// A start, prepared.
-struct Prepared {
-    id: ExecutionId,
-    origin: Origin,
-    created: Recorded,
+pub(super) struct Prepared {
+    pub(super) id: ExecutionId,
+    /// Whether the id follows from another one's, so that its shard may be another process's.
+    pub(super) is_derived: bool,
+    pub(super) origin: Origin,
+    pub(super) created: Recorded,
+    /// What a retry takes over.
+    pub(super) reused: Vec<Recorded>,
+}
+
+/// A start with all that it takes.
+pub(super) struct Launch {
+    pub(super) prepared: Prepared,
+    pub(super) plan: Arc<CompiledWorkflow>,
+    pub(super) claims: Claims,
+    pub(super) wait: Option<Wait>,
 }
 
 /// Where a start comes from, and what it must not meet.
@@ -158,9 +170,9 @@ struct Lineage {
 
 /// What has to be stored by itself before anything runs, and what becomes of a start that is not the first.
 #[derive(Default)]
-struct Claims {
-    idempotency: Option<Idempotency>,
-    on_taken: Option<OnTaken>,
+pub(super) struct Claims {
+    pub(super) idempotency: Option<Idempotency>,
+    pub(super) on_taken: Option<OnTaken>,
 }
 
 /// What became of the claims of a start.
@@ -231,7 +243,7 @@ impl ExecutionsHandle {
         Ok(())
     }
 
-    fn draw_id(&self) -> Result<ExecutionId, StartError> {
+    pub(super) fn draw_id(&self) -> Result<ExecutionId, StartError> {
         self.engine.ownership.draw_execution_id().ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })
     }
 
@@ -262,19 +274,11 @@ impl ExecutionsHandle {
     }
 
     async fn start_as(&self, id: ExecutionId, request: StartRequest, lineage: Lineage) -> Result<Started, StartError> {
-        let engine = &self.engine;
-        if engine.is_draining.load(Ordering::Relaxed) {
-            return Err(StartError::Draining);
-        }
-        let overloaded = StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS };
-        if engine.lane.is_full() {
-            return Err(overloaded);
-        }
+        self.check_open()?;
         let StartRequest { workspace, workflow, trigger, start_node, items, business_key, idempotency, wait } = request;
         let Lineage { parent, nesting, on_taken } = lineage;
         check_input(&items)?;
         let start_node = find_start_node(&workflow, start_node)?;
-        let created_at = clock::now_ms();
         let new = NewExecution {
             workspace,
             workflow: workflow.workflow,
@@ -285,14 +289,35 @@ impl ExecutionsHandle {
             business_key,
         };
         let event = Event::Created { trigger, start_node, items: Arc::new(items), nesting, parent: parent.clone() };
-        let prepared = Prepared { id, origin: Origin { new, parent }, created: Recorded { at: created_at, event } };
-        if prepared.origin.parent.is_some() && engine.ownership.epoch(id.shard()).is_none() {
+        let created = Recorded { at: clock::now_ms(), event };
+        let is_derived = parent.is_some();
+        let prepared = Prepared { id, is_derived, origin: Origin { new, parent }, created, reused: Vec::new() };
+        self.launch(Launch { prepared, plan: workflow, claims: Claims { idempotency, on_taken }, wait }).await
+    }
+
+    /// Errors: `Draining`, or `Overloaded` while the journal cannot keep up.
+    pub(super) fn check_open(&self) -> Result<(), StartError> {
+        if self.engine.is_draining.load(Ordering::Relaxed) {
+            return Err(StartError::Draining);
+        }
+        if self.engine.lane.is_full() {
+            return Err(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS });
+        }
+        Ok(())
+    }
+
+    /// Brings an execution to life, and waits as long as the caller wants, or until it is durable.
+    pub(super) async fn launch(&self, launch: Launch) -> Result<Started, StartError> {
+        let Launch { prepared, plan, claims, wait } = launch;
+        let (id, workspace) = (prepared.id, prepared.origin.new.workspace);
+        if prepared.is_derived && self.engine.ownership.epoch(id.shard()).is_none() {
             return self.leave_to_owner(&prepared).await;
         }
-        let Admission { permit, turn } = self.admit(id, &workflow, created_at).ok_or(overloaded)?;
-        let is_stored = idempotency.is_some() || on_taken.is_some();
+        let admitted = self.admit(id, &plan, prepared.created.at);
+        let Admission { permit, turn } = admitted.ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })?;
+        let is_stored = claims.idempotency.is_some() || claims.on_taken.is_some();
         let status = if permit.is_some() { ExecutionStatus::Running } else { ExecutionStatus::Queued };
-        if is_stored && let Claimed::Joins(execution) = self.claim(&prepared, status, Claims { idempotency, on_taken }).await? {
+        if is_stored && let Claimed::Joins(execution) = self.claim(&prepared, status, claims).await? {
             return self.join(workspace, execution, wait).await;
         }
         let (reply, reached) = oneshot::channel();
@@ -302,17 +327,18 @@ impl ExecutionsHandle {
         });
         let fresh = Fresh {
             id,
-            engine: Arc::clone(engine),
-            plan: workflow,
+            engine: Arc::clone(&self.engine),
+            plan,
             permit,
             turn,
             origin: prepared.origin,
             created: prepared.created,
+            reused: prepared.reused,
             stored_as: is_stored.then_some(status),
             // A stored start is durable: there is nothing to tell but a later moment.
             waiter: (!is_stored || wait.is_some()).then_some(Waiter { until, reply }),
         };
-        let supervisor = engine.supervisor.get().ok_or(StartError::Draining)?;
+        let supervisor = self.engine.supervisor.get().ok_or(StartError::Draining)?;
         let actor = metered(ExecutionActor, "execution");
         let spawned = Actor::spawn_linked(None, actor, ExecutionArgs::Fresh(Box::new(fresh)), supervisor.get_cell()).await;
         let (actor, _) = spawned.map_err(|_| StartError::Exists { execution: id })?;
@@ -322,7 +348,7 @@ impl ExecutionsHandle {
         self.follow(id, &actor, reached, wait).await
     }
 
-    /// Stores a sub-workflow whose id lies in another process's shard: that one finds it within a second.
+    /// Stores an execution whose id lies in another process's shard: that one finds it within a second.
     async fn leave_to_owner(&self, prepared: &Prepared) -> Result<Started, StartError> {
         let append = Append { state: None, ..self.creation(prepared, ExecutionStatus::Queued, 0).await? };
         let is_new = self.engine.store.create_queued(&append, None).await.map_err(StartError::Unavailable)?;
@@ -396,14 +422,16 @@ impl ExecutionsHandle {
     /// The first append of an execution that is stored before it runs.
     async fn creation(&self, prepared: &Prepared, status: ExecutionStatus, epoch: i64) -> Result<Append, StartError> {
         let at = prepared.created.at;
-        let json = serde_json::to_vec(&[&prepared.created]).expect("an event can be written");
+        let events: Vec<&Recorded> = std::iter::once(&prepared.created).chain(&prepared.reused).collect();
+        let count = u32::try_from(events.len()).expect("what is taken over is limited");
+        let json = serde_json::to_vec(&events).expect("an event can be written");
         let body = self.engine.codec.encode(json).await.map_err(StartError::Unavailable)?;
         let state = StateChange { status, wake_at: None, finished_at: None, error_code: None, expires_at: None };
         Ok(Append {
             execution: prepared.id,
             epoch,
             created_at: at,
-            entry: JournalRow { seq: 0, count: 1, epoch, at, body },
+            entry: JournalRow { seq: 0, count, epoch, at, body },
             create: Some(prepared.origin.new.clone()),
             state: Some(state),
             consumed: Vec::new(),

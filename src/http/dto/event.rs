@@ -63,7 +63,8 @@ pub(in crate::http) struct EventBody {
 struct RunBody {
     node_id: Arc<str>,
     run_index: u32,
-    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,6 +131,11 @@ impl EventBody {
             Event::NodeFailed { attempt, started_at, error, chance: _, log: _ } => {
                 Self { error: Some(error.into()), ..Self::ended(attempt, started_at, at) }
             }
+            Event::NodeReused { node, run, outputs } => Self {
+                run: Some(RunBody { attempt: None, ..RunBody::of(Attempt { node, run, attempt: 1 }) }),
+                outputs: Some(outputs.into_iter().map(|output| OutputBody::new(output, with_data)).collect()),
+                ..Self::default()
+            },
             Event::WaitStarted { attempt, started_at, wait } => {
                 Self { wait: Some(WaitBody::new(wait, with_data)), ..Self::ended(attempt, started_at, at) }
             }
@@ -154,6 +160,7 @@ impl EventBody {
             Event::NodeSucceeded { .. } => "node_succeeded",
             Event::NodeFailed { .. } => "node_failed",
             Event::AttemptInterrupted { .. } => "attempt_interrupted",
+            Event::NodeReused { .. } => "node_reused",
             Event::RetryDue { .. } => "retry_due",
             Event::WaitStarted { .. } => "wait_started",
             Event::WaitElapsed { .. } => "wait_elapsed",
@@ -165,9 +172,7 @@ impl EventBody {
     }
 
     fn of(attempt: Attempt) -> Self {
-        let Attempt { node, run, attempt } = attempt;
-        let run = RunBody { node_id: node, run_index: run, attempt, started_at: None, duration_ms: None };
-        Self { run: Some(run), ..Self::default() }
+        Self { run: Some(RunBody::of(attempt)), ..Self::default() }
     }
 
     fn ended(attempt: Attempt, started_at: u64, at: u64) -> Self {
@@ -177,6 +182,13 @@ impl EventBody {
             run.duration_ms = Some(at.saturating_sub(started_at));
         }
         body
+    }
+}
+
+impl RunBody {
+    fn of(attempt: Attempt) -> Self {
+        let Attempt { node, run, attempt } = attempt;
+        Self { node_id: node, run_index: run, attempt: Some(attempt), started_at: None, duration_ms: None }
     }
 }
 
@@ -211,6 +223,7 @@ mod tests {
             Event::NodeProgressed { attempt: attempt(), done: vec![(7, item())] },
             Event::NodeSucceeded { attempt: attempt(), started_at, outputs, response, log: None },
             Event::NodeFailed { attempt: attempt(), started_at, error: NodeError::transient("boom", "m"), chance: 7, log: None },
+            Event::NodeReused { node: "a".into(), run: 2, outputs: PortItems::main(vec![item()]) },
             Event::RetryDue { attempt: attempt() },
             Event::WaitStarted {
                 attempt: attempt(),
@@ -244,7 +257,7 @@ mod tests {
         let bare = serde_json::to_string(&shown(false)).unwrap();
         assert!(!bare.contains("secret") && !bare.contains("chance"), "{bare}");
         let full = serde_json::to_string(&shown(true)).unwrap();
-        assert_eq!(full.matches("secret").count(), 6, "the parent's signal stays inside: {full}");
+        assert_eq!(full.matches("secret").count(), 7, "the parent's signal stays inside: {full}");
     }
 
     #[test]
@@ -255,8 +268,10 @@ mod tests {
         assert_eq!(shown[3]["outputs"], json!([{ "port": "main", "item_count": 1 }]));
         assert_eq!((&shown[3]["duration_ms"], &shown[3]["response"]), (&json!(500), &json!({ "status": 201 })));
         assert_eq!(shown[4]["error"], json!({ "code": "boom", "message": "m" }));
-        assert_eq!(shown[6]["wait"], json!({ "until": "1970-01-01T00:00:02.000Z", "signals": ["go"] }));
-        assert_eq!(shown[10], json!({ "at": "1970-01-01T00:00:01.500Z" }));
-        assert_eq!((&shown[11]["status"], &shown[11]["error"]["code"]), (&json!("failed"), &json!("boom")));
+        assert_eq!(shown[5]["outputs"], shown[3]["outputs"]);
+        assert_eq!(shown[5]["attempt"], Value::Null);
+        assert_eq!(shown[7]["wait"], json!({ "until": "1970-01-01T00:00:02.000Z", "signals": ["go"] }));
+        assert_eq!(shown[11], json!({ "at": "1970-01-01T00:00:01.500Z" }));
+        assert_eq!((&shown[12]["status"], &shown[12]["error"]["code"]), (&json!("failed"), &json!("boom")));
     }
 }

@@ -6,14 +6,14 @@ use super::ApiError;
 use crate::{
     actors::{
         accounts::LoginError,
-        executions::{CommandError, ReadError, StartError},
+        executions::{CommandError, ReadError, RetryError, StartError},
         scheduler::launch::LaunchError,
         schedules::ScheduleError,
         workflows::WorkflowError,
     },
     auth::password::PasswordError,
     http::{extract::etag, problem},
-    model::{limits::SCHEDULES_MAX, problem::Problem},
+    model::{limits::SCHEDULES_MAX, problem::Problem, reuse::ReuseError},
     store::StoreError,
 };
 
@@ -151,6 +151,29 @@ impl From<CommandError> for ApiError {
             }
             CommandError::Unreadable(source) => source.into(),
             CommandError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<RetryError> for ApiError {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NotFound => CommandError::NotFound.into(),
+            RetryError::Running => Self::new(&problem::EXECUTION_RUNNING, "wait for its end, or cancel it"),
+            RetryError::Refused(ReuseError::NothingFailed) => {
+                Self::new(&problem::NOTHING_TO_RETRY, "say where to begin, with `from`: `start` or a node")
+            }
+            RetryError::Refused(ReuseError::Unfit(problem)) => {
+                Self::new(&problem::CANNOT_REUSE, problem.detail.clone()).with_errors(vec![problem])
+            }
+            RetryError::TooLarge { .. } => {
+                let detail = format!("{error}: begin at the start, or at a node before the large results");
+                Self::new(&problem::CANNOT_REUSE, detail)
+            }
+            RetryError::Refused(ReuseError::NoCreation) => Self::internal(error),
+            RetryError::Version(source) => source.into(),
+            RetryError::Read(source) => source.into(),
+            RetryError::Start(source) => source.into(),
         }
     }
 }

@@ -75,6 +75,7 @@ pub(in crate::http) fn stream(params: &WebhookParams, replayed: bool, streamed: 
             | Event::NodeProgressed { .. }
             | Event::NodeFailed { .. }
             | Event::AttemptInterrupted { .. }
+            | Event::NodeReused { .. }
             | Event::RetryDue { .. }
             | Event::WaitStarted { .. }
             | Event::WaitElapsed { .. }

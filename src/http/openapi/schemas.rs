@@ -20,6 +20,7 @@ use crate::{
         item::{BlobRef, Item, ItemSource},
         log::LogLevel,
         problem,
+        reuse::{RetryFrom, RetryVersion},
         schedule::Overlap,
     },
     nodes::schedule::spec::CatchUpMode,
@@ -59,6 +60,8 @@ described_below! {
     CatchUpMode = "CatchUp";
     Overlap = "Overlap";
     LogLevel = "LogLevel";
+    RetryFrom = "RetryFrom";
+    RetryVersion = "RetryVersion";
     Item = "Item";
     ItemSource = "ItemSource";
     BlobRef = "BlobRef";
@@ -82,6 +85,24 @@ pub(super) fn by_hand() -> Map<String, Value> {
         "CatchUp": choice(&CatchUpMode::ALL),
         "Overlap": choice(&Overlap::ALL),
         "LogLevel": choice(&LogLevel::ALL),
+        "RetryFrom": {
+            "description": "Where a retry begins: at the start, where the execution failed, or at a node.",
+            "oneOf": [
+                { "type": "string", "enum": ["start", "failed"] },
+                {
+                    "type": "object",
+                    "required": ["node"],
+                    "properties": { "node": { "type": "string" } },
+                    "additionalProperties": false,
+                },
+            ],
+            "default": "failed",
+        },
+        "RetryVersion": {
+            "description": "Which version a retry runs: that of the execution, the latest, or another one by its number.",
+            "oneOf": [{ "type": "string", "enum": ["original", "latest"] }, { "type": "integer", "minimum": 1 }],
+            "default": "original",
+        },
         "Item": {
             "description": "What flows between nodes.",
             "type": "object",

@@ -138,15 +138,15 @@ async fn read_start(
 }
 
 /// What is known of a start without a look at the store.
-struct Fresh {
-    workspace: WorkspaceId,
-    id: WorkflowId,
-    version: u32,
-    waited: bool,
+pub(super) struct Fresh {
+    pub(super) workspace: WorkspaceId,
+    pub(super) id: WorkflowId,
+    pub(super) version: u32,
+    pub(super) waited: bool,
 }
 
 /// Answers a start with its events, from the creation on.
-async fn stream_start(
+pub(super) async fn stream_start(
     app: &AppState,
     workspace: WorkspaceId,
     started: &Started,
@@ -169,7 +169,7 @@ fn start_headers(started: &Started) -> Result<HeaderMap, ApiError> {
 }
 
 /// Answers a start: with the end if it was waited for and came in time, else with the way to it.
-async fn answer_start(app: &AppState, fresh: &Fresh, started: Started) -> Result<Response, ApiError> {
+pub(super) async fn answer_start(app: &AppState, fresh: &Fresh, started: Started) -> Result<Response, ApiError> {
     let headers = start_headers(&started)?;
     // A fresh execution that nobody waited for is queued, whatever has become of it since: that saves the look.
     let row =

@@ -27,7 +27,7 @@ type Drawn = (&'static str, [(Index, Index); 2], &'static str);
 /// Another edge: from a node and port, to a node, or to a loop.
 type Extra = (Index, Index, Index, bool);
 
-fn any_flow() -> impl Strategy<Value = String> {
+pub(in crate::model) fn any_flow() -> impl Strategy<Value = String> {
     let types = vec!["step", "step", "effect", "wait", "if", "if", "merge", "merge", "loop(1,6)", "loop(2,6)"];
     let options = prop_oneof![
         5 => Just(""),
@@ -82,7 +82,7 @@ fn ports_of(node_type: &str, options: &str) -> Vec<&'static str> {
 
 /// What may happen next; the numbers pick one of what is possible.
 #[derive(Debug, Clone)]
-enum Step {
+pub(in crate::model) enum Step {
     Succeed(Index, [usize; 2]),
     Fail {
         run: Index,
@@ -122,12 +122,12 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn any_schedule() -> impl Strategy<Value = (usize, Vec<Step>)> {
+pub(in crate::model) fn any_schedule() -> impl Strategy<Value = (usize, Vec<Step>)> {
     (1..5_usize, prop::collection::vec(any_step(), 0..40))
 }
 
 /// Does one step, if it is possible.
-fn take_step(play: &mut Play, step: &Step) -> Vec<Effect> {
+pub(in crate::model) fn take_step(play: &mut Play, step: &Step) -> Vec<Effect> {
     let pick = |run: &Index| {
         let open: Vec<Attempt> = play.open.values().map(|effect| attempt_of(effect).clone()).collect();
         (!open.is_empty()).then(|| run.get(&open).clone())
