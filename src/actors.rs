@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod ask;
+pub mod batch_runner;
 pub mod blob_access;
 pub mod children;
 pub mod credentials;

@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 pub use crate::auth::private_file::write_private_file;
 use crate::{
     actors::{
+        batch_runner::BatchRunner,
         blob_access::BlobAccess,
         children::ChildStarter,
         credentials::OperatorCredentials,
@@ -156,6 +157,7 @@ fn plan_tree(
     env: Value,
 ) -> (Arc<Engine>, Vec<ChildSpec>) {
     let (lane, supervisor, timekeeper, keeper) = (ServiceRef::new(), ServiceRef::new(), ServiceRef::new(), ServiceRef::new());
+    let batch_runner = ServiceRef::new();
     let (ownership, node) = (Arc::new(Ownership::new()), NodeInstanceId::from_uuid(clock::new_uuid()));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let slots = |pool| match pool {
@@ -187,6 +189,7 @@ fn plan_tree(
         followers: Followers::default(),
         supervisor: supervisor.clone(),
         timekeeper: timekeeper.clone(),
+        batch_runner: batch_runner.clone(),
         settings: EngineSettings {
             vars: Value::Object(Map::new()),
             env,
@@ -212,6 +215,8 @@ fn plan_tree(
     specs.push(supervisor.child("execution_supervisor", "executions", move || (ExecutionSupervisor, Arc::clone(&shared))));
     let shared = Arc::clone(&engine);
     specs.push(timekeeper.child("timekeeper", "timekeeper", move || (Timekeeper, Arc::clone(&shared))));
+    let shared = Arc::clone(&engine);
+    specs.push(batch_runner.child("batch_runner", "batches", move || (BatchRunner, Arc::clone(&shared))));
     (engine, specs)
 }
 

@@ -12,9 +12,9 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::{
-    execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, followers::Followers, journal_lane::LaneHandle,
-    places::Places,
-    pool::PoolHandle, shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg, workflows::WorkflowsHandle,
+    batch_runner::BatchRunnerMsg, execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, followers::Followers,
+    journal_lane::LaneHandle, places::Places, pool::PoolHandle, shard_keeper::Ownership, supervisor::ServiceRef,
+    timekeeper::TimekeeperMsg, workflows::WorkflowsHandle,
 };
 use crate::{
     model::{
@@ -48,6 +48,7 @@ pub struct Engine {
     pub followers: Followers,
     pub supervisor: ServiceRef<ExecutionSupervisorMsg>,
     pub timekeeper: ServiceRef<TimekeeperMsg>,
+    pub batch_runner: ServiceRef<BatchRunnerMsg>,
     pub settings: EngineSettings,
     /// Whether the process is on its way out: nothing new begins.
     pub is_draining: AtomicBool,

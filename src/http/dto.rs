@@ -1,5 +1,6 @@
 //! The JSON of the API. These are not store rows: a column can change without the API.
 
+mod batch;
 mod event;
 mod execution;
 mod filter;
@@ -11,6 +12,7 @@ mod time;
 mod workflow;
 
 pub(super) use self::{
+    batch::{BatchBody, BatchSelectionBody},
     event::{EndBody, EventBody},
     execution::{ExecutionBody, StartedBody},
     filter::FilterBody,

@@ -13,7 +13,7 @@ use super::{
     AppState,
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
-    routes::{auth, docs, execution_events, executions, hooks, logs, meta, retry, schedules, start, workflows},
+    routes::{auth, batch, docs, execution_events, executions, hooks, logs, meta, retry, schedules, start, workflows},
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 
@@ -57,8 +57,7 @@ fn webhooks() -> OpenApiRouter<AppState> {
 
 /// Requests that may wait for an execution, and so have a deadline of their own.
 fn waiting_api() -> OpenApiRouter<AppState> {
-    let starts =
-        OpenApiRouter::default().routes(routes!(start::start_execution)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
+    let starts = OpenApiRouter::default().routes(routes!(start::start_execution)).layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
     let retries =
         OpenApiRouter::default().routes(routes!(retry::retry_execution)).layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
     starts.merge(retries)
@@ -85,6 +84,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(workflows::list_versions))
         .routes(routes!(workflows::get_version))
         .routes(routes!(executions::list_executions))
+        .routes(routes!(batch::create_batch, batch::list_batches))
+        .routes(routes!(batch::get_batch, batch::cancel_batch))
         .routes(routes!(executions::get_execution, executions::delete_execution))
         .routes(routes!(execution_events::stream_events))
         .routes(routes!(logs::list_logs))

@@ -1,6 +1,7 @@
 //! The handlers, by resource. Each says its path; `router.rs` lists them.
 
 pub(super) mod auth;
+pub(super) mod batch;
 pub(super) mod docs;
 pub(super) mod execution_events;
 pub(super) mod executions;

@@ -41,6 +41,14 @@ macro_rules! implement_store {
             shards: fn hand_over_shards(owner: NodeInstanceId, shards: &[u16]) -> u64;
             shards: fn announce_node(node: NodeInstanceId, lease_ms: u64) -> Vec<NodeInstanceId>;
 
+            batches: fn insert_batch(batch: &NewBatch, open_max: u32, ended_before: u64) -> InsertBatch;
+            batches: fn find_batch(workspace: WorkspaceId, id: BatchId) -> Option<BatchRow>;
+            batches: fn get_batch_body(id: BatchId) -> Option<Payload>;
+            batches: fn list_batches(workspace: WorkspaceId, page: &PageRequest<BatchCursor>) -> Vec<BatchRow>;
+            batches: fn list_open_batches(limit: u32) -> Vec<BatchRow>;
+            batches: fn advance_batch(id: BatchId, done: u32, progress: &BatchProgress) -> bool;
+            batches: fn cancel_batch(workspace: WorkspaceId, id: BatchId, now_ms: u64) -> bool;
+
             workflows: fn insert_workflow(workflow: &NewWorkflow) -> WorkflowRow;
             workflows: fn update_workflow(
                 workspace: WorkspaceId, id: WorkflowId, expected_version: u32, version: &NewVersion

@@ -5,14 +5,15 @@ use std::{collections::HashMap, sync::Mutex};
 use async_trait::async_trait;
 
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
-    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
-    NewWorkflow, OnTaken, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease,
-    Snapshot, Store, StoreError, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
-    WorkflowRow, memory::MemoryStore,
+    Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, DueExecution, ExclusiveOutcome, ExecutionCursor,
+    ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule,
+    JournalRow, KeyedOutcome, MoveSchedule, NewBatch, NewSchedule, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload,
+    Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, StoreError,
+    TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
+    memory::MemoryStore,
 };
 use crate::model::{
-    ids::{ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
@@ -103,6 +104,13 @@ pass_on! {
     fn release_shards(owner: NodeInstanceId) -> u64;
     fn hand_over_shards(owner: NodeInstanceId, shards: &[u16]) -> u64;
     fn announce_node(node: NodeInstanceId, lease_ms: u64) -> Vec<NodeInstanceId>;
+    fn insert_batch(batch: &NewBatch, open_max: u32, ended_before: u64) -> InsertBatch;
+    fn find_batch(workspace: WorkspaceId, id: BatchId) -> Option<BatchRow>;
+    fn get_batch_body(id: BatchId) -> Option<Payload>;
+    fn list_batches(workspace: WorkspaceId, page: &PageRequest<BatchCursor>) -> Vec<BatchRow>;
+    fn list_open_batches(limit: u32) -> Vec<BatchRow>;
+    fn advance_batch(id: BatchId, done: u32, progress: &BatchProgress) -> bool;
+    fn cancel_batch(workspace: WorkspaceId, id: BatchId, now_ms: u64) -> bool;
     fn insert_workflow(workflow: &NewWorkflow) -> WorkflowRow;
     fn update_workflow(workspace: WorkspaceId, id: WorkflowId, expected_version: u32, version: &NewVersion) -> UpdateWorkflow;
     fn find_workflow(workspace: WorkspaceId, id: WorkflowId) -> Option<WorkflowRow>;

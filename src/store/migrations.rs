@@ -33,7 +33,7 @@ const STEPS: [Step; 6] = [
     step!(3, "0003_create_executions"),
     step!(4, "0004_create_schedules"),
     step!(5, "0005_create_snapshots"),
-    step!(7, "0007_index_business_keys"),
+    step!(7, "0007_create_batches"),
 ];
 
 /// Which SQL a migration is wanted in.

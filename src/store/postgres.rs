@@ -12,22 +12,23 @@ use sqlx::{
 
 use self::{error::failed, partitions::Partitions};
 use super::{
-    Activation, Append, AppendOutcome, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
-    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertSchedule, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVersion,
-    NewWorkflow, OnTaken, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease,
-    Snapshot, Store, TokenKind, TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor,
-    WorkflowRow,
+    Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, DueExecution, ExclusiveOutcome, ExecutionCursor,
+    ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule,
+    JournalRow, KeyedOutcome, MoveSchedule, NewBatch, NewSchedule, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload,
+    Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, TokenKind,
+    TokenRow, UpdateSchedule, UpdateWorkflow, UserRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
 use crate::model::{
-    ids::{ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
 super::delegate::implement_store!(PostgresStore, "postgres");
 
 mod accounts;
+mod batches;
 mod claims;
 mod error;
 mod executions;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     ExecutionsHandle, ReadError,
-    start::{Claims, Idempotency, Launch, Prepared, StartError, Started, Wait},
+    claims::{Claims, Idempotency},
+    start::{Launch, Prepared, StartError, Started, Wait},
 };
 use crate::{
     actors::{execution::Origin, workflows::WorkflowError},

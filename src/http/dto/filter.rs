@@ -17,17 +17,21 @@ use crate::{
 const TEXT_CHARS_MAX: usize = 255;
 
 /// Every field narrows what is meant.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct FilterBody {
+    #[schema(value_type = Option<Vec<ExecutionStatus>>)]
     pub(in crate::http) status: Option<Vec<String>>,
     pub(in crate::http) workflow_id: Option<WorkflowId>,
     pub(in crate::http) trigger: Option<TriggerKind>,
+    #[schema(format = DateTime)]
     pub(in crate::http) started_after: Option<String>,
+    #[schema(format = DateTime)]
     pub(in crate::http) started_before: Option<String>,
     pub(in crate::http) error_code: Option<String>,
     pub(in crate::http) retry_of: Option<ExecutionId>,
     pub(in crate::http) business_key: Option<String>,
+    #[schema(max_length = 255)]
     pub(in crate::http) q: Option<String>,
 }
 

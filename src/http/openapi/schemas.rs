@@ -14,9 +14,10 @@ use super::links::SIGNAL;
 use crate::{
     http::dto::Time,
     model::{
+        batch::{BatchAction, BatchStatus},
         definition::{WorkflowDefinition, parse::WORKFLOW_SCHEMA},
         execution::{ExecutionStatus, NodeRunStatus, OnConflict, TriggerKind},
-        ids::{ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
+        ids::{BatchId, ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
         item::{BlobRef, Item, ItemSource},
         log::LogLevel,
         problem,
@@ -50,6 +51,7 @@ described_below! {
     WorkspaceId = "WorkspaceId";
     WorkflowId = "WorkflowId";
     ExecutionId = "ExecutionId";
+    BatchId = "BatchId";
     ScheduleId = "ScheduleId";
     UserId = "UserId";
     Time = "Time";
@@ -57,6 +59,8 @@ described_below! {
     NodeRunStatus = "NodeRunStatus";
     TriggerKind = "TriggerKind";
     OnConflict = "OnConflict";
+    BatchAction = "BatchAction";
+    BatchStatus = "BatchStatus";
     CatchUpMode = "CatchUp";
     Overlap = "Overlap";
     LogLevel = "LogLevel";
@@ -75,6 +79,7 @@ pub(super) fn by_hand() -> Map<String, Value> {
         "WorkspaceId": id(WorkspaceId::PREFIX),
         "WorkflowId": id(WorkflowId::PREFIX),
         "ExecutionId": id(ExecutionId::PREFIX),
+        "BatchId": id(BatchId::PREFIX),
         "ScheduleId": id(ScheduleId::PREFIX),
         "UserId": id(UserId::PREFIX),
         "Time": { "type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00.000Z"] },
@@ -82,6 +87,8 @@ pub(super) fn by_hand() -> Map<String, Value> {
         "NodeRunStatus": choice(&NodeRunStatus::ALL),
         "TriggerKind": choice(&TriggerKind::ALL),
         "OnConflict": choice(&OnConflict::ALL),
+        "BatchAction": choice(&BatchAction::ALL),
+        "BatchStatus": choice(&BatchStatus::ALL),
         "CatchUp": choice(&CatchUpMode::ALL),
         "Overlap": choice(&Overlap::ALL),
         "LogLevel": choice(&LogLevel::ALL),

@@ -226,11 +226,8 @@ pub(in crate::http) async fn delete_execution(
     caller: Caller,
     Path(id): Path<ExecutionId>,
 ) -> Result<StatusCode, ApiError> {
-    if app.store.delete_execution(caller.workspace(), id).await? {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    find_row(&app, caller.workspace(), id).await?;
-    Err(ApiError::new(&problem::EXECUTION_RUNNING, "cancel it first"))
+    app.executions.delete(caller.workspace(), id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn find_row(app: &AppState, workspace: WorkspaceId, id: ExecutionId) -> Result<ExecutionRow, ApiError> {

@@ -60,7 +60,7 @@ fn names(events: &[Event]) -> String {
 }
 
 fn open(play: &Play) -> String {
-    let runs = play.open.values().map(|effect| attempt_of(effect)).map(|attempt| name(&attempt.node, attempt.run));
+    let runs = play.open.values().map(attempt_of).map(|attempt| name(&attempt.node, attempt.run));
     runs.collect::<Vec<_>>().join(" ")
 }
 
@@ -296,7 +296,7 @@ fn refuses_a_version_that_has_changed_above() {
 
 /// The runs that are handed out and not over.
 fn open_runs(play: &Play) -> BTreeSet<(Arc<str>, u32)> {
-    play.open.values().map(|effect| attempt_of(effect)).map(|attempt| (Arc::clone(&attempt.node), attempt.run)).collect()
+    play.open.values().map(attempt_of).map(|attempt| (Arc::clone(&attempt.node), attempt.run)).collect()
 }
 
 proptest! {
@@ -326,7 +326,7 @@ proptest! {
             return Ok(());
         }
         let events = planned(&original, &original.graph, &RetryFrom::Failed).unwrap();
-        let mut retry = begun(&original, &original.graph, &events);
+        let retry = begun(&original, &original.graph, &events);
         // A limit of the execution itself strikes again at once.
         if retry.finish.is_none() {
             prop_assert_eq!(left(&retry), before);

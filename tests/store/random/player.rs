@@ -9,8 +9,8 @@ use citadel::{
         ids::{ExecutionId, WorkspaceId},
     },
     store::{
-        Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, OnTaken, PageRequest, Publication,
-        Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
+        Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, OnTaken, PageRequest,
+        Publication, Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
     },
 };
 
