@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod ask;
+pub mod batch_runner;
 pub mod blob_access;
 pub mod children;
 pub mod credentials;
@@ -10,6 +11,7 @@ pub mod engine;
 pub mod execution;
 pub mod execution_supervisor;
 pub mod executions;
+pub mod followers;
 pub mod journal_lane;
 pub mod metering;
 pub mod monitor;

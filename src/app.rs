@@ -28,12 +28,14 @@ use tokio_util::task::AbortOnDropHandle;
 pub use crate::auth::private_file::write_private_file;
 use crate::{
     actors::{
+        batch_runner::BatchRunner,
         blob_access::BlobAccess,
         children::ChildStarter,
         credentials::OperatorCredentials,
         engine::{Directory, Ends, Engine, EngineSettings, LiveEvents},
         execution_supervisor::{ExecutionSupervisor, ExecutionSupervisorMsg, nudge},
         executions::ExecutionsHandle,
+        followers::Followers,
         journal_lane::{JournalLane, LaneArgs, LaneHandle},
         monitor::{EngineMetrics, MonitorHandle},
         places::Places,
@@ -172,6 +174,7 @@ fn plan_tree(
     (env, metrics): (Value, EngineMetrics),
 ) -> (Arc<Engine>, Vec<ChildSpec>) {
     let (lane, supervisor, timekeeper, keeper) = (ServiceRef::new(), ServiceRef::new(), ServiceRef::new(), ServiceRef::new());
+    let batch_runner = ServiceRef::new();
     let (ownership, node) = (Arc::new(Ownership::new()), NodeInstanceId::from_uuid(clock::new_uuid()));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let slots = |pool| match pool {
@@ -201,8 +204,10 @@ fn plan_tree(
         live: Arc::new(Semaphore::new(config.limits.executions_live_max)),
         ends: Ends::default(),
         live_events: LiveEvents::default(),
+        followers: Followers::default(),
         supervisor: supervisor.clone(),
         timekeeper: timekeeper.clone(),
+        batch_runner: batch_runner.clone(),
         settings: EngineSettings {
             env,
             keep_success: Duration::from_millis(config.retention.success.0),
@@ -228,6 +233,8 @@ fn plan_tree(
     specs.push(supervisor.child("execution_supervisor", "executions", move || (ExecutionSupervisor, Arc::clone(&shared))));
     let shared = Arc::clone(&engine);
     specs.push(timekeeper.child("timekeeper", "timekeeper", move || (Timekeeper, Arc::clone(&shared))));
+    let shared = Arc::clone(&engine);
+    specs.push(batch_runner.child("batch_runner", "batches", move || (BatchRunner, Arc::clone(&shared))));
     (engine, specs)
 }
 

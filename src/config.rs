@@ -158,6 +158,8 @@ pub struct LimitsConfig {
     pub lane_bytes_max: usize,
     /// Connections that the HTTP server keeps open; more wait in the operating system's queue.
     pub http_connections_max: usize,
+    /// Streams of events (SSE) that the HTTP server serves at once.
+    pub streams_max: usize,
 }
 
 /// How long finished executions are kept where the workflow does not say.
@@ -321,6 +323,7 @@ impl Default for LimitsConfig {
             lane_depth_max: 20_000,
             lane_bytes_max: 256 * 1024 * 1024,
             http_connections_max: 10_000,
+            streams_max: 1_000,
         }
     }
 }

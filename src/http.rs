@@ -13,6 +13,7 @@ mod problem;
 mod router;
 mod routes;
 mod server;
+mod stream;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub use self::{
     openapi::openapi_document,
     router::router,
     server::serve,
+    stream::StreamSlots,
 };
 use crate::{
     actors::{
@@ -50,4 +52,5 @@ pub struct AppState {
     pub cursors: CursorKey,
     pub ready: Readiness,
     pub monitor: Monitor,
+    pub streams: StreamSlots,
 }

@@ -2,6 +2,7 @@
 //! No async, no I/O, no clock, no randomness: time, ids and chance come in as arguments.
 
 pub mod after_crash;
+pub mod batch;
 pub mod catalog;
 pub mod children;
 pub mod definition;
@@ -14,8 +15,10 @@ pub mod history;
 pub mod ids;
 pub mod item;
 pub mod limits;
+pub mod log;
 pub mod machine;
 pub mod problem;
+pub mod reuse;
 pub mod schedule;
 #[cfg(test)]
 mod testing;

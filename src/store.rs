@@ -12,12 +12,13 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 
-pub use self::rows::*;
+pub use self::{batch_rows::*, rows::*};
 use crate::model::{
-    ids::{ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
+mod batch_rows;
 mod columns;
 mod delegate;
 mod execution_query;
@@ -107,7 +108,19 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: as [`append_batch`](Self::append_batch).
     async fn create_queued(&self, append: &Append, schedule: Option<ScheduleId>) -> Result<bool>;
 
-    /// Journal rows from `from_seq` on, in order, at most `limit`.
+    /// Creates one execution that has a business key in its own commit, unless one of the same workspace, workflow and business
+    /// key is there that has not finished. Of several such creations at once one is the first, and the others see it.
+    /// A live idempotency key answers first, as in [`create_keyed`](Self::create_keyed).
+    ///
+    /// Errors: as [`append_batch`](Self::append_batch), and `executions_business_key` if it creates none with a business key.
+    async fn create_exclusive(
+        &self,
+        append: &Append,
+        key: Option<&IdempotencyKey>,
+        on_taken: OnTaken,
+    ) -> Result<ExclusiveOutcome>;
+
+    /// Journal rows that hold the event `from_seq` or later ones, in order, at most `limit`. The first of them may begin before it.
     async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>>;
 
     /// The epoch under which the row `(execution, seq)` was written; `None` if there is no such row.
@@ -189,6 +202,31 @@ pub trait Store: Send + Sync + 'static {
 
     /// Says that a process lives for `lease_ms` from now on. Answers every process that lives, by id.
     async fn announce_node(&self, node: NodeInstanceId, lease_ms: u64) -> Result<Vec<NodeInstanceId>>;
+
+    // ---- batches (`batches.rs`) ----
+
+    /// Stores a running batch, unless its workspace has `open_max` running ones. Batches of the workspace that ended before
+    /// `ended_before` go, at most [`BATCHES_CLEARED`] at a time. Callers that come at the same time may exceed the bound by their
+    /// number.
+    async fn insert_batch(&self, batch: &NewBatch, open_max: u32, ended_before: u64) -> Result<InsertBatch>;
+
+    async fn find_batch(&self, workspace: WorkspaceId, id: BatchId) -> Result<Option<BatchRow>>;
+
+    /// The body of a batch, whatever its workspace: for whoever works it off.
+    async fn get_batch_body(&self, id: BatchId) -> Result<Option<Payload>>;
+
+    /// Batches of a workspace, newest first.
+    async fn list_batches(&self, workspace: WorkspaceId, page: &PageRequest<BatchCursor>) -> Result<Vec<BatchRow>>;
+
+    /// Running batches of every workspace, oldest first, at most `limit`.
+    async fn list_open_batches(&self, limit: u32) -> Result<Vec<BatchRow>>;
+
+    /// Moves a running batch on from `done`; one with a `finished_at` is finished then. `false` if it is not there, has ended, or is
+    /// elsewhere already.
+    async fn advance_batch(&self, id: BatchId, done: u32, progress: &BatchProgress) -> Result<bool>;
+
+    /// Ends a running batch as cancelled. `false` if it is not there or has ended.
+    async fn cancel_batch(&self, workspace: WorkspaceId, id: BatchId, now_ms: u64) -> Result<bool>;
 
     // ---- workflows (`workflows.rs`, `hooks.rs`) ----
 

@@ -12,9 +12,9 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::{
-    execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, journal_lane::LaneHandle, monitor::EngineMetrics,
-    places::Places, pool::PoolHandle, shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg,
-    variables::VariablesHandle, workflows::WorkflowsHandle,
+    batch_runner::BatchRunnerMsg, execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, followers::Followers,
+    journal_lane::LaneHandle, monitor::EngineMetrics, places::Places, pool::PoolHandle, shard_keeper::Ownership,
+    supervisor::ServiceRef, timekeeper::TimekeeperMsg, variables::VariablesHandle, workflows::WorkflowsHandle,
 };
 use crate::{
     model::{
@@ -46,8 +46,10 @@ pub struct Engine {
     pub live: Arc<Semaphore>,
     pub ends: Ends,
     pub live_events: LiveEvents,
+    pub followers: Followers,
     pub supervisor: ServiceRef<ExecutionSupervisorMsg>,
     pub timekeeper: ServiceRef<TimekeeperMsg>,
+    pub batch_runner: ServiceRef<BatchRunnerMsg>,
     pub settings: EngineSettings,
     pub metrics: EngineMetrics,
     /// Whether the process is on its way out: nothing new begins.

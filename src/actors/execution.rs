@@ -118,6 +118,8 @@ pub struct Fresh {
     pub created: Recorded,
     /// The status with which the creation is in the store already (a keyed start).
     pub stored_as: Option<ExecutionStatus>,
+    /// What a retry takes over.
+    pub reused: Vec<Recorded>,
     pub waiter: Option<Waiter>,
 }
 
@@ -310,9 +312,10 @@ impl Actor for ExecutionActor {
 impl Live {
     fn fresh(fresh: Fresh) -> Self {
         let machine = Machine::new(Arc::clone(&fresh.plan.graph));
+        let first_events = u32::try_from(fresh.reused.len()).expect("what is taken over is limited").saturating_add(1);
         let journal = match fresh.stored_as {
             None => Journal::new(fresh.origin, fresh.created.at),
-            Some(status) => Journal::recovered(fresh.origin, fresh.created.at, 1, status),
+            Some(status) => Journal::recovered(fresh.origin, fresh.created.at, first_events, status),
         };
         let data = run_data(&fresh.engine, &fresh.plan, fresh.id, &fresh.created.event);
         let trace = trace_of(&fresh.created.event);
@@ -323,11 +326,13 @@ impl Live {
         if fresh.turn.is_some() {
             live.standing = Standing::Outside(fresh.turn);
         }
-        if fresh.stored_as.is_some() {
-            let effects = live.machine.apply(&fresh.created.event, fresh.created.at);
-            live.worklist.extend(effects);
-        } else {
-            live.happened_at(fresh.created.event, fresh.created.at);
+        for Recorded { at, event } in std::iter::once(fresh.created).chain(fresh.reused) {
+            if fresh.stored_as.is_some() {
+                let effects = live.machine.apply(&event, at);
+                live.worklist.extend(effects);
+            } else {
+                live.happened_at(event, at);
+            }
         }
         live
     }
@@ -386,7 +391,7 @@ impl Live {
         }
         if self.machine.current(&ended.attempt).is_some() {
             let event = self.event_of(ended.attempt, ended.started_at, ended.took, ended.result);
-            self.happened(event);
+            self.happened(event.with_log(ended.log));
         }
     }
 
@@ -397,7 +402,7 @@ impl Live {
         let error = NodeError::transient(crate::model::error::codes::PANICKED, format!("the node's actor died: {cause}"));
         let node_type = self.plan.node_type(&attempt.node).unwrap_or_default();
         self.engine.metrics.attempt_ended(node_type, Duration::ZERO, Some(&error), clock::now_ms());
-        self.happened(Event::NodeFailed { attempt, started_at: clock::now_ms(), error, chance: clock::chance() });
+        self.happened(Event::NodeFailed { attempt, started_at: clock::now_ms(), error, chance: clock::chance(), log: None });
     }
 
     fn look_at_the_time(&mut self) {

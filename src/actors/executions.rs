@@ -1,7 +1,12 @@
 //! The way to executions: start, cancel, signal, look, wait. HTTP, the command line and sub-workflows hold this handle.
 //! A command is durable when its call returns; nudging the owner is a hint only.
 
+mod batches;
+mod claims;
+mod follow;
 mod read;
+mod retry;
+mod search;
 mod start;
 
 use std::sync::Arc;
@@ -9,8 +14,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use self::{
+    batches::{BATCH_IDS_MAX, BATCH_ITEMS_MAX, BatchBody, BatchError, BatchRequest, BatchTargets, CreatedBatch, Selected},
+    claims::{CANCEL_MS_MAX, Idempotency},
+    follow::{EventFollower, Followed, FollowedEnd},
     read::{History, ReadError},
-    start::{Answer, FinishedExecution, Idempotency, StartError, StartRequest, Started, Wait, WaitUntil},
+    retry::{RetryError, RetryRequest},
+    search::{Found, SEARCH_ROWS_MAX, Search, SearchText},
+    start::{Answer, FinishedExecution, StartError, StartRequest, Started, Wait, WaitUntil},
 };
 use super::{engine::Engine, execution_supervisor::nudge};
 use crate::{
@@ -38,6 +48,8 @@ pub enum CommandError {
     NotFound,
     #[error("the execution has finished")]
     Finished,
+    #[error("the execution has not finished")]
+    Running,
     #[error("too many messages wait for the execution")]
     InboxFull,
     #[error("the payload is not what the execution waits for")]
@@ -97,6 +109,19 @@ impl ExecutionsHandle {
             None => Ok(()),
         };
         checked.map_err(CommandError::InvalidPayload)
+    }
+
+    /// Deletes an execution that has finished, with its journal.
+    ///
+    /// Errors: `Running`, `NotFound`, `Unavailable`.
+    pub async fn delete(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<(), CommandError> {
+        if self.engine.store.delete_execution(workspace, id).await.map_err(CommandError::Unavailable)? {
+            return Ok(());
+        }
+        match self.status(workspace, id).await.map_err(CommandError::Unavailable)? {
+            Some(_) => Err(CommandError::Running),
+            None => Err(CommandError::NotFound),
+        }
     }
 
     async fn put(

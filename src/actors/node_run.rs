@@ -26,11 +26,12 @@ use crate::{
         event::Attempt,
         ids::{ExecutionId, WorkspaceId},
         item::{Input, Item, Outputs},
+        log::RunLog,
         trace::TraceParent,
     },
     nodes::{
         EffectNode, Outcome, Pool, PureNode, Runner,
-        context::{EffectContext, NodeContext, Progress},
+        context::{EffectContext, Log, NodeContext, Progress},
     },
     runtimes::{javascript::GuestSession, scope::RunData},
 };
@@ -83,6 +84,8 @@ pub struct NodeEnded {
     /// How long it ran, once it had its place.
     pub took: Duration,
     pub result: Result<Outcome, NodeError>,
+    /// What the attempt wrote on its console.
+    pub log: Option<RunLog>,
     /// The sandbox of a pure run, for the next one.
     pub guest: Option<GuestSession>,
 }
@@ -142,9 +145,9 @@ impl Actor for NodeActor {
 /// Runs the attempt and tells the execution.
 async fn run(args: NodeArgs, place: Result<Slot, PoolRefused>) {
     let NodeArgs { engine, execution, runner, work } = args;
-    let (attempt, started_at, began) = (work.attempt.clone(), clock::now_ms(), Instant::now());
+    let (attempt, started_at, began, log) = (work.attempt.clone(), clock::now_ms(), Instant::now(), Log::default());
     let (result, guest) = match (place, runner) {
-        (Ok(slot), Runner::Effect(node)) => (run_effect(&engine, &execution, &*node, work, slot).await, None),
+        (Ok(slot), Runner::Effect(node)) => (run_effect(&engine, &execution, &*node, (work, log.clone()), slot).await, None),
         (Ok(slot), Runner::Pure(node)) => run_pure(node, work, slot).await,
         (Ok(_), Runner::Engine) => {
             (Err(NodeError::permanent(codes::INVALID_DEFINITION, "this node cannot be run by itself")), None)
@@ -153,20 +156,15 @@ async fn run(args: NodeArgs, place: Result<Slot, PoolRefused>) {
     };
     failpoint!("node.before_report");
     // An execution that is gone reads the journal when it comes back, and runs the attempt again.
-    let _ = execution.cast(ExecutionMsg::NodeEnded(Box::new(NodeEnded {
-        attempt,
-        started_at,
-        took: began.elapsed(),
-        result,
-        guest,
-    })));
+    let (took, log) = (began.elapsed(), log.take());
+    let _ = execution.cast(ExecutionMsg::NodeEnded(Box::new(NodeEnded { attempt, started_at, took, result, log, guest })));
 }
 
 async fn run_effect(
     engine: &Arc<Engine>,
     execution: &ActorRef<ExecutionMsg>,
     node: &dyn EffectNode,
-    work: NodeWork,
+    (work, log): (NodeWork, Log),
     _slot: Slot,
 ) -> Result<Outcome, NodeError> {
     let timeout_ms = work.timeout_ms;
@@ -186,6 +184,7 @@ async fn run_effect(
         services: Arc::clone(&engine.services),
         done: work.done,
         progress: Progress::new(move |index, item| progress.add(index, item)),
+        log,
         credential: work.credential,
     };
     let run = AssertUnwindSafe(async {

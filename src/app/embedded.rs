@@ -207,6 +207,7 @@ fn step_of(recorded: &Recorded) -> Option<Step> {
         }
         Event::Created { .. }
         | Event::Admitted
+        | Event::NodeReused { .. }
         | Event::AttemptInterrupted { .. }
         | Event::WaitElapsed { .. }
         | Event::SignalReceived { .. }

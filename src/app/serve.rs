@@ -17,7 +17,7 @@ use crate::{
     actors::{accounts::AccountsService, supervisor::Meltdown, trial::TrialsHandle},
     auth::private_file::write_private_file,
     config::{Config, Loader},
-    http::{self, AppState, CursorKey, Monitor, Readiness},
+    http::{self, AppState, CursorKey, Monitor, Readiness, StreamSlots},
     telemetry::LogControl,
 };
 
@@ -177,6 +177,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         cursors: CursorKey::load_or_create(&config.data_dir).context("cannot keep the key of cursors")?,
         ready: Readiness::default(),
         monitor: Monitor::new(app.monitor.clone(), app.metrics.clone(), config.metrics.public),
+        streams: StreamSlots::new(config.limits.streams_max),
     })
 }
 

@@ -65,6 +65,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.lane_depth_max", "count", "Requests that may wait for the journal's next commit."),
     setting("limits.lane_bytes_max", "bytes", "Bytes that may wait for the journal's next commit."),
     setting("limits.http_connections_max", "count", "Connections that the server keeps open; more wait in the operating system's queue."),
+    setting("limits.streams_max", "count", "Streams of events that the server keeps open; more are refused."),
     setting("retention.success", "duration", "How long executions are kept that succeeded."),
     setting("retention.failure", "duration", "How long executions are kept that failed or were cancelled."),
     setting("log.format", "auto, pretty, compact or json", "The form of a line; auto: pretty on a terminal, else JSON."),

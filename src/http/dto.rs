@@ -1,7 +1,10 @@
 //! The JSON of the API. These are not store rows: a column can change without the API.
 
 mod actor;
+mod batch;
+mod event;
 mod execution;
+mod filter;
 mod node_run;
 mod node_type;
 mod page;
@@ -14,7 +17,10 @@ mod workflow;
 
 pub(super) use self::{
     actor::{ActorBody, ActorsBody},
+    batch::{BatchBody, BatchSelectionBody},
+    event::{EndBody, EventBody},
     execution::{ExecutionBody, StartedBody},
+    filter::FilterBody,
     node_type::NodeTypeBody,
     page::{Page, page_limit},
     schedule::{BackfillBody, BackfilledBody, ScheduleBody, ScheduleDraftBody},

@@ -12,7 +12,7 @@ pub(super) use self::{
     body::{Body, Json, is_json, media_type, read_json, read_object, require_json},
     caller::{Caller, ClientAddress, OptionalBearer, refuse_token},
     definition::{Definition, MaybeDefinition},
-    headers::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, OptionalIfMatch, PreferWait, REPLAYED, etag, read_key},
+    headers::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, LastEventId, OptionalIfMatch, PreferWait, REPLAYED, etag, read_key},
     path::Path,
     query::Query,
     trace::trace_of,

@@ -55,6 +55,7 @@ problem_types! {
     WORKFLOW_NOT_FOUND = NOT_FOUND, "workflow_not_found", "There is no such workflow";
     VERSION_NOT_FOUND = NOT_FOUND, "version_not_found", "The workflow has no such version";
     EXECUTION_NOT_FOUND = NOT_FOUND, "execution_not_found", "There is no such execution";
+    BATCH_NOT_FOUND = NOT_FOUND, "batch_not_found", "There is no such batch";
     NODE_TYPE_NOT_FOUND = NOT_FOUND, "node_type_not_found", "There is no such node type";
     SCHEDULE_NOT_FOUND = NOT_FOUND, "schedule_not_found", "There is no such schedule";
     VARIABLE_NOT_FOUND = NOT_FOUND, "variable_not_found", "There is no such variable";
@@ -64,6 +65,8 @@ problem_types! {
     BODY_TIMEOUT = REQUEST_TIMEOUT, "body_timeout", "The body did not arrive in time";
     EXECUTION_FINISHED = CONFLICT, "execution_finished", "The execution has already finished";
     EXECUTION_RUNNING = CONFLICT, "execution_running", "The execution has not finished yet";
+    BATCH_ENDED = CONFLICT, "batch_ended", "The batch has already ended";
+    BUSINESS_KEY_TAKEN = CONFLICT, "business_key_taken", "A live execution has this business key";
     HOOK_TAKEN = CONFLICT, "hook_taken", "Another workflow has published this webhook";
     SCHEDULE_PUBLISHED = CONFLICT, "schedule_published", "The schedule belongs to a version of its workflow";
     VARIABLE_EXISTS = CONFLICT, "variable_exists", "There is a variable of this name";
@@ -77,11 +80,16 @@ problem_types! {
     INVALID_DEFINITION = UNPROCESSABLE_ENTITY, "invalid_definition", "The workflow definition has problems";
     INVALID_SCHEDULE = UNPROCESSABLE_ENTITY, "invalid_schedule", "The schedule has problems";
     SCHEDULE_LIMIT = UNPROCESSABLE_ENTITY, "schedule_limit", "The workspace has as many schedules as it may have";
+    BATCH_TOO_LARGE = UNPROCESSABLE_ENTITY, "batch_too_large", "The batch has too many executions";
+    NOTHING_TO_RETRY = UNPROCESSABLE_ENTITY, "nothing_to_retry", "The execution did not fail";
+    CANNOT_REUSE = UNPROCESSABLE_ENTITY, "cannot_reuse", "The execution's results do not fit the retry";
     UNKNOWN_START_NODE = UNPROCESSABLE_ENTITY, "unknown_start_node", "The workflow cannot start at this node";
     KEY_MISMATCH = UNPROCESSABLE_ENTITY, "idempotency_key_mismatch", "The idempotency key was used with another request";
     IF_MATCH_REQUIRED = PRECONDITION_REQUIRED, "if_match_required", "The header If-Match is needed";
     TOO_MANY_LOGINS = TOO_MANY_REQUESTS, "too_many_logins", "Too many failed logins";
     OVERLOADED = TOO_MANY_REQUESTS, "overloaded", "The server has too much to do";
+    TOO_MANY_BATCHES = TOO_MANY_REQUESTS, "too_many_batches", "Too many batches are running";
+    TOO_MANY_STREAMS = TOO_MANY_REQUESTS, "too_many_streams", "The server has too many open streams";
     INBOX_FULL = TOO_MANY_REQUESTS, "inbox_full", "Too many messages wait for the execution";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside the server";
     EXECUTION_FAILED = INTERNAL_SERVER_ERROR, "execution_failed", "The execution failed";

@@ -13,7 +13,10 @@ use super::{
     AppState,
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
-    routes::{auth, docs, executions, hooks, meta, monitor, node_types, schedules, start, variables, workflows},
+    routes::{
+        auth, batch, docs, execution_events, executions, hooks, logs, meta, monitor, node_types, retry, schedules, start, variables,
+        workflows,
+    },
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 
@@ -60,10 +63,13 @@ fn webhooks() -> OpenApiRouter<AppState> {
 
 /// Requests that may wait for an execution or a node, and so have a deadline of their own.
 fn waiting_api() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default()
+    let starts = OpenApiRouter::default()
         .routes(routes!(start::start_execution))
         .routes(routes!(node_types::test_node_type))
-        .layer(DefaultBodyLimit::max(INPUT_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
+    let retries =
+        OpenApiRouter::default().routes(routes!(retry::retry_execution)).layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
+    starts.merge(retries)
 }
 
 fn api() -> OpenApiRouter<AppState> {
@@ -87,7 +93,11 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(workflows::list_versions))
         .routes(routes!(workflows::get_version))
         .routes(routes!(executions::list_executions))
+        .routes(routes!(batch::create_batch, batch::list_batches))
+        .routes(routes!(batch::get_batch, batch::cancel_batch))
         .routes(routes!(executions::get_execution, executions::delete_execution))
+        .routes(routes!(execution_events::stream_events))
+        .routes(routes!(logs::list_logs))
         .routes(routes!(executions::list_node_runs))
         .routes(routes!(executions::cancel_execution))
         .routes(routes!(schedules::list_next_ticks))

@@ -1,12 +1,16 @@
 //! The handlers, by resource. Each says its path; `router.rs` lists them.
 
 pub(super) mod auth;
+pub(super) mod batch;
 pub(super) mod docs;
+pub(super) mod execution_events;
 pub(super) mod executions;
 pub(super) mod hooks;
+pub(super) mod logs;
 pub(super) mod meta;
 pub(super) mod monitor;
 pub(super) mod node_types;
+pub(super) mod retry;
 pub(super) mod schedules;
 pub(super) mod start;
 pub(super) mod variables;

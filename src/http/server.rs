@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::extract::ClientAddress;
+use super::{extract::ClientAddress, stream::Stopping};
 
 /// Time that the head of a request may take to arrive; an idle connection is closed after it, too.
 const HEAD_MAX: Duration = Duration::from_secs(75);
@@ -72,9 +72,11 @@ async fn serve_connection(
     _permit: OwnedSemaphorePermit,
 ) {
     let _open = Open::new();
+    let stopping = Stopping(stop.clone());
     let service = router.map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ClientAddress(address.ip()));
+        request.extensions_mut().insert(stopping.clone());
         request
     });
     let connection = http1::Builder::new()

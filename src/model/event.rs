@@ -11,6 +11,7 @@ use super::{
     execution::{ExecutionStatus, TriggerKind},
     ids::ExecutionId,
     item::{Item, Items, PortItems},
+    log::RunLog,
     trace::TraceParent,
 };
 
@@ -71,6 +72,9 @@ pub enum Event {
         /// What the node answers to whoever started the execution and waits (a `respond` node).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         response: Option<Response>,
+        /// What the attempt wrote on its console.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<RunLog>,
     },
     NodeFailed {
         #[serde(flatten)]
@@ -79,11 +83,20 @@ pub enum Event {
         error: NodeError,
         /// Uniform over `u64`, drawn by the shell: the jitter of the next delay.
         chance: u64,
+        /// What the attempt wrote on its console before it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<RunLog>,
     },
     /// A crash cut an attempt off, and a signal has to say whether it is repeated.
     AttemptInterrupted {
         #[serde(flatten)]
         attempt: Attempt,
+    },
+    /// A run whose result an earlier execution has: it is over without having run. Follows the creation of a retry.
+    NodeReused {
+        node: Arc<str>,
+        run: u32,
+        outputs: Vec<PortItems>,
     },
     /// The delay before an attempt is over.
     RetryDue {
@@ -137,6 +150,25 @@ impl StartContext {
     }
 }
 
+impl Event {
+    /// Adds what the attempt wrote to the event of its end; others have no place for it.
+    #[must_use]
+    pub fn with_log(mut self, written: Option<RunLog>) -> Self {
+        if let Self::NodeSucceeded { log, .. } | Self::NodeFailed { log, .. } = &mut self {
+            *log = written;
+        }
+        self
+    }
+
+    /// What an attempt wrote, with the attempt.
+    pub fn log(&self) -> Option<(&Attempt, &RunLog)> {
+        if let Self::NodeSucceeded { attempt, log: Some(log), .. } | Self::NodeFailed { attempt, log: Some(log), .. } = self {
+            return Some((attempt, log));
+        }
+        None
+    }
+}
+
 /// The execution that started this one as a sub-workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
@@ -179,4 +211,27 @@ pub struct ExecutionError {
     pub node_id: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::log::{LogLevel, LogLine};
+
+    #[test]
+    fn reads_the_results_of_journals_without_logs() {
+        let stored = json!({
+            "at": 5, "type": "node_succeeded", "node": "a", "run": 0, "attempt": 1, "started_at": 4, "outputs": [],
+        });
+        let read: Recorded = serde_json::from_value(stored.clone()).unwrap();
+        assert!(read.event.log().is_none());
+        assert_eq!(serde_json::to_value(&read).unwrap(), stored, "and writes them as they were");
+        let line = LogLine { at: 4, level: LogLevel::Warn, text: "hm".to_owned() };
+        let log = RunLog { lines: vec![line], truncated: true };
+        let with_log = Recorded { event: read.event.with_log(Some(log.clone())), ..read };
+        let again: Recorded = serde_json::from_value(serde_json::to_value(&with_log).unwrap()).unwrap();
+        assert_eq!(again.event.log().map(|(_, log)| log), Some(&log));
+    }
 }

@@ -83,6 +83,25 @@ impl NodeRunStatus {
     ];
 }
 
+/// What a start does about a live execution of the same workflow and business key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// Starts another one.
+    #[default]
+    Allow,
+    /// Starts nothing, and says so.
+    Reject,
+    /// Starts nothing, and answers with that one.
+    Return,
+    /// Cancels it, and starts once it has ended.
+    Cancel,
+}
+
+impl OnConflict {
+    pub const ALL: [Self; 4] = [Self::Allow, Self::Reject, Self::Return, Self::Cancel];
+}
+
 /// What started an execution. The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

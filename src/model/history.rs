@@ -127,6 +127,11 @@ impl<'a> Fold<'a> {
                 run.status = NodeRunStatus::Waiting;
                 run.wait = Some(after_crash::wait(&attempt.node, attempt.run));
             }
+            Event::NodeReused { node, run, .. } => {
+                let run = self.run(node, *run, at);
+                run.status = NodeRunStatus::Reused;
+                run.attempts = 0;
+            }
             Event::RetryDue { attempt } | Event::WaitElapsed { attempt } => {
                 self.run(&attempt.node, attempt.run, at).status = NodeRunStatus::Queued;
             }

@@ -87,6 +87,8 @@ prefixed_ids! {
     TokenId = "tok_";
     /// A row of an execution's inbox: a signal or a cancel request.
     InboxId = "inb_";
+    /// One action on many executions.
+    BatchId = "bat_";
     /// One incarnation of a server process.
     NodeInstanceId = "nod_";
 }

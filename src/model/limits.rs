@@ -30,6 +30,10 @@ pub const INPUT_BYTES_MAX: usize = 1024 * 1024;
 pub const ITEMS_MAX: usize = 100_000;
 /// Bytes that one node run may put out, as JSON.
 pub const OUTPUT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of results that a retry takes over, as JSON: they are one row of its journal.
+pub const REUSED_BYTES_MAX: usize = 48 * 1024 * 1024;
+/// Bytes of console output that one attempt records; the rest is dropped, and the record says so.
+pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 /// Node runs of one execution.
 pub const STEPS_MAX: u32 = 100_000;
 /// Iterations of one loop node, where the node does not set a smaller number.

@@ -175,6 +175,7 @@ impl Machine {
             }
             Event::NodeSucceeded { attempt, outputs, .. } => self.succeeded(attempt, outputs, effects),
             Event::NodeFailed { attempt, error, chance, .. } => self.failed(attempt, error, *chance, now_ms, effects),
+            Event::NodeReused { node, run, outputs } => self.reused(node, *run, outputs, effects),
             Event::AttemptInterrupted { attempt } => self.interrupted(attempt),
             Event::RetryDue { attempt } => self.retry_due(attempt),
             Event::WaitStarted { attempt, wait, .. } => self.wait_started(attempt, wait),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Description, EffectNode, NodeType, Outcome, Pool, Prepared, Runner,
-    context::EffectContext,
+    context::{EffectContext, Log},
     effects::at_item,
     params::{
         invalid, read,
@@ -24,11 +24,11 @@ use crate::{
         definition::NodeDefinition,
         error::{NodeError, codes},
         item::{Item, PortItems},
-        limits::{ITEMS_MAX, OUTPUT_BYTES_MAX},
+        limits::{ITEMS_MAX, LOG_BYTES_MAX, OUTPUT_BYTES_MAX},
         problem::Problem,
     },
     runtimes::{
-        code::{CODE_BYTES_MAX, Code, CodeInput, CodeLimits, CodeOutput, CodeRequest},
+        code::{CODE_BYTES_MAX, Code, CodeError, CodeInput, CodeLimits, CodeOutput, CodeRequest},
         javascript::MEMORY_BYTES_MAX,
         scope::Scope,
     },
@@ -39,8 +39,6 @@ mod tests;
 
 /// Longest wall or CPU time that a node may ask for, in milliseconds.
 pub const WALL_MS_MAX: u64 = 15 * 60_000;
-/// Most console output that a node may ask for, in bytes.
-pub const LOG_BYTES_MAX: u64 = 1024 * 1024;
 
 const LANGUAGE: &str = "javascript";
 
@@ -133,9 +131,8 @@ impl EffectNode for CodeRunner {
 fn run_all(code: &Code, limits: CodeLimits, mut ctx: EffectContext) -> Result<Vec<Item>, NodeError> {
     let javascript = Arc::clone(&ctx.services.javascript);
     let request = CodeRequest { code, input: CodeInput::Items(&scope(&ctx, 0)), limits };
-    let output = javascript.run(&request).map_err(|error| error.into_node_error())?;
-    log(&output);
-    let values = values_of(output.output);
+    let output = keep_log(&ctx.log, javascript.run(&request)).map_err(CodeError::into_node_error)?;
+    let values = values_of(output);
     check_count(values.len())?;
     let count = ctx.pure().items().len();
     let is_paired = values.len() == count || count == 1;
@@ -153,10 +150,9 @@ fn run_each(code: &Code, limits: CodeLimits, mut ctx: EffectContext) -> Result<V
     let mut session = javascript.session(code, limits);
     let mut items = Vec::new();
     for index in 0..ctx.pure().items().len() {
-        let output =
-            session.run(CodeInput::Item(&scope(&ctx, index))).map_err(|error| at_item(error.into_node_error(), index))?;
-        log(&output);
-        items.extend(values_of(output.output).into_iter().map(|value| ctx.pure().derive(index, value)));
+        let ran = session.run(CodeInput::Item(&scope(&ctx, index)));
+        let output = keep_log(&ctx.log, ran).map_err(|error| at_item(error.into_node_error(), index))?;
+        items.extend(values_of(output).into_iter().map(|value| ctx.pure().derive(index, value)));
         check_count(items.len())?;
     }
     Ok(items)
@@ -191,18 +187,27 @@ fn check_count(count: usize) -> Result<(), NodeError> {
     Err(NodeError::permanent(codes::ITEM_LIMIT, format!("the code returned more than {ITEMS_MAX} items")))
 }
 
-/// Sizes only: what code prints may be secret.
-fn log(output: &CodeOutput) {
-    let log_bytes: usize = output.logs.iter().map(|line| line.text.len()).sum();
-    let usage = output.usage;
-    tracing::debug!(
-        log_bytes,
-        wall_ms = usage.wall_ms,
-        cpu_ms = usage.cpu_ms,
-        memory_peak_bytes = usage.memory_peak_bytes,
-        cold = usage.cold,
-        "code finished"
-    );
+/// Hands on what the code wrote, however it ended, and gives what it returned.
+fn keep_log(log: &Log, ran: Result<CodeOutput, CodeError>) -> Result<Value, CodeError> {
+    match ran {
+        Ok(CodeOutput { output, logs, logs_truncated, usage }) => {
+            // Sizes only: what code prints may be secret.
+            tracing::debug!(
+                log_lines = logs.len(),
+                wall_ms = usage.wall_ms,
+                cpu_ms = usage.cpu_ms,
+                memory_peak_bytes = usage.memory_peak_bytes,
+                cold = usage.cold,
+                "code finished"
+            );
+            log.add(logs, logs_truncated);
+            Ok(output)
+        }
+        Err(mut error) => {
+            log.add(std::mem::take(&mut error.logs), error.logs_truncated);
+            Err(error)
+        }
+    }
 }
 
 fn default_language() -> String {
@@ -232,7 +237,7 @@ fn schema() -> Value {
                     "cpu_ms": limit("Milliseconds of CPU time.", WALL_MS_MAX, default.cpu_ms),
                     "memory_bytes": limit("Bytes of memory.", MEMORY_BYTES_MAX as u64, default.memory_bytes as u64),
                     "output_bytes": limit("Bytes of output as JSON.", OUTPUT_BYTES_MAX as u64, default.output_bytes as u64),
-                    "log_bytes": limit("Bytes of console output; more is dropped.", LOG_BYTES_MAX, default.log_bytes as u64),
+                    "log_bytes": limit("Bytes of console output; more is dropped.", LOG_BYTES_MAX as u64, default.log_bytes as u64),
                 },
                 "additionalProperties": false,
                 (LITERAL): true,

@@ -1,6 +1,9 @@
 //! What a node run gets: its items, the evaluation of its templates, and for effects the services and the identity of the attempt.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -12,6 +15,7 @@ use crate::{
         event::Attempt,
         ids::{ExecutionId, WorkspaceId},
         item::{Input, Item, Outputs},
+        log::{LogLine, RunLog},
         trace::TraceParent,
     },
     runtimes::{
@@ -108,6 +112,7 @@ pub struct EffectContext {
     /// Items that an earlier attempt recorded as done, by the index of the input item: do not do them again.
     pub done: BTreeMap<u32, Item>,
     pub progress: Progress,
+    pub log: Log,
     /// Name of the node's credential.
     pub credential: Option<String>,
 }
@@ -153,6 +158,26 @@ impl Progress {
     /// The input item at `index` is done with this result.
     pub fn done(&self, index: u32, item: Item) {
         (self.0)(index, item);
+    }
+}
+
+/// Collects what an attempt writes on its console. Recorded with the attempt's result, whether it is a success or not.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<RunLog>>);
+
+impl Log {
+    /// Adds lines; `truncated` says that something after them was dropped.
+    pub fn add(&self, lines: Vec<LogLine>, truncated: bool) {
+        self.written().add(lines, truncated);
+    }
+
+    /// Takes what was written so far; `None` if nothing was.
+    pub fn take(&self) -> Option<RunLog> {
+        std::mem::take(&mut *self.written()).into_written()
+    }
+
+    fn written(&self) -> MutexGuard<'_, RunLog> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

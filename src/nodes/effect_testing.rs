@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     EffectNode, Outcome, Runner, Woken,
-    context::{EffectContext, NodeContext, Progress},
+    context::{EffectContext, Log, NodeContext, Progress},
     registry::Registry,
     services::{Blobs, ChildRequest, Children, Credential, Credentials, Services},
     testing::{NOW_MS, input, run_data},
@@ -93,6 +93,7 @@ impl Bench {
             services: Arc::new(self.services.clone()),
             done: self.progress.lock().unwrap().clone(),
             progress: Progress::new(move |index, item| drop(progress.lock().unwrap().insert(index, item))),
+            log: Log::default(),
             credential: node.credential.clone(),
         }
     }

@@ -58,7 +58,7 @@ pub enum RespondMode {
     LastNode,
     /// What a `respond` node says.
     RespondNode,
-    /// The execution's events as they happen.
+    /// A stream of server-sent events: that it runs, what `respond` nodes say, its end.
     Stream,
 }
 

@@ -17,7 +17,10 @@ pub use self::{
     source::{CODE_BYTES_MAX, Code},
 };
 use super::{javascript::MEMORY_BYTES_MAX, scope::Scope};
-use crate::model::error::{NodeError, codes};
+use crate::model::{
+    error::{NodeError, codes},
+    log::{LogLevel, LogLine},
+};
 
 /// Wall time of a run where the caller sets none, in milliseconds.
 pub const CODE_WALL_MS_DEFAULT: u64 = 30_000;
@@ -101,33 +104,13 @@ impl CodeOutput {
     }
 }
 
-/// One call of a console function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    pub level: LogLevel,
-    pub text: String,
-}
-
-/// How loud a line of console output is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    Debug,
-    /// `console.log` too.
-    Info,
-    Warn,
-    Error,
-}
-
-impl LogLevel {
-    /// The level at an index of the list in `prelude.js`; anything beyond it is an error.
-    pub(super) fn from_guest(index: u32) -> Self {
-        match index {
-            0 => Self::Debug,
-            1 => Self::Info,
-            2 => Self::Warn,
-            _ => Self::Error,
-        }
+/// The level at an index of the list in `prelude.js`; anything beyond it is an error.
+pub(super) fn level_from_guest(index: u32) -> LogLevel {
+    match index {
+        0 => LogLevel::Debug,
+        1 => LogLevel::Info,
+        2 => LogLevel::Warn,
+        _ => LogLevel::Error,
     }
 }
 
@@ -159,6 +142,9 @@ pub struct CodeError {
     /// Console output before the failure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<LogLine>,
+    /// Whether console output was dropped because of `log_bytes`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub logs_truncated: bool,
 }
 
 /// The kinds of failure.

@@ -9,6 +9,9 @@ macro_rules! implement_store {
             journal: fn append_batch(batch: &[Append]) -> Vec<AppendOutcome>;
             journal: fn create_keyed(append: &Append, key: &IdempotencyKey) -> KeyedOutcome;
             journal: fn create_queued(append: &Append, schedule: Option<ScheduleId>) -> bool;
+            journal: fn create_exclusive(
+                append: &Append, key: Option<&IdempotencyKey>, on_taken: OnTaken
+            ) -> ExclusiveOutcome;
             journal: fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
             journal: fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
             snapshots: fn find_snapshot(execution: ExecutionId) -> Option<Snapshot>;
@@ -37,6 +40,14 @@ macro_rules! implement_store {
             shards: fn release_shards(owner: NodeInstanceId) -> u64;
             shards: fn hand_over_shards(owner: NodeInstanceId, shards: &[u16]) -> u64;
             shards: fn announce_node(node: NodeInstanceId, lease_ms: u64) -> Vec<NodeInstanceId>;
+
+            batches: fn insert_batch(batch: &NewBatch, open_max: u32, ended_before: u64) -> InsertBatch;
+            batches: fn find_batch(workspace: WorkspaceId, id: BatchId) -> Option<BatchRow>;
+            batches: fn get_batch_body(id: BatchId) -> Option<Payload>;
+            batches: fn list_batches(workspace: WorkspaceId, page: &PageRequest<BatchCursor>) -> Vec<BatchRow>;
+            batches: fn list_open_batches(limit: u32) -> Vec<BatchRow>;
+            batches: fn advance_batch(id: BatchId, done: u32, progress: &BatchProgress) -> bool;
+            batches: fn cancel_batch(workspace: WorkspaceId, id: BatchId, now_ms: u64) -> bool;
 
             workflows: fn insert_workflow(workflow: &NewWorkflow) -> WorkflowRow;
             workflows: fn update_workflow(

@@ -5,14 +5,10 @@ use std::{collections::HashMap, sync::Mutex};
 use async_trait::async_trait;
 
 use super::{
-    Activation, Append, AppendOutcome, ConnectionPool, DeleteVariable, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
-    HookRow, IdempotencyKey, InboxRow, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVariable, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
-    Store, StoreError, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, 
-    WorkflowRow, memory::MemoryStore,
+    Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, ConnectionPool, DeleteVariable, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewBatch, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, StoreError, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow, memory::MemoryStore,
 };
 use crate::model::{
-    ids::{ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
@@ -85,6 +81,7 @@ pass_on! {
     fn append_batch(batch: &[Append]) -> Vec<AppendOutcome>;
     fn create_keyed(append: &Append, key: &IdempotencyKey) -> KeyedOutcome;
     fn create_queued(append: &Append, schedule: Option<ScheduleId>) -> bool;
+    fn create_exclusive(append: &Append, key: Option<&IdempotencyKey>, on_taken: OnTaken) -> ExclusiveOutcome;
     fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
     fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
     fn find_snapshot(execution: ExecutionId) -> Option<Snapshot>;
@@ -106,6 +103,13 @@ pass_on! {
     fn release_shards(owner: NodeInstanceId) -> u64;
     fn hand_over_shards(owner: NodeInstanceId, shards: &[u16]) -> u64;
     fn announce_node(node: NodeInstanceId, lease_ms: u64) -> Vec<NodeInstanceId>;
+    fn insert_batch(batch: &NewBatch, open_max: u32, ended_before: u64) -> InsertBatch;
+    fn find_batch(workspace: WorkspaceId, id: BatchId) -> Option<BatchRow>;
+    fn get_batch_body(id: BatchId) -> Option<Payload>;
+    fn list_batches(workspace: WorkspaceId, page: &PageRequest<BatchCursor>) -> Vec<BatchRow>;
+    fn list_open_batches(limit: u32) -> Vec<BatchRow>;
+    fn advance_batch(id: BatchId, done: u32, progress: &BatchProgress) -> bool;
+    fn cancel_batch(workspace: WorkspaceId, id: BatchId, now_ms: u64) -> bool;
     fn insert_workflow(workflow: &NewWorkflow) -> WorkflowRow;
     fn update_workflow(workspace: WorkspaceId, id: WorkflowId, expected_version: u32, version: &NewVersion) -> UpdateWorkflow;
     fn find_workflow(workspace: WorkspaceId, id: WorkflowId) -> Option<WorkflowRow>;

@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use super::{Append, AppendOutcome, NOTIFY_ROWS_MAX, Result, StateChange, StoreError};
+use super::{
+    Append, AppendOutcome, ExclusiveOutcome, KeyedOutcome, NOTIFY_ROWS_MAX, NewExecution, Result, StateChange, StoreError,
+};
 use crate::model::{
     execution::ExecutionStatus,
     ids::{ExecutionId, SHARD_COUNT},
@@ -24,6 +26,8 @@ pub(super) mod constraints {
     pub(in crate::store) const BATCH_EXECUTIONS: &str = "batch_executions";
     /// An append has a bounded number of messages.
     pub(in crate::store) const NOTIFY_ROWS: &str = "notify_rows";
+    /// An exclusive creation creates an execution with a business key.
+    pub(in crate::store) const EXECUTIONS_BUSINESS_KEY: &str = "executions_business_key";
     /// Epochs count from 0 up.
     pub(in crate::store) const EPOCH_RANGE: &str = "epoch_range";
 }
@@ -61,9 +65,26 @@ pub(super) fn check_batch(batch: &[Append]) -> Result<()> {
     Ok(())
 }
 
+/// The execution that an exclusive creation makes, and its business key.
+///
+/// Errors: `Conflict` if it makes none, or one without a business key.
+pub(super) fn exclusive(append: &Append) -> Result<(&NewExecution, &str)> {
+    let new = append.create.as_ref().and_then(|new| Some((new, new.business_key.as_deref()?)));
+    new.ok_or_else(|| conflict(constraints::EXECUTIONS_BUSINESS_KEY))
+}
+
 /// The refusal of a row that breaks `constraint`.
 pub(super) fn conflict(constraint: &str) -> StoreError {
     StoreError::Conflict { constraint: constraint.to_owned() }
+}
+
+/// What a keyed creation says where an exclusive one said this; it never meets a taken business key.
+pub(super) fn keyed(outcome: ExclusiveOutcome) -> KeyedOutcome {
+    match outcome {
+        ExclusiveOutcome::Created => KeyedOutcome::Created,
+        ExclusiveOutcome::Exists { execution, request_hash } => KeyedOutcome::Exists { execution, request_hash },
+        ExclusiveOutcome::Taken { .. } | ExclusiveOutcome::Fenced => KeyedOutcome::Fenced,
+    }
 }
 
 /// The epoch of every shard, as read under the lock that fences the batch. A negative one fits no request.

@@ -8,22 +8,20 @@ use std::{
 
 use async_trait::async_trait;
 
-use self::{executions::StoredExecution, journal::StoredKey, shards::Shard};
+use self::{batches::StoredBatch, executions::StoredExecution, journal::StoredKey, shards::Shard};
 use super::{
-    Activation, Append, AppendOutcome, ConnectionPool, DeleteVariable, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
-    HookRow, IdempotencyKey, InboxRow, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVariable, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
-    Store, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow,
+    Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, ConnectionPool, DeleteVariable, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewBatch, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow,
 };
 use crate::{
     clock,
     model::{
-        ids::{ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+        ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
         schedule::Tick,
     },
 };
 
 mod accounts;
+mod batches;
 mod executions;
 mod inbox;
 mod journal;
@@ -47,6 +45,7 @@ struct State {
     inbox: BTreeMap<(ExecutionId, InboxId), InboxRow>,
     /// By workspace, scope and key.
     keys: BTreeMap<(WorkspaceId, String, String), StoredKey>,
+    batches: BTreeMap<BatchId, StoredBatch>,
     workflows: BTreeMap<WorkflowId, WorkflowRow>,
     versions: BTreeMap<(WorkflowId, u32), VersionRow>,
     /// By path and method.
@@ -74,6 +73,7 @@ impl MemoryStore {
             snapshots: BTreeMap::new(),
             inbox: BTreeMap::new(),
             keys: BTreeMap::new(),
+            batches: BTreeMap::new(),
             workflows: BTreeMap::new(),
             versions: BTreeMap::new(),
             hooks: BTreeMap::new(),
@@ -126,6 +126,15 @@ impl Store for MemoryStore {
 
     async fn create_queued(&self, append: &Append, schedule: Option<ScheduleId>) -> Result<bool> {
         self.state().create_queued(append, schedule)
+    }
+
+    async fn create_exclusive(
+        &self,
+        append: &Append,
+        key: Option<&IdempotencyKey>,
+        on_taken: OnTaken,
+    ) -> Result<ExclusiveOutcome> {
+        self.state().create_exclusive(append, key, on_taken)
     }
 
     async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>> {
@@ -219,6 +228,34 @@ impl Store for MemoryStore {
 
     async fn announce_node(&self, node: NodeInstanceId, lease_ms: u64) -> Result<Vec<NodeInstanceId>> {
         Ok(self.state().announce_node(node, lease_ms, clock::now_ms()))
+    }
+
+    async fn insert_batch(&self, batch: &NewBatch, open_max: u32, ended_before: u64) -> Result<InsertBatch> {
+        Ok(self.state().insert_batch(batch, open_max, ended_before))
+    }
+
+    async fn find_batch(&self, workspace: WorkspaceId, id: BatchId) -> Result<Option<BatchRow>> {
+        Ok(self.state().find_batch(workspace, id))
+    }
+
+    async fn get_batch_body(&self, id: BatchId) -> Result<Option<Payload>> {
+        Ok(self.state().get_batch_body(id))
+    }
+
+    async fn list_batches(&self, workspace: WorkspaceId, page: &PageRequest<BatchCursor>) -> Result<Vec<BatchRow>> {
+        Ok(self.state().list_batches(workspace, page))
+    }
+
+    async fn list_open_batches(&self, limit: u32) -> Result<Vec<BatchRow>> {
+        Ok(self.state().list_open_batches(limit))
+    }
+
+    async fn advance_batch(&self, id: BatchId, done: u32, progress: &BatchProgress) -> Result<bool> {
+        Ok(self.state().advance_batch(id, done, progress))
+    }
+
+    async fn cancel_batch(&self, workspace: WorkspaceId, id: BatchId, now_ms: u64) -> Result<bool> {
+        Ok(self.state().cancel_batch(workspace, id, now_ms))
     }
 
     async fn insert_workflow(&self, workflow: &NewWorkflow) -> Result<WorkflowRow> {

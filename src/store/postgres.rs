@@ -12,21 +12,20 @@ use sqlx::{
 
 use self::{error::failed, partitions::Partitions};
 use super::{
-    Activation, Append, AppendOutcome, ConnectionPool, DeleteVariable, DueExecution, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule,
-    HookRow, IdempotencyKey, InboxRow, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewSchedule, NewVariable, NewVersion,
-    NewWorkflow, PageRequest, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot,
-    Store, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow,
+    Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, ConnectionPool, DeleteVariable, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewBatch, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication, PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
 use crate::model::{
-    ids::{ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
 super::delegate::implement_store!(PostgresStore, "postgres");
 
 mod accounts;
+mod batches;
+mod claims;
 mod error;
 mod executions;
 mod hooks;

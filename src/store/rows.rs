@@ -169,11 +169,48 @@ pub enum KeyedOutcome {
     Fenced,
 }
 
+/// What an exclusive creation does about a live execution of the same workflow and business key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTaken {
+    /// Writes nothing.
+    Refuse,
+    /// Has the idempotency key, where there is one, lead to that execution from now on.
+    Adopt,
+}
+
+/// What became of an exclusive creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExclusiveOutcome {
+    Created,
+    /// As [`KeyedOutcome::Exists`].
+    Exists {
+        execution: ExecutionId,
+        request_hash: [u8; 32],
+    },
+    /// The newest of the live executions with the workflow and business key.
+    Taken {
+        execution: ExecutionId,
+    },
+    /// As [`AppendOutcome::Fenced`].
+    Fenced,
+}
+
+impl From<KeyedOutcome> for ExclusiveOutcome {
+    fn from(outcome: KeyedOutcome) -> Self {
+        match outcome {
+            KeyedOutcome::Created => Self::Created,
+            KeyedOutcome::Exists { execution, request_hash } => Self::Exists { execution, request_hash },
+            KeyedOutcome::Fenced => Self::Fenced,
+        }
+    }
+}
+
 /// Which executions a list shows. Every field narrows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecutionFilter {
     pub workflow: Option<WorkflowId>,
-    pub status: Option<ExecutionStatus>,
+    /// Any of these; every one where there is none.
+    pub statuses: Vec<ExecutionStatus>,
     pub trigger: Option<TriggerKind>,
     /// Created at this time or later.
     pub created_from: Option<u64>,
@@ -181,6 +218,7 @@ pub struct ExecutionFilter {
     pub created_until: Option<u64>,
     pub error_code: Option<String>,
     pub retry_of: Option<ExecutionId>,
+    pub business_key: Option<String>,
 }
 
 /// A page of a list: what comes after `after`, at most `limit` rows.

@@ -40,7 +40,7 @@ async fn sleeper(engine: &Engine) -> Arc<CompiledWorkflow> {
 
 /// Executions of a workflow, oldest first, once there are `count` that have this status.
 async fn all_with(engine: &Engine, workflow: &CompiledWorkflow, status: ExecutionStatus, count: usize) -> Vec<ExecutionRow> {
-    let filter = ExecutionFilter { workflow: Some(workflow.workflow), status: Some(status), ..ExecutionFilter::default() };
+    let filter = ExecutionFilter { workflow: Some(workflow.workflow), statuses: vec![status], ..ExecutionFilter::default() };
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
         let page = PageRequest { after: None, limit: 100 };

@@ -6,6 +6,7 @@ mod effects;
 mod error_workflow;
 mod family;
 mod flows;
+mod follow;
 mod replay;
 mod snapshots;
 mod support;

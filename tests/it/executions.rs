@@ -114,6 +114,8 @@ async fn lists_by_filter_and_cursor() {
     assert_eq!(list("").await, (newest_first.clone(), None));
     assert_eq!(list("?status=failed").await.0, [newest_first[2].clone()]);
     assert_eq!(list("?error_code=http_status").await.0, [newest_first[2].clone()]);
+    assert_eq!(list("?status=failed,running").await.0, [newest_first[2].clone()]);
+    assert_eq!(list("?status=failed,succeeded").await.0, newest_first);
     assert_eq!(list(&format!("?workflow_id={good}&trigger=manual")).await.0.len(), 3);
     assert_eq!(list("?started_before=2020-01-01T00:00:00Z").await.0.len(), 0);
     assert_eq!(list("?started_after=2020-01-01T00:00:00Z").await.0.len(), 4);
@@ -125,6 +127,38 @@ async fn lists_by_filter_and_cursor() {
     assert_eq!((first.len(), second.len(), end), (2, 1, None));
     // With other filters it is another list.
     app.client.get(&format!("/executions?limit=2&cursor={next}")).await.assert_problem(400, "invalid_cursor");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn finds_executions_by_a_text() {
+    let (app, receiver) = (TestApp::start().await, Receiver::start().await);
+    let good = app.client.create_workflow(&workflows::mark()).await;
+    let bad = app.client.create_workflow(&workflows::call(&receiver.url("/broken"))).await;
+    let mut ids = Vec::new();
+    for (workflow, key) in [(&good, "Order-1"), (&bad, "invoice-2"), (&good, "ORDER-3"), (&good, "order-4")] {
+        ids.push(app.client.run(workflow, &json!({ "business_key": key })).await.text("id"));
+    }
+    let list = async |query: &str| {
+        let page = app.client.get(&format!("/executions?{query}")).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        let found: Vec<String> =
+            page.body["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect();
+        (found, page.body["next_cursor"].as_str().map(str::to_owned))
+    };
+    assert_eq!(list("q=order").await, (vec![ids[3].clone(), ids[2].clone(), ids[0].clone()], None));
+    assert_eq!(list("q=STATUS").await.0, [ids[1].clone()]);
+    assert_eq!(list(&format!("q={}", &ids[2].to_uppercase())).await.0, [ids[2].clone()]);
+    assert_eq!(list(&format!("q=order&workflow_id={bad}")).await.0.len(), 0);
+    assert_eq!(list("business_key=Order-1").await.0, [ids[0].clone()]);
+
+    let (first, next) = list("q=order&limit=2").await;
+    let next = next.expect("there is a second page");
+    assert_eq!(list(&format!("q=order&limit=2&cursor={next}")).await, (vec![ids[0].clone()], None));
+    assert_eq!(first, [ids[3].clone(), ids[2].clone()]);
+    app.client.get(&format!("/executions?q=orde&limit=2&cursor={next}")).await.assert_problem(400, "invalid_cursor");
+    app.client.get("/executions?status=failed,late").await.assert_problem(400, "invalid_query");
+    app.client.get(&format!("/executions?q={}", "x".repeat(300))).await.assert_problem(400, "invalid_query");
     app.stop().await;
 }
 

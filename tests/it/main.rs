@@ -2,18 +2,23 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod accounts;
+mod batches;
 mod bench;
+mod business_keys;
 mod client_commands;
 mod commands;
 mod contexts;
+mod events;
 mod executions;
 mod hooks;
+mod logs;
 mod openapi;
 mod operators;
 mod packaging;
 mod monitoring;
 mod node_types;
 mod problems;
+mod retry;
 mod schedules;
 mod server;
 mod support;

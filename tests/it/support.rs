@@ -4,6 +4,7 @@
 pub(crate) mod client;
 mod command;
 mod contract;
+mod event_stream;
 mod receiver;
 mod server_process;
 mod test_app;
@@ -14,6 +15,7 @@ use std::{path::PathBuf, time::Duration};
 pub(crate) use self::{
     client::{Answer, Client},
     command::{Ran, command},
+    event_stream::{EventStream, Line},
     receiver::Receiver,
     server_process::{ServerProcess, citadel},
     test_app::TestApp,

@@ -20,7 +20,7 @@ use citadel::{
     },
     nodes::{
         Outcome, Runner,
-        context::{EffectContext, Progress},
+        context::{EffectContext, Log, Progress},
         registry::Registry,
         services::{Blobs, ChildRequest, Children, Credential, Credentials, Services},
     },
@@ -83,6 +83,7 @@ impl Bench {
             services: Arc::clone(&self.services),
             done: BTreeMap::new(),
             progress: Progress::new(|_, _| {}),
+            log: Log::default(),
             credential: node.credential.clone(),
         };
         match runner.run(ctx).await? {

@@ -25,6 +25,7 @@ cases! {
     finds_executions_of_the_workspace_only,
     lists_newest_first_by_pages,
     every_filter_narrows_the_list,
+    several_statuses_are_one_list,
     filters_narrow_together,
     lists_live_executions_of_the_shards,
     lists_queued_executions_of_the_shards,
@@ -99,6 +100,7 @@ async fn every_filter_narrows_the_list(store: Arc<dyn Store>) {
         (NewExecution { workflow: workflow(2), ..plain.clone() }, state(ExecutionStatus::Queued)),
         (NewExecution { trigger: TriggerKind::Schedule, ..plain.clone() }, waiting_until(NOON)),
         (NewExecution { retry_of: Some(execution(0)), ..plain.clone() }, finished(ExecutionStatus::Succeeded, NOON)),
+        (NewExecution { business_key: Some("order 7".to_owned()), ..plain.clone() }, state(ExecutionStatus::Cancelled)),
         (plain, StateChange { error_code: Some("timeout".to_owned()), ..finished(ExecutionStatus::Failed, NOON) }),
     ];
     for (number, (new, state)) in (0_u64..).zip(variants) {
@@ -107,23 +109,51 @@ async fn every_filter_narrows_the_list(store: Arc<dyn Store>) {
         commit(&*store, &append).await;
     }
     let none = ExecutionFilter::default();
-    check(&*store, &none, &[4, 3, 2, 1, 0]).await;
+    check(&*store, &none, &[5, 4, 3, 2, 1, 0]).await;
     check(&*store, &ExecutionFilter { workflow: Some(workflow(2)), ..none.clone() }, &[1]).await;
     check(&*store, &ExecutionFilter { trigger: Some(TriggerKind::Schedule), ..none.clone() }, &[2]).await;
     check(&*store, &ExecutionFilter { retry_of: Some(execution(0)), ..none.clone() }, &[3]).await;
-    check(&*store, &ExecutionFilter { error_code: Some("timeout".to_owned()), ..none.clone() }, &[4]).await;
-    check(&*store, &ExecutionFilter { created_from: Some(NOON + 3), ..none.clone() }, &[4, 3]).await;
+    check(&*store, &ExecutionFilter { error_code: Some("timeout".to_owned()), ..none.clone() }, &[5]).await;
+    check(&*store, &ExecutionFilter { business_key: Some("order 7".to_owned()), ..none.clone() }, &[4]).await;
+    check(&*store, &ExecutionFilter { business_key: Some("order".to_owned()), ..none.clone() }, &[]).await;
+    check(&*store, &ExecutionFilter { created_from: Some(NOON + 3), ..none.clone() }, &[5, 4, 3]).await;
     check(&*store, &ExecutionFilter { created_until: Some(NOON + 3), ..none.clone() }, &[2, 1, 0]).await;
     for (status, expected) in [
         (ExecutionStatus::Queued, &[1][..]),
         (ExecutionStatus::Running, &[0]),
         (ExecutionStatus::Waiting, &[2]),
         (ExecutionStatus::Succeeded, &[3]),
-        (ExecutionStatus::Failed, &[4]),
-        (ExecutionStatus::Cancelled, &[]),
+        (ExecutionStatus::Failed, &[5]),
+        (ExecutionStatus::Cancelled, &[4]),
     ] {
-        check(&*store, &ExecutionFilter { status: Some(status), ..none.clone() }, expected).await;
+        check(&*store, &ExecutionFilter { statuses: vec![status], ..none.clone() }, expected).await;
     }
+}
+
+async fn several_statuses_are_one_list(store: Arc<dyn Store>) {
+    let epoch = own_all(&*store).await;
+    for number in 0..30_u64 {
+        let status = ExecutionStatus::ALL[usize::try_from(number % 6).unwrap()];
+        // Pairs are of the same time, so that the id decides.
+        let append =
+            Append { state: Some(state(status)), created_at: NOON + number / 2, ..creation(execution(number.into()), epoch) };
+        commit(&*store, &append).await;
+    }
+    let of = |statuses: &[ExecutionStatus]| ExecutionFilter { statuses: statuses.to_vec(), ..ExecutionFilter::default() };
+    let numbers = |wanted: &[u128]| (0..30).rev().filter(|number| wanted.contains(&(number % 6))).collect::<Vec<u128>>();
+    check(&*store, &of(&[ExecutionStatus::Failed, ExecutionStatus::Queued]), &numbers(&[4, 0])).await;
+    check(&*store, &of(&[ExecutionStatus::Succeeded, ExecutionStatus::Failed, ExecutionStatus::Failed]), &numbers(&[3, 4])).await;
+    check(&*store, &of(&ExecutionStatus::ALL), &numbers(&[0, 1, 2, 3, 4, 5])).await;
+    // By pages, too.
+    let filter = ExecutionFilter { workflow: Some(workflow(1)), ..of(&[ExecutionStatus::Running, ExecutionStatus::Cancelled]) };
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let rows = store.list_executions(WorkspaceId::DEFAULT, &filter, &PageRequest { after, limit: 3 }).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        after = Some(ExecutionCursor { created_at: last.created_at, id: last.id });
+        seen.extend(rows.iter().map(|row| row.id));
+    }
+    assert_eq!(seen, numbers(&[1, 5]).into_iter().map(execution).collect::<Vec<_>>());
 }
 
 async fn filters_narrow_together(store: Arc<dyn Store>) {
@@ -141,7 +171,7 @@ async fn filters_narrow_together(store: Arc<dyn Store>) {
     }
     let filter = ExecutionFilter {
         workflow: Some(workflow(0)),
-        status: Some(ExecutionStatus::Failed),
+        statuses: vec![ExecutionStatus::Failed],
         created_from: Some(NOON + 1),
         ..ExecutionFilter::default()
     };

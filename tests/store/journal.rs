@@ -19,6 +19,7 @@ use crate::{
 
 cases! {
     keeps_rows_in_order,
+    reads_on_from_the_middle_of_a_row,
     creates_and_finishes_in_one_batch,
     a_creation_without_a_state_is_queued,
     refuses_a_second_writer,
@@ -54,6 +55,23 @@ async fn keeps_rows_in_order(store: Arc<dyn Store>) {
     assert_eq!(page, (2..5).map(|seq| entry(seq, epoch)).collect::<Vec<_>>());
     assert_eq!(store.load_journal(execution(1), 6, 100).await.unwrap(), []);
     assert_eq!(store.load_journal(execution(2), 0, 100).await.unwrap(), []);
+}
+
+async fn reads_on_from_the_middle_of_a_row(store: Arc<dyn Store>) {
+    let epoch = own_all(&*store).await;
+    // Events 0 to 2, then 3, then 4 and 5.
+    let mut rows = vec![entry(0, epoch), entry(3, epoch), entry(4, epoch)];
+    (rows[0].count, rows[2].count) = (3, 2);
+    commit(&*store, &Append { entry: rows[0].clone(), ..creation(execution(1), epoch) }).await;
+    for row in &rows[1..] {
+        commit(&*store, &Append { entry: row.clone(), ..later(execution(1), epoch, row.seq) }).await;
+    }
+    for (from_seq, expected) in
+        [(0, &rows[..]), (1, &rows), (2, &rows), (3, &rows[1..]), (4, &rows[2..]), (5, &rows[2..]), (6, &[])]
+    {
+        assert_eq!(store.load_journal(execution(1), from_seq, 9).await.unwrap(), expected, "from {from_seq} on");
+    }
+    assert_eq!(store.load_journal(execution(1), 2, 1).await.unwrap(), rows[..1]);
 }
 
 async fn creates_and_finishes_in_one_batch(store: Arc<dyn Store>) {

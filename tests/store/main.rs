@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod accounts;
+mod batches;
+mod claims;
 mod executions;
 mod fencing;
 mod harness;

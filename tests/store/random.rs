@@ -61,6 +61,7 @@ fn the_sequences_do_something() {
         "conflict",
         "Created",
         "Exists",
+        "Taken",
         "Stored",
         "Duplicate",
         "Finished",

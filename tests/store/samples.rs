@@ -3,14 +3,13 @@
 use bytes::Bytes;
 use citadel::{
     model::{
+        batch::BatchAction,
         execution::{ExecutionStatus, TriggerKind},
-        ids::{ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+        ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
         schedule::Tick,
     },
     store::{
-        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewExecution, NewSchedule, NewVariable,
-        NewVersion, NewWorkflow, Payload, PublishedSchedule, ScheduleContent, Snapshot, StateChange, Store, StoreError, TokenKind,
-        TokenRow, UserRow, VariableChange,
+    Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewBatch, NewExecution, NewSchedule, NewVariable, NewVersion, NewWorkflow, Payload, PublishedSchedule, ScheduleContent, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, UserRow, VariableChange,
     },
 };
 use uuid::Uuid;
@@ -46,6 +45,22 @@ pub(crate) fn token(number: u128) -> TokenId {
 
 pub(crate) fn schedule(number: u128) -> ScheduleId {
     ScheduleId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_be00_0000_0000_0000 + number))
+}
+
+pub(crate) fn batch(number: u128) -> BatchId {
+    BatchId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_bd00_0000_0000_0000 + number))
+}
+
+pub(crate) fn new_batch(number: u128, created_at: u64) -> NewBatch {
+    NewBatch {
+        id: batch(number),
+        workspace: WorkspaceId::DEFAULT,
+        action: BatchAction::Retry,
+        total: 3,
+        request_hash: [7; 32],
+        created_at,
+        body: payload("[1,2,3]"),
+    }
 }
 
 /// A workspace that has no row: executions may name it, workflows may not.

@@ -28,7 +28,7 @@ async fn both_databases_have_the_same_schema() {
 
     let names = |schema: &Schema| schema.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&sqlite), names(&postgres));
-    assert_eq!(sqlite.len(), 17);
+    assert_eq!(sqlite.len(), 18);
     for (table, lines) in &sqlite {
         assert_eq!(lines, &postgres[table], "table {table}: SQLite left, PostgreSQL right");
     }
@@ -134,12 +134,10 @@ fn describe(columns: Vec<(String, String, bool, Option<String>)>, constraints: V
 /// One space between words, none before a bracket, no brackets around a predicate.
 fn normal(definition: &str) -> String {
     let words = definition.replace("public.", "").replace("USING btree ", "").replace('(', " (");
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let spaced = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = spaced(&words);
     match line.split_once(" WHERE ") {
-        Some((head, predicate)) => {
-            let words = predicate.replace(['(', ')'], "");
-            format!("{head} WHERE {}", words.split_whitespace().collect::<Vec<_>>().join(" "))
-        }
+        Some((head, predicate)) => format!("{head} WHERE {}", spaced(&predicate.replace(['(', ')'], ""))),
         None => line,
     }
 }

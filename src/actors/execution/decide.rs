@@ -183,12 +183,12 @@ impl Live {
         let node_type = self.plan.node_type(&attempt.node).unwrap_or_default();
         self.engine.metrics.attempt_ended(node_type, took, checked.as_ref().err(), clock::now_ms());
         match checked {
-            Ok(Outcome::Done(outputs)) => Event::NodeSucceeded { attempt, started_at, outputs, response: None },
+            Ok(Outcome::Done(outputs)) => Event::NodeSucceeded { attempt, started_at, outputs, response: None, log: None },
             Ok(Outcome::Respond(outputs, response)) => {
-                Event::NodeSucceeded { attempt, started_at, outputs, response: Some(response) }
+                Event::NodeSucceeded { attempt, started_at, outputs, response: Some(response), log: None }
             }
             Ok(Outcome::Wait(wait)) => Event::WaitStarted { attempt, started_at, wait },
-            Err(error) => Event::NodeFailed { attempt, started_at, error, chance: clock::chance() },
+            Err(error) => Event::NodeFailed { attempt, started_at, error, chance: clock::chance(), log: None },
         }
     }
 }

@@ -287,6 +287,7 @@ impl Live {
             self.engine.ends.ended(self.id, status);
             tracing::info!(execution.id = %self.id, workflow.id = %self.plan.workflow, status = status.as_str(), "execution finished");
         }
+        self.engine.followers.committed(self.id, self.journal.next_seq);
         let seq = self.journal.next_seq - count_of(&events);
         let (workspace, execution) = (self.journal.workspace(), self.id);
         self.engine.live_events.publish(|| LiveEvent { workspace, execution, seq, events: std::sync::Arc::new(events) });
@@ -312,6 +313,8 @@ impl Live {
             Event::NodeSucceeded { attempt, response, .. } => {
                 response.is_some() || matches!(self.plan.runner(&attempt.node), Some(Runner::Effect(_)))
             }
+            // What is reused rides with the creation.
+            Event::NodeReused { .. } => false,
             Event::Admitted
             | Event::NodeStarted { .. }
             | Event::NodeProgressed { .. }

@@ -178,6 +178,7 @@ async fn give_up(
         Verdict::Committed => {
             engine.metrics.execution_finished(status, row.created_at, at);
             engine.ends.ended(row.id, status);
+            engine.followers.committed(row.id, past.next_seq.saturating_add(1));
             family::nudge_all(engine, row.id, parent, &abandoned);
             Ok(())
         }

@@ -9,6 +9,7 @@ use crate::{
     actors::execution::read_events,
     model::{
         event::{Event, Recorded, Response},
+        execution::ExecutionStatus,
         history,
         ids::{ExecutionId, WorkspaceId},
     },
@@ -45,6 +46,16 @@ impl ExecutionsHandle {
         let Some(row) = found else { return Ok(None) };
         let events = read_events(&self.engine, id).await.map_err(|source| ReadError::Journal { execution: id, source })?;
         Ok(Some(History { row, events }))
+    }
+
+    /// The status of an execution; `None` if it is not in the workspace.
+    pub async fn status(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<Option<ExecutionStatus>, StoreError> {
+        Ok(self.engine.store.find_execution(workspace, id).await?.map(|row| row.state.status))
+    }
+
+    /// Whether there is an execution of this id, in any workspace.
+    pub async fn exists(&self, id: ExecutionId) -> Result<bool, StoreError> {
+        Ok(self.engine.store.get_execution(id).await?.is_some())
     }
 
     /// Waits until an execution has ended; `None` if it has not within `timeout`, or is not in the workspace.

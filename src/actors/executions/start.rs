@@ -9,7 +9,10 @@ use ractor::{Actor, ActorRef};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::ExecutionsHandle;
+use super::{
+    ExecutionsHandle,
+    claims::{Claimed, Claims, Idempotency},
+};
 use crate::{
     actors::{
         execution::{ExecutionActor, ExecutionArgs, ExecutionMsg, Fresh, Milestone, Origin, Reached, Waiter},
@@ -29,17 +32,16 @@ use crate::{
         trace::TraceParent,
     },
     nodes::plan::CompiledWorkflow,
-    store::{Append, IdempotencyKey, JournalRow, KeyedOutcome, NewExecution, StateChange, StoreError},
+    store::{Append, NewExecution, OnTaken, StoreError},
 };
 
 /// What a refused caller should wait, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
-/// How long an idempotency key is remembered, in milliseconds (24 hours).
-const KEY_TTL_MS: u64 = 24 * 3_600_000;
 /// How long a start may take to become durable, in milliseconds.
 const DURABLE_MS_MAX: u64 = 40_000;
 
 /// An execution to start.
+#[derive(Clone)]
 pub struct StartRequest {
     pub workspace: WorkspaceId,
     pub workflow: Arc<CompiledWorkflow>,
@@ -52,15 +54,6 @@ pub struct StartRequest {
     pub wait: Option<Wait>,
     /// The trace that the request belongs to.
     pub trace: Option<TraceParent>,
-}
-
-/// Makes a repeated start answer with the first one's execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idempotency {
-    pub scope: String,
-    pub key: String,
-    /// SHA-256 of the request.
-    pub request_hash: [u8; 32],
 }
 
 /// What a start waits for beyond being durable.
@@ -124,6 +117,8 @@ pub enum StartError {
     Unknown,
     #[error("an execution with this id exists already")]
     Exists { execution: ExecutionId },
+    #[error("a live execution has the business key")]
+    KeyTaken { execution: ExecutionId },
 }
 
 /// What a new execution was let in with.
@@ -133,10 +128,30 @@ struct Admission {
 }
 
 /// A start, prepared.
-struct Prepared {
-    id: ExecutionId,
-    origin: Origin,
-    created: Recorded,
+pub(super) struct Prepared {
+    pub(super) id: ExecutionId,
+    /// Whether the id follows from another one's, so that its shard may be another process's.
+    pub(super) is_derived: bool,
+    pub(super) origin: Origin,
+    pub(super) created: Recorded,
+    /// What a retry takes over.
+    pub(super) reused: Vec<Recorded>,
+}
+
+/// A start with all that it takes.
+pub(super) struct Launch {
+    pub(super) prepared: Prepared,
+    pub(super) plan: Arc<CompiledWorkflow>,
+    pub(super) claims: Claims,
+    pub(super) wait: Option<Wait>,
+}
+
+/// Where a start comes from, and what it must not meet.
+#[derive(Default)]
+pub(super) struct Lineage {
+    pub(super) parent: Option<Parent>,
+    pub(super) nesting: u32,
+    pub(super) on_taken: Option<OnTaken>,
 }
 
 impl ExecutionsHandle {
@@ -144,8 +159,12 @@ impl ExecutionsHandle {
     ///
     /// Errors: see [`StartError`]; with `Unknown` and `Unavailable` the execution may have been started.
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
-        let id = self.engine.ownership.draw_execution_id().ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })?;
-        self.start_as(id, request, None, 0).await
+        let id = self.draw_id()?;
+        self.start_as(id, request, Lineage::default()).await
+    }
+
+    pub(super) fn draw_id(&self) -> Result<ExecutionId, StartError> {
+        self.engine.ownership.draw_execution_id().ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })
     }
 
     /// Starts a sub-workflow whose id follows from its parent and its key.
@@ -171,28 +190,15 @@ impl ExecutionsHandle {
         parent: Parent,
         nesting: u32,
     ) -> Result<Started, StartError> {
-        self.start_as(id, request, Some(parent), nesting).await
+        self.start_as(id, request, Lineage { parent: Some(parent), nesting, ..Lineage::default() }).await
     }
 
-    async fn start_as(
-        &self,
-        id: ExecutionId,
-        request: StartRequest,
-        parent: Option<Parent>,
-        nesting: u32,
-    ) -> Result<Started, StartError> {
-        let engine = &self.engine;
-        if engine.is_draining.load(Ordering::Relaxed) {
-            return Err(StartError::Draining);
-        }
-        let overloaded = StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS };
-        if engine.lane.is_full() {
-            return Err(overloaded);
-        }
+    pub(super) async fn start_as(&self, id: ExecutionId, request: StartRequest, lineage: Lineage) -> Result<Started, StartError> {
+        self.check_open()?;
         let StartRequest { workspace, workflow, trigger, start_node, items, business_key, idempotency, wait, trace } = request;
+        let Lineage { parent, nesting, on_taken } = lineage;
         check_input(&items)?;
         let start_node = find_start_node(&workflow, start_node)?;
-        let created_at = clock::now_ms();
         let new = NewExecution {
             workspace,
             workflow: workflow.workflow,
@@ -204,17 +210,36 @@ impl ExecutionsHandle {
         };
         let context = StartContext { vars: self.variables_of(workspace, &workflow).await?, trace }.into_event();
         let event = Event::Created { trigger, start_node, items: Arc::new(items), nesting, parent: parent.clone(), context };
-        let prepared = Prepared { id, origin: Origin { new, parent }, created: Recorded { at: created_at, event } };
-        if prepared.origin.parent.is_some() && engine.ownership.epoch(id.shard()).is_none() {
+        let created = Recorded { at: clock::now_ms(), event };
+        let is_derived = parent.is_some();
+        let prepared = Prepared { id, is_derived, origin: Origin { new, parent }, created, reused: Vec::new() };
+        self.launch(Launch { prepared, plan: workflow, claims: Claims { idempotency, on_taken }, wait }).await
+    }
+
+    /// Errors: `Draining`, or `Overloaded` while the journal cannot keep up.
+    pub(super) fn check_open(&self) -> Result<(), StartError> {
+        if self.engine.is_draining.load(Ordering::Relaxed) {
+            return Err(StartError::Draining);
+        }
+        if self.engine.lane.is_full() {
+            return Err(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS });
+        }
+        Ok(())
+    }
+
+    /// Brings an execution to life, and waits as long as the caller wants, or until it is durable.
+    pub(super) async fn launch(&self, launch: Launch) -> Result<Started, StartError> {
+        let Launch { prepared, plan, claims, wait } = launch;
+        let (id, workspace) = (prepared.id, prepared.origin.new.workspace);
+        if prepared.is_derived && self.engine.ownership.epoch(id.shard()).is_none() {
             return self.leave_to_owner(&prepared).await;
         }
-        let Admission { permit, turn } = self.admit(id, &workflow, created_at).ok_or(overloaded)?;
-        let is_stored = idempotency.is_some();
+        let admitted = self.admit(id, &plan, prepared.created.at);
+        let Admission { permit, turn } = admitted.ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })?;
+        let is_stored = claims.idempotency.is_some() || claims.on_taken.is_some();
         let status = if permit.is_some() { ExecutionStatus::Running } else { ExecutionStatus::Queued };
-        if let Some(key) = idempotency
-            && let Some(replayed) = self.create_keyed(&prepared, status, key).await?
-        {
-            return self.join(workspace, replayed, wait).await;
+        if is_stored && let Claimed::Joins(execution) = self.claim(&prepared, status, claims).await? {
+            return self.join(workspace, execution, wait).await;
         }
         let (reply, reached) = oneshot::channel();
         let until = wait.map_or(Milestone::Durable, |wait| match wait.until {
@@ -223,17 +248,18 @@ impl ExecutionsHandle {
         });
         let fresh = Fresh {
             id,
-            engine: Arc::clone(engine),
-            plan: workflow,
+            engine: Arc::clone(&self.engine),
+            plan,
             permit,
             turn,
             origin: prepared.origin,
             created: prepared.created,
+            reused: prepared.reused,
             stored_as: is_stored.then_some(status),
             // A stored start is durable: there is nothing to tell but a later moment.
             waiter: (!is_stored || wait.is_some()).then_some(Waiter { until, reply }),
         };
-        let supervisor = engine.supervisor.get().ok_or(StartError::Draining)?;
+        let supervisor = self.engine.supervisor.get().ok_or(StartError::Draining)?;
         let actor = metered(ExecutionActor, "execution").serving(id);
         let spawned = Actor::spawn_linked(None, actor, ExecutionArgs::Fresh(Box::new(fresh)), supervisor.get_cell()).await;
         let (actor, _) = spawned.map_err(|_| StartError::Exists { execution: id })?;
@@ -243,7 +269,7 @@ impl ExecutionsHandle {
         self.follow(id, &actor, reached, wait).await
     }
 
-    /// Stores a sub-workflow whose id lies in another process's shard: that one finds it within a second.
+    /// Stores an execution whose id lies in another process's shard: that one finds it within a second.
     async fn leave_to_owner(&self, prepared: &Prepared) -> Result<Started, StartError> {
         let append = Append { state: None, ..self.creation(prepared, ExecutionStatus::Queued, 0).await? };
         let is_new = self.engine.store.create_queued(&append, None).await.map_err(StartError::Unavailable)?;
@@ -278,7 +304,7 @@ impl ExecutionsHandle {
     }
 
     /// The variables that a workflow uses, as they are now.
-    async fn variables_of(&self, workspace: WorkspaceId, workflow: &CompiledWorkflow) -> Result<Map<String, Value>, StartError> {
+    pub(super) async fn variables_of(&self, workspace: WorkspaceId, workflow: &CompiledWorkflow) -> Result<Map<String, Value>, StartError> {
         if workflow.variables.is_none() {
             return Ok(Map::new());
         }
@@ -320,54 +346,6 @@ impl ExecutionsHandle {
         match tokio::time::timeout(Duration::from_millis(DURABLE_MS_MAX), durable).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(StartError::Unknown),
-        }
-    }
-
-    /// The first append of an execution that is stored before it runs.
-    async fn creation(&self, prepared: &Prepared, status: ExecutionStatus, epoch: i64) -> Result<Append, StartError> {
-        let at = prepared.created.at;
-        let json = serde_json::to_vec(&[&prepared.created]).expect("an event can be written");
-        let body = self.engine.codec.encode(json).await.map_err(StartError::Unavailable)?;
-        let state = StateChange { status, wake_at: None, finished_at: None, error_code: None, expires_at: None };
-        Ok(Append {
-            execution: prepared.id,
-            epoch,
-            created_at: at,
-            entry: JournalRow { seq: 0, count: 1, epoch, at, body },
-            create: Some(prepared.origin.new.clone()),
-            state: Some(state),
-            consumed: Vec::new(),
-            notify: Vec::new(),
-            snapshot: None,
-        })
-    }
-
-    /// Stores the creation under its key. Answers with the earlier execution if the key is taken.
-    async fn create_keyed(
-        &self,
-        prepared: &Prepared,
-        status: ExecutionStatus,
-        key: Idempotency,
-    ) -> Result<Option<ExecutionId>, StartError> {
-        let at = prepared.created.at;
-        let epoch = self.engine.ownership.epoch(prepared.id.shard()).ok_or(StartError::Unknown)?;
-        let append = self.creation(prepared, status, epoch).await?;
-        let row = IdempotencyKey {
-            workspace: prepared.origin.new.workspace,
-            scope: key.scope,
-            key: key.key,
-            request_hash: key.request_hash,
-            now_ms: at,
-            expires_at: at.saturating_add(KEY_TTL_MS),
-        };
-        match self.engine.store.create_keyed(&append, &row).await.map_err(StartError::Unavailable)? {
-            KeyedOutcome::Created => {
-                self.engine.metrics.execution_started(prepared.origin.new.trigger, at);
-                Ok(None)
-            }
-            KeyedOutcome::Exists { request_hash, .. } if request_hash != row.request_hash => Err(StartError::KeyMismatch),
-            KeyedOutcome::Exists { execution, .. } => Ok(Some(execution)),
-            KeyedOutcome::Fenced => Err(StartError::Unknown),
         }
     }
 

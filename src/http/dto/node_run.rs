@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Time, execution::ErrorBody};
 use crate::model::{
+    event::Wait,
     execution::NodeRunStatus,
     history::NodeRunView,
     item::{Item, Items, Port, PortItems},
@@ -29,7 +30,7 @@ pub struct NodeRunBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct OutputBody {
+pub(super) struct OutputBody {
     #[schema(value_type = String)]
     port: Port,
     item_count: usize,
@@ -39,7 +40,7 @@ struct OutputBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct WaitBody {
+pub(super) struct WaitBody {
     until: Option<Time>,
     signals: Vec<String>,
     #[serde(skip_serializing_if = "Value::is_null")]
@@ -49,11 +50,7 @@ struct WaitBody {
 impl NodeRunBody {
     /// Shows a run, with its data or without.
     pub fn new(run: NodeRunView, with_data: bool) -> Self {
-        let wait = run.wait.map(|wait| WaitBody {
-            until: wait.until.map(Time),
-            signals: wait.signals,
-            state: if with_data { wait.state } else { Value::Null },
-        });
+        let wait = run.wait.map(|wait| WaitBody::new(wait, with_data));
         Self {
             node_id: run.node_id.to_string(),
             node_name: run.node_name,
@@ -70,8 +67,15 @@ impl NodeRunBody {
     }
 }
 
+impl WaitBody {
+    pub(super) fn new(wait: Wait, with_data: bool) -> Self {
+        let state = if with_data { wait.state } else { Value::Null };
+        Self { until: wait.until.map(Time), signals: wait.signals, state }
+    }
+}
+
 impl OutputBody {
-    fn new(output: PortItems, with_data: bool) -> Self {
+    pub(super) fn new(output: PortItems, with_data: bool) -> Self {
         Self { port: output.port, item_count: output.items.len(), items: with_data.then_some(output.items) }
     }
 }
@@ -81,7 +85,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{error::NodeError, event::Wait};
+    use crate::model::error::NodeError;
 
     fn run() -> NodeRunView {
         NodeRunView {

@@ -50,6 +50,11 @@ impl<T> Page<T> {
         let next_cursor = rows.last().filter(|_| has_more).map(cursor);
         Ok(Self { items: rows.into_iter().map(item).collect::<Result<_, _>>()?, next_cursor })
     }
+
+    /// A page with the cursor of the next one.
+    pub(in crate::http) fn of(items: Vec<T>, next_cursor: Option<String>) -> Self {
+        Self { items, next_cursor }
+    }
 }
 
 /// The number of items that a query asks for.

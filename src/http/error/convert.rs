@@ -6,14 +6,18 @@ use super::ApiError;
 use crate::{
     actors::{
         accounts::LoginError,
-        executions::{CommandError, ReadError, StartError},
+        executions::{BatchError, CommandError, ReadError, RetryError, StartError},
         scheduler::launch::LaunchError,
         schedules::ScheduleError,
         workflows::WorkflowError,
     },
     auth::password::PasswordError,
     http::{extract::etag, problem},
-    model::{limits::SCHEDULES_MAX, problem::Problem},
+    model::{
+        limits::{PROBLEMS_MAX, SCHEDULES_MAX},
+        problem::Problem,
+        reuse::ReuseError,
+    },
     store::StoreError,
 };
 
@@ -82,6 +86,10 @@ impl From<StartError> for ApiError {
                     .with_retry_after_ms(RETRY_AFTER_MS)
             }
             StartError::Exists { .. } => Self::internal(error),
+            StartError::KeyTaken { execution } => {
+                let detail = format!("{execution} has it and has not finished: `on_conflict` says what to do about it");
+                Self::new(&problem::BUSINESS_KEY_TAKEN, detail).with_execution(execution)
+            }
             StartError::Unavailable(source) => source.into(),
         }
     }
@@ -139,6 +147,7 @@ impl From<CommandError> for ApiError {
         match error {
             CommandError::NotFound => Self::new(&problem::EXECUTION_NOT_FOUND, "check the id, or list the executions"),
             CommandError::Finished => Self::new(&problem::EXECUTION_FINISHED, "nothing can be sent to it any more"),
+            CommandError::Running => Self::new(&problem::EXECUTION_RUNNING, "cancel it first"),
             CommandError::InboxFull => Self::new(&problem::INBOX_FULL, "wait until the execution has taken some messages")
                 .with_retry_after_ms(RETRY_AFTER_MS),
             CommandError::InvalidPayload(problems) => {
@@ -147,6 +156,49 @@ impl From<CommandError> for ApiError {
             }
             CommandError::Unreadable(source) => source.into(),
             CommandError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<RetryError> for ApiError {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NotFound => CommandError::NotFound.into(),
+            RetryError::Running => Self::new(&problem::EXECUTION_RUNNING, "wait for its end, or cancel it"),
+            RetryError::Refused(ReuseError::NothingFailed) => {
+                Self::new(&problem::NOTHING_TO_RETRY, "say where to begin, with `from`: `start` or a node")
+            }
+            RetryError::Refused(ReuseError::Unfit(problem)) => {
+                Self::new(&problem::CANNOT_REUSE, problem.detail.clone()).with_errors(vec![problem])
+            }
+            RetryError::TooLarge { .. } => {
+                let detail = format!("{error}: begin at the start, or at a node before the large results");
+                Self::new(&problem::CANNOT_REUSE, detail)
+            }
+            RetryError::Refused(ReuseError::NoCreation) => Self::internal(error),
+            RetryError::Version(source) => source.into(),
+            RetryError::Read(source) => source.into(),
+            RetryError::Start(source) => source.into(),
+        }
+    }
+}
+
+impl From<BatchError> for ApiError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::NotFound => Self::new(&problem::BATCH_NOT_FOUND, "check the id, or list the batches"),
+            BatchError::Ended => Self::new(&problem::BATCH_ENDED, "there is nothing left to cancel"),
+            BatchError::TooLarge => Self::new(&problem::BATCH_TOO_LARGE, format!("{error}: narrow the filter")),
+            BatchError::UnknownIds(places) => {
+                let code = problem::EXECUTION_NOT_FOUND.code;
+                let unknown = |place| Problem::new(format!("/ids/{place}"), code, "there is no such execution");
+                let errors = places.into_iter().take(PROBLEMS_MAX).map(unknown).collect();
+                Self::new(&problem::INVALID_BODY, "some of the executions do not exist: see `errors`").with_errors(errors)
+            }
+            BatchError::TooMany => Self::new(&problem::TOO_MANY_BATCHES, "wait until one has ended, or cancel one")
+                .with_retry_after_ms(RETRY_AFTER_MS),
+            BatchError::KeyMismatch => Self::new(&problem::KEY_MISMATCH, "use a new key for a new request"),
+            BatchError::Unavailable(source) => source.into(),
         }
     }
 }

@@ -24,6 +24,10 @@ pub(in crate::http) struct IdempotencyKey(pub(in crate::http) Option<String>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) struct PreferWait(pub(in crate::http) Option<Duration>);
 
+/// The number of the last event that a client has which lost its stream. Source: WHATWG HTML, section "Server-sent events".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) struct LastEventId(pub(in crate::http) Option<u32>);
+
 /// Which version the client means to change. 0 is none: it stands for a tag that no version has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum IfMatch {
@@ -63,6 +67,17 @@ impl<S: Send + Sync> FromRequestParts<S> for PreferWait {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         Ok(Self(read_wait(&parts.headers)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get("last-event-id") else { return Ok(Self(None)) };
+        let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+        let invalid = || ApiError::new(&problem::INVALID_HEADER, "Last-Event-ID is the `id` of an event of this stream");
+        number.map(|number| Self(Some(number))).ok_or_else(invalid)
     }
 }
 

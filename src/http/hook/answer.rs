@@ -1,4 +1,4 @@
-//! Answers the caller of a webhook: at once, with the last node's items, or with what a `respond` node said.
+//! Answers the caller of a webhook: at once, with the last node's items, with what a `respond` node said, or with a stream.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,9 +11,21 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    actors::executions::{Answer, FinishedExecution, Started, Wait, WaitUntil},
-    http::{envelope::AsItIs, error::ApiError, extract::REPLAYED, problem, routes::start::location},
-    model::{event, execution::ExecutionStatus, ids::ExecutionId, item::Item},
+    actors::executions::{Answer, FinishedExecution, Followed, Started, Wait, WaitUntil},
+    http::{
+        envelope::AsItIs,
+        error::ApiError,
+        extract::REPLAYED,
+        problem,
+        routes::start::location,
+        stream::{Line, Streamed, stream_execution},
+    },
+    model::{
+        event::{self, Event},
+        execution::ExecutionStatus,
+        ids::ExecutionId,
+        item::Item,
+    },
     nodes::webhook::{RespondMode, WebhookParams},
 };
 
@@ -45,16 +57,53 @@ pub(in crate::http) fn answer(params: &WebhookParams, started: Started) -> Resul
         (Some(_), Some(Answer::Responded(said))) => respond(said),
         (Some(wait), Some(Answer::Finished(end))) => finish(params, wait.until, id, end)?,
     };
+    decorate(params, started.replayed, &mut response);
+    Ok(response)
+}
+
+/// Answers with a stream of what an outsider may know: that the execution runs, what its `respond` nodes say, and its end.
+pub(in crate::http) fn stream(params: &WebhookParams, replayed: bool, streamed: Streamed) -> Response {
+    let execution_id = streamed.execution;
+    let line = move |name, status| Some(Line::new(name, &StateBody { execution_id, status }));
+    let show = move |followed| match followed {
+        Followed::Event { recorded, .. } => match recorded.event {
+            Event::Created { .. } => line("status", ExecutionStatus::Running),
+            Event::NodeSucceeded { response: Some(said), .. } => Some(Line::new("response", &said.body)),
+            Event::NodeSucceeded { response: None, .. }
+            | Event::Admitted
+            | Event::NodeStarted { .. }
+            | Event::NodeProgressed { .. }
+            | Event::NodeFailed { .. }
+            | Event::AttemptInterrupted { .. }
+            | Event::NodeReused { .. }
+            | Event::RetryDue { .. }
+            | Event::WaitStarted { .. }
+            | Event::WaitElapsed { .. }
+            | Event::SignalReceived { .. }
+            | Event::CancelRequested { .. }
+            | Event::TimedOut
+            | Event::Finished { .. } => None,
+        },
+        // One that was deleted under the reader's eyes has ended, too.
+        Followed::End(end) => line("end", end.status.unwrap_or(ExecutionStatus::Cancelled)),
+    };
+    let mut response = stream_execution(streamed, show);
+    *response.status_mut() = status_of(params.status);
+    decorate(params, replayed, &mut response);
+    response
+}
+
+/// Adds what every answer of a webhook has.
+fn decorate(params: &WebhookParams, replayed: bool, response: &mut Response) {
     // What a node said has its own headers; those of the webhook fill the gaps.
     add_missing(response.headers_mut(), &params.headers);
-    if started.replayed {
+    if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     // Pages that workflows make must not run scripts on the origin of the API, unless a workflow asks for it.
     add_static(response.headers_mut(), header::CONTENT_SECURITY_POLICY, "sandbox");
     add_static(response.headers_mut(), header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     response.extensions_mut().insert(AsItIs);
-    Ok(response)
 }
 
 /// The end of an execution that has not answered by itself.

@@ -25,7 +25,8 @@ const WORKFLOW: &[&str] = &[
     "listVersions",
     "startExecution",
 ];
-const EXECUTION: &[&str] = &["getExecution", "listNodeRuns", "cancelExecution", "signalExecution", "deleteExecution"];
+const EXECUTION: &[&str] =
+    &["getExecution", "listNodeRuns", "listLogs", "cancelExecution", "signalExecution", "retryExecution", "deleteExecution"];
 
 const SCHEDULE: &[&str] =
     &["getSchedule", "updateSchedule", "deleteSchedule", "listNextTicks", "pauseSchedule", "resumeSchedule", "backfillSchedule"];
@@ -37,6 +38,8 @@ const WAYS: &[Way] = &[
     Way { from: "listWorkflows", status: "200", id: FIRST_ID, to: &["getWorkflow"] },
     Way { from: "startExecution", status: "202", id: ID, to: EXECUTION },
     Way { from: "startExecution", status: "200", id: ID, to: EXECUTION },
+    Way { from: "createBatch", status: "202", id: ID, to: &["getBatch", "cancelBatch"] },
+    Way { from: "listBatches", status: "200", id: FIRST_ID, to: &["getBatch"] },
     Way { from: "createSchedule", status: "201", id: ID, to: SCHEDULE },
     Way { from: "updateSchedule", status: "200", id: ID, to: SCHEDULE },
     Way { from: "pauseSchedule", status: "200", id: ID, to: &["resumeSchedule"] },

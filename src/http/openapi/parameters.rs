@@ -12,8 +12,8 @@ use utoipa::{
 };
 
 use crate::{
-    http::extract::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, OptionalIfMatch, PreferWait},
-    model::ids::{ExecutionId, ScheduleId, WorkflowId},
+    http::extract::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, LastEventId, OptionalIfMatch, PreferWait},
+    model::ids::{BatchId, ExecutionId, ScheduleId, WorkflowId},
 };
 
 macro_rules! ids_in_paths {
@@ -27,7 +27,7 @@ macro_rules! ids_in_paths {
     )*};
 }
 
-ids_in_paths! { WorkflowId ExecutionId ScheduleId }
+ids_in_paths! { WorkflowId ExecutionId BatchId ScheduleId }
 
 impl IntoParams for IdempotencyKey {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
@@ -55,6 +55,13 @@ impl IntoParams for PreferWait {
         let description =
             "`wait=N` waits up to N seconds for the end (RFC 7240), 300 at most. Other preferences are not followed.";
         vec![header("Prefer", Required::False, description, text().examples([json!("wait=1")]))]
+    }
+}
+
+impl IntoParams for LastEventId {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let description = "The `id` of the last event that the client has; goes before `after`.";
+        vec![header("Last-Event-ID", Required::False, description, text().pattern(Some("^[0-9]+$")))]
     }
 }
 

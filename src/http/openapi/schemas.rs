@@ -14,11 +14,14 @@ use super::links::SIGNAL;
 use crate::{
     http::dto::Time,
     model::{
+        batch::{BatchAction, BatchStatus},
         definition::{WorkflowDefinition, parse::WORKFLOW_SCHEMA},
-        execution::{ExecutionStatus, NodeRunStatus, TriggerKind},
-        ids::{ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
+        execution::{ExecutionStatus, NodeRunStatus, OnConflict, TriggerKind},
+        ids::{BatchId, ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
         item::{BlobRef, Item, ItemSource},
+        log::LogLevel,
         problem,
+        reuse::{RetryFrom, RetryVersion},
         schedule::Overlap,
     },
     nodes::schedule::spec::CatchUpMode,
@@ -48,14 +51,21 @@ described_below! {
     WorkspaceId = "WorkspaceId";
     WorkflowId = "WorkflowId";
     ExecutionId = "ExecutionId";
+    BatchId = "BatchId";
     ScheduleId = "ScheduleId";
     UserId = "UserId";
     Time = "Time";
     ExecutionStatus = "ExecutionStatus";
     NodeRunStatus = "NodeRunStatus";
     TriggerKind = "TriggerKind";
+    OnConflict = "OnConflict";
+    BatchAction = "BatchAction";
+    BatchStatus = "BatchStatus";
     CatchUpMode = "CatchUp";
     Overlap = "Overlap";
+    LogLevel = "LogLevel";
+    RetryFrom = "RetryFrom";
+    RetryVersion = "RetryVersion";
     Item = "Item";
     ItemSource = "ItemSource";
     BlobRef = "BlobRef";
@@ -69,14 +79,37 @@ pub(super) fn by_hand() -> Map<String, Value> {
         "WorkspaceId": id(WorkspaceId::PREFIX),
         "WorkflowId": id(WorkflowId::PREFIX),
         "ExecutionId": id(ExecutionId::PREFIX),
+        "BatchId": id(BatchId::PREFIX),
         "ScheduleId": id(ScheduleId::PREFIX),
         "UserId": id(UserId::PREFIX),
         "Time": { "type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00.000Z"] },
         "ExecutionStatus": choice(&ExecutionStatus::ALL),
         "NodeRunStatus": choice(&NodeRunStatus::ALL),
         "TriggerKind": choice(&TriggerKind::ALL),
+        "OnConflict": choice(&OnConflict::ALL),
+        "BatchAction": choice(&BatchAction::ALL),
+        "BatchStatus": choice(&BatchStatus::ALL),
         "CatchUp": choice(&CatchUpMode::ALL),
         "Overlap": choice(&Overlap::ALL),
+        "LogLevel": choice(&LogLevel::ALL),
+        "RetryFrom": {
+            "description": "Where a retry begins: at the start, where the execution failed, or at a node.",
+            "oneOf": [
+                { "type": "string", "enum": ["start", "failed"] },
+                {
+                    "type": "object",
+                    "required": ["node"],
+                    "properties": { "node": { "type": "string" } },
+                    "additionalProperties": false,
+                },
+            ],
+            "default": "failed",
+        },
+        "RetryVersion": {
+            "description": "Which version a retry runs: that of the execution, the latest, or another one by its number.",
+            "oneOf": [{ "type": "string", "enum": ["original", "latest"] }, { "type": "integer", "minimum": 1 }],
+            "default": "original",
+        },
         "Item": {
             "description": "What flows between nodes.",
             "type": "object",

@@ -10,22 +10,22 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    actors::executions::{CommandError, Signal, SignalOutcome},
+    actors::executions::{CommandError, Found, Signal, SignalOutcome},
     http::{
         AppState,
         cursor::Place,
-        dto::{ExecutionBody, Items, NodeRunBody, Page, page_limit, parse_time},
+        dto::{ExecutionBody, FilterBody, Items, NodeRunBody, Page, page_limit},
         error::ApiError,
         extract::{Body, Caller, IdempotencyKey, Json, Path, Query, REPLAYED, read_json, require_json},
         openapi::Problems,
         problem,
     },
     model::{
-        execution::{ExecutionStatus, TriggerKind},
+        execution::TriggerKind,
         history::node_runs,
         ids::{ExecutionId, WorkflowId, WorkspaceId},
     },
-    store::{ExecutionCursor, ExecutionFilter, ExecutionRow, PageRequest},
+    store::{ExecutionCursor, ExecutionRow, PageRequest},
 };
 
 /// Characters of a signal's name.
@@ -42,7 +42,9 @@ pub(in crate::http) struct ListQuery {
     limit: Option<u32>,
     /// `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
-    status: Option<ExecutionStatus>,
+    /// One status, or several with commas.
+    #[param(example = "failed,cancelled")]
+    status: Option<String>,
     workflow_id: Option<WorkflowId>,
     trigger: Option<TriggerKind>,
     #[param(format = DateTime)]
@@ -51,6 +53,10 @@ pub(in crate::http) struct ListQuery {
     started_before: Option<String>,
     error_code: Option<String>,
     retry_of: Option<ExecutionId>,
+    business_key: Option<String>,
+    /// In any case: the beginning of the id, or a part of the business key or of the error code.
+    #[param(max_length = 255)]
+    q: Option<String>,
 }
 
 /// How much to show of the node runs.
@@ -83,6 +89,9 @@ pub(in crate::http) struct AcceptedBody {
 }
 
 /// Lists executions, newest first.
+///
+/// A text in `q` has no index: a page looks for it in the 10,000 newest executions that the other filters let through, and
+/// `next_cursor` goes on behind them. Such a page can be short, or empty, and have a next one.
 #[utoipa::path(
     get, path = "/executions", tag = "executions", params(ListQuery),
     responses((status = 200, description = "A page.", body = Page<ExecutionBody>)),
@@ -93,13 +102,14 @@ pub(in crate::http) async fn list_executions(
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Page<ExecutionBody>>, ApiError> {
     let limit = page_limit(query.limit)?;
-    let filter = filter_of(&query)?;
-    let list = format!("{}/executions?{filter:?}", caller.workspace());
-    let after = query.cursor.map(|cursor| app.cursors.read(&list, &cursor)).transpose()?;
+    let cursor = query.cursor.clone();
+    let search = query.into_filter().into_search().map_err(|detail| ApiError::new(&problem::INVALID_QUERY, detail))?;
+    let list = format!("{}/executions?{search:?}", caller.workspace());
+    let after = cursor.map(|cursor| app.cursors.read(&list, &cursor)).transpose()?;
     let after = after.map(|place| ExecutionCursor { created_at: place.created_at, id: ExecutionId::from_uuid(place.id) });
-    let rows = app.store.list_executions(caller.workspace(), &filter, &PageRequest { after, limit: limit + 1 }).await?;
-    let cursor = |row: &ExecutionRow| app.cursors.write(&list, Place { created_at: row.created_at, id: row.id.uuid() });
-    Ok(Answer(Page::new(rows, limit, cursor, ExecutionBody::from)))
+    let Found { rows, next } = app.executions.search(caller.workspace(), &search, &PageRequest { after, limit }).await?;
+    let next = next.map(|next| app.cursors.write(&list, Place { created_at: next.created_at, id: next.id.uuid() }));
+    Ok(Answer(Page::of(rows.into_iter().map(ExecutionBody::from).collect(), next)))
 }
 
 /// Shows an execution, with its result once it has ended.
@@ -216,11 +226,8 @@ pub(in crate::http) async fn delete_execution(
     caller: Caller,
     Path(id): Path<ExecutionId>,
 ) -> Result<StatusCode, ApiError> {
-    if app.store.delete_execution(caller.workspace(), id).await? {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    find_row(&app, caller.workspace(), id).await?;
-    Err(ApiError::new(&problem::EXECUTION_RUNNING, "cancel it first"))
+    app.executions.delete(caller.workspace(), id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn find_row(app: &AppState, workspace: WorkspaceId, id: ExecutionId) -> Result<ExecutionRow, ApiError> {
@@ -231,23 +238,19 @@ fn not_found() -> ApiError {
     CommandError::NotFound.into()
 }
 
-/// The filter of a query.
-fn filter_of(query: &ListQuery) -> Result<ExecutionFilter, ApiError> {
-    let time = |name: &str, text: &Option<String>| {
-        let read = text.as_deref().map(|text| parse_time(text).ok_or_else(|| invalid_time(name)));
-        read.transpose()
-    };
-    Ok(ExecutionFilter {
-        workflow: query.workflow_id,
-        status: query.status,
-        trigger: query.trigger,
-        created_from: time("started_after", &query.started_after)?,
-        created_until: time("started_before", &query.started_before)?,
-        error_code: query.error_code.clone(),
-        retry_of: query.retry_of,
-    })
-}
-
-fn invalid_time(name: &str) -> ApiError {
-    ApiError::new(&problem::INVALID_QUERY, format!("`{name}` is a time such as 2026-01-31T12:00:00Z"))
+impl ListQuery {
+    fn into_filter(self) -> FilterBody {
+        let status = self.status.map(|list| list.split(',').map(|status| status.trim().to_owned()).collect());
+        FilterBody {
+            status,
+            workflow_id: self.workflow_id,
+            trigger: self.trigger,
+            started_after: self.started_after,
+            started_before: self.started_before,
+            error_code: self.error_code,
+            retry_of: self.retry_of,
+            business_key: self.business_key,
+            q: self.q,
+        }
+    }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     actors::{
-        executions::{Idempotency, StartRequest},
+        executions::{CommandError, Idempotency, StartRequest},
         workflows::{HookLookup, OpenHook, PublishedHook, WorkflowError},
     },
     clock,
@@ -22,21 +22,24 @@ use crate::{
         error::ApiError,
         extract::{Body, IdempotencyKey, read_key, trace_of},
         hook::{
-            answer::{answer, wait_of},
+            answer::{answer, stream, wait_of},
             request::{item_of, segments_of},
         },
         openapi::Problems,
         problem,
+        stream::{Stopping, Streamed},
     },
     model::{
         execution::TriggerKind,
         item::{BlobRef, Item},
     },
+    nodes::webhook::RespondMode,
 };
 
 /// Starts an execution of the workflow that has published a webhook at this path.
 ///
-/// The workflow decides who may call, and what the answer is.
+/// The workflow decides who may call, and what the answer is: with `respond: stream` it is a stream of events, which tell that the
+/// execution runs (`status`), what its `respond` nodes say (`response`), and its end (`end`).
 #[utoipa::path(
     method(get, post, put, patch, delete, head, options), path = "/hooks/{*path}", tag = "hooks", security(()),
     params(("path" = String, Path, description = "May have several segments.", example = "orders/new"), IdempotencyKey),
@@ -50,7 +53,7 @@ use crate::{
         (status = "default", description = "As the workflow says."),
         Problems<(
             problem::HOOK_NOT_FOUND, problem::HOOK_UNVERIFIED, problem::METHOD_NOT_ALLOWED, problem::EXECUTION_FAILED,
-            problem::OVERLOADED, (problem::DRAINING, problem::UNAVAILABLE),
+            problem::OVERLOADED, (problem::TOO_MANY_STREAMS, problem::DRAINING, problem::UNAVAILABLE),
         )>,
     ),
 )]
@@ -75,7 +78,14 @@ pub(in crate::http) async fn receive_hook(State(app): State<AppState>, request: 
         wait: wait_of(&open.params),
         trace: trace_of(&parts.headers),
     };
-    answer(&open.params, app.executions.start(request).await?)
+    if open.params.respond != RespondMode::Stream {
+        return answer(&open.params, app.executions.start(request).await?);
+    }
+    let (slot, stopping) = (app.streams.take()?, Stopping::of(&parts.extensions));
+    let started = app.executions.start(request).await?;
+    let execution = started.execution;
+    let follower = app.executions.follow_events(hook.row.workspace, execution, 0).await?.ok_or(CommandError::NotFound)?;
+    Ok(stream(&open.params, started.replayed, Streamed { execution, follower, _slot: slot, stopping }))
 }
 
 /// The webhook of a request, and the decoded segments of its path.

@@ -27,6 +27,15 @@ impl Machine {
         }
     }
 
+    /// Ends a run with a result of an earlier execution. Its attempt was perhaps handed out: whoever has it finds it over.
+    pub(super) fn reused(&mut self, node: &str, run_index: u32, outputs: &[PortItems], effects: &mut Vec<Effect>) {
+        let Some(node) = self.graph.position(node) else { return };
+        let Some(run) = self.runs.remove(&(node, run_index)) else { return };
+        self.in_flight -= usize::from(run.is_in_flight());
+        self.nodes[node].active -= 1;
+        self.publish(node, RunOutput { run: run_index, ports: outputs.to_vec() }, effects);
+    }
+
     pub(super) fn failed(&mut self, attempt: &Attempt, error: &NodeError, chance: u64, now_ms: u64, effects: &mut Vec<Effect>) {
         let Some(node) = self.graph.position(&attempt.node) else { return };
         let retry = self.graph.nodes[node].retry.clone();

@@ -64,6 +64,11 @@ impl Run {
         matches!(self.phase, Phase::Running { .. })
     }
 
+    /// Whether nothing has happened to the run but that it was handed out.
+    pub(super) fn is_untouched(&self) -> bool {
+        matches!(self.phase, Phase::Queued(Work::Begin) | Phase::Running { work: Work::Begin, recorded: false })
+    }
+
     /// Whether the run waits for its next attempt.
     pub(super) fn is_retrying(&self) -> bool {
         matches!(self.phase, Phase::Retrying { .. })

@@ -7,7 +7,7 @@ mod fan;
 mod limit;
 mod loops;
 pub(in crate::model) mod play;
-mod property;
+pub(in crate::model) mod property;
 mod retry;
 pub(in crate::model) mod script;
 mod snapshot;

@@ -1,5 +1,7 @@
 //! What can be read of an execution: what is open, what time brings, what waits, what came out. Nothing here changes it.
 
+use std::sync::Arc;
+
 use super::{Effect, End, Machine, Run, run::Phase};
 use crate::model::{
     event::{Attempt, Event, ExecutionError},
@@ -18,6 +20,7 @@ impl Machine {
             | Event::NodeFailed { attempt, .. }
             | Event::AttemptInterrupted { attempt }
             | Event::WaitStarted { attempt, .. } => self.current(attempt).is_some_and(Run::is_in_flight),
+            Event::NodeReused { node, run, .. } => self.current(&first_attempt(node, *run)).is_some_and(Run::is_untouched),
             Event::RetryDue { attempt } => self.current(attempt).is_some_and(Run::is_retrying),
             Event::WaitElapsed { attempt } => self.current(attempt).is_some_and(Run::is_waiting),
             Event::SignalReceived { name, .. } => self.wants_signal(name),
@@ -143,4 +146,8 @@ impl Machine {
     fn deadline(&self) -> u64 {
         self.created_at.saturating_add(self.graph.timeout_ms)
     }
+}
+
+fn first_attempt(node: &Arc<str>, run: u32) -> Attempt {
+    Attempt { node: Arc::clone(node), run, attempt: 1 }
 }

@@ -101,3 +101,24 @@ fn reports_every_problem_before_a_run() {
     assert_eq!(problems("code", both), ["/params/grants invalid_parameter", "/params/code code_syntax"]);
     assert_eq!(problems("code", json!({ "code": "x", "limits": { "wall_ms": 0 } })).len(), 1);
 }
+
+#[tokio::test]
+async fn keeps_what_the_code_writes_however_it_ends() {
+    let written = async |params: Value| {
+        let (bench, node) = (Bench::new(), node("code", params));
+        let ctx = bench.context(&node, json!([{ "n": 1 }, { "n": 2 }]));
+        let log = ctx.log.clone();
+        // Failures are wanted, too: what was written before them counts.
+        let _ = runner(&node).run(ctx).await;
+        log.take().map(|log| (log.lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>(), log.truncated))
+    };
+    let text = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    assert_eq!(written(json!({ "code": "return 1" })).await, None);
+    assert_eq!(written(json!({ "code": "console.log('a', 1)" })).await, Some((text(&["a 1"]), false)));
+    let failing = json!({ "code": "console.warn('before'); throw new Error('no')" });
+    assert_eq!(written(failing).await, Some((text(&["before"]), false)));
+    let each = json!({ "code": "console.log(input.n); if (input.n > 1) throw 1", "mode": "each" });
+    assert_eq!(written(each).await, Some((text(&["1", "2"]), false)));
+    let small = json!({ "code": "for (const n of [1, 2, 3, 4]) console.log('line', n)", "limits": { "log_bytes": 80 } });
+    assert_eq!(written(small).await, Some((text(&["line 1", "line 2", ""]), true)));
+}

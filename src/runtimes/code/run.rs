@@ -76,7 +76,7 @@ impl CodeSession<'_> {
                 if !error.ends_instance() {
                     self.live = Some(live);
                 }
-                Err(CodeError { logs, ..CodeError::from(error) })
+                Err(CodeError { logs, logs_truncated, ..CodeError::from(error) })
             }
         }
     }
@@ -136,6 +136,7 @@ impl From<GuestError> for CodeError {
             GuestError::Thrown(thrown) => (thrown.position(), thrown.calls()),
             _ => (None, None),
         };
-        Self { code, message, line: position.map(|at| at.0), column: position.map(|at| at.1), stack, logs: Vec::new() }
+        let (line, column) = (position.map(|at| at.0), position.map(|at| at.1));
+        Self { code, message, line, column, stack, logs: Vec::new(), logs_truncated: false }
     }
 }

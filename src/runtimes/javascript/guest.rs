@@ -11,7 +11,7 @@ use super::{
     JavaScript,
     host::{self, Exceeded, HostState},
 };
-use crate::runtimes::code::LogLine;
+use crate::model::log::LogLine;
 
 /// What `call` of the guest returns when the result is what the function returned, and not what it threw.
 const STATUS_OK: i32 = 0;

@@ -7,7 +7,8 @@ use wasmtime::{Caller, Engine, Error, Extern, Linker, Memory, ResourceLimiter, R
 use super::{TABLE_ELEMENTS_MAX, cpu, ticker::TICK};
 use crate::{
     clock,
-    runtimes::code::{LogLevel, LogLine},
+    model::log::{LogLevel, LogLine},
+    runtimes::code::level_from_guest,
 };
 
 /// What a line of console output costs besides its text, in bytes, so that empty lines are bounded too.
@@ -160,7 +161,8 @@ impl Log {
         self.is_truncated = bytes < text.len() || self.bytes_left < LOG_LINE_BYTES;
         self.bytes_left = self.bytes_left.saturating_sub(LOG_LINE_BYTES + bytes);
         let kept = String::from_utf8_lossy(&text[..bytes]);
-        self.lines.push(LogLine { level, text: kept.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned() });
+        let text = kept.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned();
+        self.lines.push(LogLine { at: clock::now_ms(), level, text });
     }
 
     /// Gives out the lines so far, and whether any was cut or dropped.
@@ -176,7 +178,7 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<HostState>> {
         let memory = memory_of(&mut caller)?;
         let (data, state) = memory.data_and_store_mut(&mut caller);
         let text = slice(data, text, length).ok_or_else(|| Error::msg("console output outside of the guest's memory"))?;
-        state.log.write(LogLevel::from_guest(level), text);
+        state.log.write(level_from_guest(level), text);
         Ok(())
     })?;
     linker.func_wrap("citadel", "seed", clock::chance)?;

@@ -136,10 +136,11 @@ impl State {
 
 fn matches(filter: &ExecutionFilter, row: &ExecutionRow) -> bool {
     filter.workflow.is_none_or(|workflow| row.new.workflow == workflow)
-        && filter.status.is_none_or(|status| row.state.status == status)
+        && (filter.statuses.is_empty() || filter.statuses.contains(&row.state.status))
         && filter.trigger.is_none_or(|trigger| row.new.trigger == trigger)
         && filter.created_from.is_none_or(|from| row.created_at >= from)
         && filter.created_until.is_none_or(|until| row.created_at < until)
         && filter.error_code.as_ref().is_none_or(|code| row.state.error_code.as_ref() == Some(code))
         && filter.retry_of.is_none_or(|origin| row.new.retry_of == Some(origin))
+        && filter.business_key.as_ref().is_none_or(|key| row.new.business_key.as_ref() == Some(key))
 }

@@ -2,10 +2,11 @@
 
 use super::{State, executions::StoredExecution, take};
 use crate::{
-    model::ids::{ExecutionId, ScheduleId},
+    model::ids::{ExecutionId, ScheduleId, WorkspaceId},
     store::{
-        Append, AppendOutcome, ExecutionRow, IdempotencyKey, InboxRow, JournalRow, KeyedOutcome, Result,
-        journal::{Epochs, check_batch, conflict, constraints, first_state},
+        Append, AppendOutcome, ExclusiveOutcome, ExecutionRow, IdempotencyKey, InboxRow, JournalRow, KeyedOutcome, OnTaken,
+        Result,
+        journal::{Epochs, check_batch, conflict, constraints, exclusive, first_state, keyed},
     },
 };
 
@@ -37,17 +38,42 @@ impl State {
     }
 
     pub(super) fn create_keyed(&mut self, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome> {
-        let id = (key.workspace, key.scope.clone(), key.key.clone());
-        if let Some(stored) = self.keys.get(&id).filter(|stored| stored.expires_at > key.now_ms) {
-            return Ok(KeyedOutcome::Exists { execution: stored.execution, request_hash: stored.request_hash });
+        self.create(append, Some(key), None).map(keyed)
+    }
+
+    pub(super) fn create_exclusive(
+        &mut self,
+        append: &Append,
+        key: Option<&IdempotencyKey>,
+        on_taken: OnTaken,
+    ) -> Result<ExclusiveOutcome> {
+        exclusive(append)?;
+        self.create(append, key, Some(on_taken))
+    }
+
+    /// Creates one execution; with `on_taken` only if its business key is free.
+    fn create(&mut self, append: &Append, key: Option<&IdempotencyKey>, on_taken: Option<OnTaken>) -> Result<ExclusiveOutcome> {
+        if let Some(stored) = key.and_then(|key| self.keys.get(&key_of(key)).filter(|stored| stored.expires_at > key.now_ms)) {
+            return Ok(ExclusiveOutcome::Exists { execution: stored.execution, request_hash: stored.request_hash });
+        }
+        let taken = match on_taken {
+            Some(on_taken) => self.find_taken(append)?.map(|execution| (execution, on_taken)),
+            None => None,
+        };
+        if let Some((execution, on_taken)) = taken {
+            if let (OnTaken::Adopt, Some(key)) = (on_taken, key) {
+                self.keep_key(key, execution);
+            }
+            return Ok(ExclusiveOutcome::Taken { execution });
         }
         match self.append_batch(std::slice::from_ref(append))?[..] {
             [AppendOutcome::Committed] => {
-                let (execution, request_hash, expires_at) = (append.execution, key.request_hash, key.expires_at);
-                self.keys.insert(id, StoredKey { execution, request_hash, expires_at });
-                Ok(KeyedOutcome::Created)
+                if let Some(key) = key {
+                    self.keep_key(key, append.execution);
+                }
+                Ok(ExclusiveOutcome::Created)
             }
-            _ => Ok(KeyedOutcome::Fenced),
+            _ => Ok(ExclusiveOutcome::Fenced),
         }
     }
 
@@ -63,8 +89,29 @@ impl State {
         Ok(true)
     }
 
+    /// The newest live execution with the workspace, workflow and business key of the one that is to be created.
+    fn find_taken(&self, append: &Append) -> Result<Option<ExecutionId>> {
+        let (new, business_key) = exclusive(append)?;
+        let is_same = |row: &&ExecutionRow| {
+            let stored = &row.new;
+            (stored.workspace, stored.workflow) == (new.workspace, new.workflow)
+                && stored.business_key.as_deref() == Some(business_key)
+        };
+        let rows = self.executions.values().map(|stored| &stored.row);
+        let live = rows.filter(|row| !row.state.status.is_terminal()).filter(is_same);
+        Ok(live.max_by_key(|row| (row.created_at, row.id)).map(|row| row.id))
+    }
+
+    fn keep_key(&mut self, key: &IdempotencyKey, execution: ExecutionId) {
+        let stored = StoredKey { execution, request_hash: key.request_hash, expires_at: key.expires_at };
+        self.keys.insert(key_of(key), stored);
+    }
+
     pub(super) fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow> {
-        self.journal.range((execution, from_seq)..=(execution, u32::MAX)).take(take(limit)).map(|(_, row)| row.clone()).collect()
+        let upto = self.journal.range((execution, 0)..=(execution, from_seq)).next_back();
+        let first = upto.map_or(from_seq, |((_, seq), _)| *seq);
+        let rows = self.journal.range((execution, first)..=(execution, u32::MAX)).map(|(_, row)| row);
+        rows.filter(|row| row.seq.saturating_add(row.count) > from_seq).take(take(limit)).cloned().collect()
     }
 
     pub(super) fn find_journal_epoch(&self, execution: ExecutionId, seq: u32) -> Option<i64> {
@@ -100,4 +147,9 @@ impl State {
             self.snapshots.insert(id, snapshot.clone());
         }
     }
+}
+
+/// Where a key is kept.
+fn key_of(key: &IdempotencyKey) -> (WorkspaceId, String, String) {
+    (key.workspace, key.scope.clone(), key.key.clone())
 }

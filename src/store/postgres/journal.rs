@@ -5,20 +5,20 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use sqlx::PgConnection;
 
 use super::{
-    Fence, PostgresStore,
+    Fence, PostgresStore, claims,
     error::{failed, is_missing_partition},
     rows::Rows,
 };
 use crate::{
     model::ids::{ExecutionId, ScheduleId},
     store::{
-        Append, AppendOutcome, IdempotencyKey, JournalRow, KeyedOutcome, Result, StoreError,
-        columns::{self, JournalColumns, KeyColumns, millis, shard_of},
-        journal::{Epochs, check_batch, conflict, constraints, day_of},
+        Append, AppendOutcome, ExclusiveOutcome, IdempotencyKey, JournalRow, KeyedOutcome, OnTaken, Result, StoreError,
+        columns::{self, JournalColumns, shard_of},
+        journal::{Epochs, check_batch, conflict, constraints, day_of, exclusive, keyed},
     },
 };
 
-const APPENDING: &str = "appending to the journal";
+pub(super) const APPENDING: &str = "appending to the journal";
 const READING: &str = "reading a journal";
 
 const APPEND: &str = include_str!("queries/journal/append.sql");
@@ -91,11 +91,17 @@ pub(super) async fn append_batch(store: &PostgresStore, batch: &[Append]) -> Res
 }
 
 pub(super) async fn create_keyed(store: &PostgresStore, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome> {
-    let rows = Rows::collect(std::slice::from_ref(append))?;
-    match unless_partition_missing(store, create_once(store, append, &rows, key).await)? {
-        Some(outcome) => Ok(outcome),
-        None => Ok(create_once(store, append, &rows, key).await?),
-    }
+    create(store, append, Claims { key: Some(key), on_taken: None }).await.map(keyed)
+}
+
+pub(super) async fn create_exclusive(
+    store: &PostgresStore,
+    append: &Append,
+    key: Option<&IdempotencyKey>,
+    on_taken: OnTaken,
+) -> Result<ExclusiveOutcome> {
+    exclusive(append)?;
+    create(store, append, Claims { key, on_taken: Some(on_taken) }).await
 }
 
 pub(super) async fn create_queued(store: &PostgresStore, append: &Append, schedule: Option<ScheduleId>) -> Result<bool> {
@@ -120,7 +126,13 @@ pub(super) async fn load_journal(
     // The day comes from the execution's row and leads to one partition.
     const SQL: &str = "SELECT seq, event_count, epoch, at, encoding, body FROM journal
         WHERE day = (SELECT LEAST(created_at / 86400000, 2147483646)::integer FROM executions WHERE id = $1)
-        AND execution_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+        AND execution_id = $1 AND seq::bigint + event_count > $2
+        AND seq >= COALESCE((
+            SELECT max(seq) FROM journal
+            WHERE day = (SELECT LEAST(created_at / 86400000, 2147483646)::integer FROM executions WHERE id = $1)
+            AND execution_id = $1 AND seq <= $2
+        ), 0)
+        ORDER BY seq LIMIT $3";
     let rows: Vec<JournalColumns> = sqlx::query_as(SQL)
         .bind(execution.uuid())
         .bind(i64::from(from_seq))
@@ -172,24 +184,51 @@ async fn append_within(
     Ok(epochs.ok_or_else(|| StoreError::Corrupt { what: "table of shards", source: "it does not have 256 rows".into() })?)
 }
 
+/// What a creation claims besides its id: an idempotency key, and with `on_taken` its business key.
+#[derive(Clone, Copy)]
+struct Claims<'a> {
+    key: Option<&'a IdempotencyKey>,
+    on_taken: Option<OnTaken>,
+}
+
+async fn create(store: &PostgresStore, append: &Append, claims: Claims<'_>) -> Result<ExclusiveOutcome> {
+    let rows = Rows::collect(std::slice::from_ref(append))?;
+    match unless_partition_missing(store, create_once(store, append, &rows, claims).await)? {
+        Some(outcome) => Ok(outcome),
+        None => Ok(create_once(store, append, &rows, claims).await?),
+    }
+}
+
 async fn create_once(
     store: &PostgresStore,
     append: &Append,
     rows: &Rows<'_>,
-    key: &IdempotencyKey,
-) -> std::result::Result<KeyedOutcome, Failure> {
+    Claims { key, on_taken }: Claims<'_>,
+) -> std::result::Result<ExclusiveOutcome, Failure> {
     store.partitions.ensure(&store.pool, &rows.days()).await?;
     let mut tx = store.begin(APPENDING).await?;
-    if !claim(&mut tx, append.execution, key).await? {
-        return Ok(find_holder(&mut tx, key).await?);
+    if let Some(key) = key
+        && !claims::claim_key(&mut tx, append.execution, key).await?
+    {
+        let (execution, request_hash) = claims::find_holder(&mut tx, key).await?;
+        return Ok(ExclusiveOutcome::Exists { execution, request_hash });
+    }
+    if let Some(on_taken) = on_taken
+        && let Some(execution) = claims::find_taken(&mut tx, append).await?
+    {
+        if let (OnTaken::Adopt, Some(key)) = (on_taken, key) {
+            claims::lead_to(&mut tx, execution, key).await?;
+            tx.commit().await.map_err(failed(APPENDING))?;
+        }
+        return Ok(ExclusiveOutcome::Taken { execution });
     }
     check_batch(std::slice::from_ref(append))?; // Only now: a key that is taken answers whatever the request is.
     let epochs = append_within(&mut tx, store.append_sql.of(rows), rows).await?;
     if !epochs.admits(append) {
-        return Ok(KeyedOutcome::Fenced); // The transaction rolls back, and the key with it.
+        return Ok(ExclusiveOutcome::Fenced); // The transaction rolls back, and the key with it.
     }
     tx.commit().await.map_err(failed(APPENDING))?;
-    Ok(KeyedOutcome::Created)
+    Ok(ExclusiveOutcome::Created)
 }
 
 async fn create_queued_once(
@@ -232,39 +271,4 @@ pub(super) async fn create_within(
         named.map_err(failed(APPENDING))?;
     }
     Ok(true)
-}
-
-/// Takes the key, unless it is live. Waits for another process that is about to take it.
-async fn claim(connection: &mut PgConnection, execution: ExecutionId, key: &IdempotencyKey) -> Result<bool> {
-    const SQL: &str = "INSERT INTO idempotency (workspace_id, scope, key, request_hash, execution_id, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT (workspace_id, scope, key) DO UPDATE
-        SET request_hash = excluded.request_hash, execution_id = excluded.execution_id, expires_at = excluded.expires_at
-        WHERE idempotency.expires_at <= $7";
-    let claimed = sqlx::query(SQL)
-        .bind(key.workspace.uuid())
-        .bind(&key.scope)
-        .bind(&key.key)
-        .bind(&key.request_hash[..])
-        .bind(execution.uuid())
-        .bind(millis(key.expires_at))
-        .bind(millis(key.now_ms))
-        .execute(connection)
-        .await
-        .map_err(failed(APPENDING))?;
-    Ok(claimed.rows_affected() > 0)
-}
-
-async fn find_holder(connection: &mut PgConnection, key: &IdempotencyKey) -> Result<KeyedOutcome> {
-    const SQL: &str = "SELECT execution_id, request_hash FROM idempotency
-        WHERE workspace_id = $1 AND scope = $2 AND key = $3 LIMIT 1";
-    let holder: KeyColumns = sqlx::query_as(SQL)
-        .bind(key.workspace.uuid())
-        .bind(&key.scope)
-        .bind(&key.key)
-        .fetch_one(connection)
-        .await
-        .map_err(failed(APPENDING))?;
-    let (execution, request_hash) = holder.read()?;
-    Ok(KeyedOutcome::Exists { execution, request_hash })
 }

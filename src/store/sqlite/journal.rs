@@ -7,19 +7,21 @@ use sqlx::SqliteConnection;
 use super::{
     SqliteStore,
     chunks::{Binding, Chunks},
+    claims,
     error::failed,
     snapshots::{KEEP_SNAPSHOTS, Kept, bind_snapshot},
 };
 use crate::{
     model::ids::{ExecutionId, InboxId, ScheduleId},
     store::{
-        Append, AppendOutcome, IdempotencyKey, InboxRow, JournalRow, KeyedOutcome, NewExecution, Result, StateChange, StoreError,
-        columns::{self, JournalColumns, KeyColumns, millis, number, shard_of},
-        journal::{Epochs, check_batch, conflict, constraints, first_state},
+        Append, AppendOutcome, ExclusiveOutcome, IdempotencyKey, InboxRow, JournalRow, KeyedOutcome, NewExecution, OnTaken,
+        Result, StateChange, StoreError,
+        columns::{self, JournalColumns, millis, number, shard_of},
+        journal::{Epochs, check_batch, conflict, constraints, exclusive, first_state, keyed},
     },
 };
 
-const APPENDING: &str = "appending to the journal";
+pub(super) const APPENDING: &str = "appending to the journal";
 
 const READ_EPOCHS: &str = "SELECT group_concat(epoch, ' ') FROM (SELECT epoch FROM shards ORDER BY shard LIMIT 256) LIMIT 1";
 
@@ -79,45 +81,17 @@ pub(super) async fn append_batch(store: &SqliteStore, batch: &[Append]) -> Resul
 }
 
 pub(super) async fn create_keyed(store: &SqliteStore, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome> {
-    const CLAIM: &str = "INSERT INTO idempotency (workspace_id, scope, key, request_hash, execution_id, expires_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-        ON CONFLICT (workspace_id, scope, key) DO UPDATE
-        SET request_hash = excluded.request_hash, execution_id = excluded.execution_id, expires_at = excluded.expires_at
-        WHERE idempotency.expires_at <= ?7";
-    const HOLDER: &str = "SELECT execution_id, request_hash FROM idempotency
-        WHERE workspace_id = ?1 AND scope = ?2 AND key = ?3 LIMIT 1";
-    let mut tx = store.begin(APPENDING).await?;
-    let claimed = sqlx::query(CLAIM)
-        .bind(key.workspace.uuid())
-        .bind(key.scope.clone())
-        .bind(key.key.clone())
-        .bind(key.request_hash.to_vec())
-        .bind(append.execution.uuid())
-        .bind(millis(key.expires_at))
-        .bind(millis(key.now_ms))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(APPENDING))?;
-    if claimed.rows_affected() == 0 {
-        let holder: KeyColumns = sqlx::query_as(HOLDER)
-            .bind(key.workspace.uuid())
-            .bind(key.scope.clone())
-            .bind(key.key.clone())
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(failed(APPENDING))?;
-        let (execution, request_hash) = holder.read()?;
-        return Ok(KeyedOutcome::Exists { execution, request_hash });
-    }
-    let batch = std::slice::from_ref(append);
-    check_batch(batch)?; // Only now: a key that is taken answers whatever the request is.
-    match append_within(&mut tx, batch).await?[..] {
-        [AppendOutcome::Committed] => {
-            tx.commit().await.map_err(failed(APPENDING))?;
-            Ok(KeyedOutcome::Created)
-        }
-        _ => Ok(KeyedOutcome::Fenced), // The transaction rolls back, and the key with it.
-    }
+    create(store, append, Some(key), None).await.map(keyed)
+}
+
+pub(super) async fn create_exclusive(
+    store: &SqliteStore,
+    append: &Append,
+    key: Option<&IdempotencyKey>,
+    on_taken: OnTaken,
+) -> Result<ExclusiveOutcome> {
+    exclusive(append)?;
+    create(store, append, key, Some(on_taken)).await
 }
 
 pub(super) async fn create_queued(store: &SqliteStore, append: &Append, schedule: Option<ScheduleId>) -> Result<bool> {
@@ -158,7 +132,9 @@ pub(super) async fn load_journal(
     limit: u32,
 ) -> Result<Vec<JournalRow>> {
     const SQL: &str = "SELECT seq, event_count, epoch, at, encoding, body FROM journal
-        WHERE execution_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
+        WHERE execution_id = ?1 AND seq + event_count > ?2
+        AND seq >= COALESCE((SELECT max(seq) FROM journal WHERE execution_id = ?1 AND seq <= ?2), 0)
+        ORDER BY seq LIMIT ?3";
     let rows: Vec<JournalColumns> = sqlx::query_as(SQL)
         .bind(execution.uuid())
         .bind(i64::from(from_seq))
@@ -177,6 +153,40 @@ pub(super) async fn find_journal_epoch(store: &SqliteStore, execution: Execution
         .fetch_optional(&store.readers)
         .await
         .map_err(failed("reading a journal"))
+}
+
+/// Creates one execution; with `on_taken` only if its business key is free. There is one writer, so nobody comes in between.
+async fn create(
+    store: &SqliteStore,
+    append: &Append,
+    key: Option<&IdempotencyKey>,
+    on_taken: Option<OnTaken>,
+) -> Result<ExclusiveOutcome> {
+    let mut tx = store.begin(APPENDING).await?;
+    if let Some(key) = key
+        && !claims::claim_key(&mut tx, append.execution, key).await?
+    {
+        let (execution, request_hash) = claims::find_holder(&mut tx, key).await?;
+        return Ok(ExclusiveOutcome::Exists { execution, request_hash });
+    }
+    if let Some(on_taken) = on_taken
+        && let Some(execution) = claims::find_taken(&mut tx, append).await?
+    {
+        if let (OnTaken::Adopt, Some(key)) = (on_taken, key) {
+            claims::lead_to(&mut tx, execution, key).await?;
+            tx.commit().await.map_err(failed(APPENDING))?;
+        }
+        return Ok(ExclusiveOutcome::Taken { execution });
+    }
+    let batch = std::slice::from_ref(append);
+    check_batch(batch)?; // Only now: a key that is taken answers whatever the request is.
+    match append_within(&mut tx, batch).await?[..] {
+        [AppendOutcome::Committed] => {
+            tx.commit().await.map_err(failed(APPENDING))?;
+            Ok(ExclusiveOutcome::Created)
+        }
+        _ => Ok(ExclusiveOutcome::Fenced), // The transaction rolls back, and the key with it.
+    }
 }
 
 /// Writes what the fence admits. The order matters: messages look for their target, and later entries for their execution,

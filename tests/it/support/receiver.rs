@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -25,12 +25,13 @@ pub(crate) struct Receiver {
     base: String,
     calls: Arc<AtomicUsize>,
     traces: Traces,
+    is_healthy: Arc<AtomicBool>,
     _server: JoinSet<()>,
 }
 
 impl Receiver {
-    /// Starts one on a free port. `/ok` answers at once, `/slow` after two minutes, `/broken` with 500. `/trace` keeps the
-    /// trace of the call.
+    /// Starts one on a free port. `/ok` answers at once, `/slow` after two minutes, `/broken` with 500, and so does `/flaky` until
+    /// [`Receiver::heal`]. `/trace` keeps the trace of the call.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -42,15 +43,22 @@ impl Receiver {
             counted.fetch_add(1, Ordering::SeqCst);
             Json(json!({}))
         };
+        let is_healthy = Arc::new(AtomicBool::new(false));
+        let health = Arc::clone(&is_healthy);
+        let flaky = async move |state: State<Arc<AtomicUsize>>| match health.load(Ordering::SeqCst) {
+            true => Ok(ok(state).await),
+            false => Err(StatusCode::INTERNAL_SERVER_ERROR),
+        };
         let router = Router::new()
             .route("/trace", any(trace))
+            .route("/flaky", any(flaky))
             .route("/ok", any(ok))
             .route("/slow", any(slow))
             .route("/broken", any(async || StatusCode::INTERNAL_SERVER_ERROR))
             .with_state(Arc::clone(&calls));
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { base, calls, traces, _server: server }
+        Self { base, calls, traces, is_healthy, _server: server }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -62,7 +70,12 @@ impl Receiver {
         self.traces.lock().unwrap().clone()
     }
 
-    /// Calls of `/ok`, `/slow` and `/trace` so far.
+    /// Lets `/flaky` answer as `/ok` does from now on.
+    pub(crate) fn heal(&self) {
+        self.is_healthy.store(true, Ordering::SeqCst);
+    }
+
+    /// Calls of `/ok`, `/slow` and `/trace`, and those of `/flaky` that went well, so far.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }

@@ -26,6 +26,15 @@ pub(crate) fn call(url: &str) -> Value {
     })
 }
 
+/// Waits for the signal `go`.
+pub(crate) fn waiting() -> Value {
+    json!({
+        "name": "waiting",
+        "nodes": [{ "id": "start", "type": "manual" }, { "id": "pause", "type": "wait", "params": { "signal": "go" } }],
+        "edges": [{ "from": "start", "to": "pause" }],
+    })
+}
+
 /// A webhook that adds `seen: true`; `params` are those of the webhook.
 pub(crate) fn hook(params: Value) -> Value {
     json!({

@@ -31,6 +31,7 @@ pub(super) struct Request {
     pub(super) epoch_offset: i8,
     pub(super) seq: u8,
     pub(super) creates: bool,
+    pub(super) business_key: Option<u8>,
     /// Index in `ExecutionStatus::ALL`.
     pub(super) status: Option<u8>,
     pub(super) time: u8,
@@ -58,6 +59,11 @@ pub(super) enum Operation {
         now: u8,
         lives: u8,
     },
+    CreateExclusive {
+        request: Request,
+        key: Option<u8>,
+        adopts: bool,
+    },
     Put(Message),
     DeleteInbox {
         execution: u8,
@@ -74,7 +80,8 @@ pub(super) enum Operation {
     },
     ListExecutions {
         workflow: Option<u8>,
-        status: Option<u8>,
+        statuses: Vec<u8>,
+        key: Option<u8>,
         from: Option<u8>,
         after: Option<u8>,
         limit: u8,
@@ -235,6 +242,8 @@ fn any() -> impl Strategy<Value = Operation> {
         10 => vec(request(), 0..5).prop_map(Operation::Append),
         3 => (request(), 0..KEYS, 0..9_u8, 0..9_u8)
             .prop_map(|(request, key, now, lives)| Operation::CreateKeyed { request, key, now, lives }),
+        3 => (request(), option::weighted(0.3, 0..KEYS), prop::bool::ANY)
+            .prop_map(|(request, key, adopts)| Operation::CreateExclusive { request, key, adopts }),
         6 => executions(),
         5 => inboxes(),
         3 => shards(),
@@ -251,12 +260,14 @@ fn request() -> impl Strategy<Value = Request> {
     let notes = prop_oneof![2 => Just(Vec::new()), 1 => vec(message(), 1..3)];
     let snapshot = option::weighted(0.3, 1..4_u8);
     let messages = (vec(0..MESSAGES, 0..3), notes);
-    (0..EXECUTIONS, epoch_offset, 0..SEQS, creates, option::of(status()), 0..9_u8, messages, snapshot).prop_map(
-        |(execution, epoch_offset, seq, creates, status, time, (consumed, notes), snapshot)| Request {
+    let created = (creates, option::weighted(0.6, 0..2_u8));
+    (0..EXECUTIONS, epoch_offset, 0..SEQS, created, option::of(status()), 0..9_u8, messages, snapshot).prop_map(
+        |(execution, epoch_offset, seq, (creates, business_key), status, time, (consumed, notes), snapshot)| Request {
             execution,
             epoch_offset,
             seq,
             creates,
+            business_key,
             status,
             time,
             consumed,
@@ -278,12 +289,14 @@ fn message() -> impl Strategy<Value = Message> {
 fn executions() -> impl Strategy<Value = Operation> {
     let (execution, limit, time) = (0..EXECUTIONS, 0..8_u8, 0..9_u8);
     let after = option::of(0..EXECUTIONS);
-    let list = (option::of(0..WORKFLOWS), option::of(0..6_u8), option::of(0..EXECUTIONS), after.clone(), limit.clone());
+    let statuses = subsequence((0..6_u8).collect::<Vec<_>>(), 0..4);
+    let narrowed = (option::of(0..WORKFLOWS), statuses, option::weighted(0.2, 0..2_u8), option::of(0..EXECUTIONS));
+    let list = (narrowed, after.clone(), limit.clone());
     prop_oneof![
         3 => (execution.clone(), 0..SEQS, limit.clone())
             .prop_map(|(execution, from_seq, limit)| Operation::ReadExecution { execution, from_seq, limit }),
-        2 => list.prop_map(|(workflow, status, from, after, limit)| {
-            Operation::ListExecutions { workflow, status, from, after, limit }
+        2 => list.prop_map(|((workflow, statuses, key, from), after, limit)| {
+            Operation::ListExecutions { workflow, statuses, key, from, after, limit }
         }),
         1 => (after, limit.clone()).prop_map(|(after, limit)| Operation::ListLive { after, limit }),
         1 => (time.clone(), limit.clone()).prop_map(|(until, limit)| Operation::ListDue { until, limit }),

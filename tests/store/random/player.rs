@@ -9,9 +9,7 @@ use citadel::{
         ids::{ExecutionId, WorkspaceId},
     },
     store::{
-        Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, NewWorkflow, PageRequest,
-        Publication, Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor,
-        WorkflowFilter,
+    Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, NewWorkflow, OnTaken, PageRequest, Publication, Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor, WorkflowFilter,
     },
 };
 
@@ -50,7 +48,7 @@ impl Player {
     async fn answer(&mut self, operation: &Operation) -> String {
         use Operation as O;
         match operation {
-            O::Append(_) | O::CreateKeyed { .. } => self.write(operation).await,
+            O::Append(_) | O::CreateKeyed { .. } | O::CreateExclusive { .. } => self.write(operation).await,
             O::Put(_) | O::DeleteInbox { .. } | O::ReadInboxes { .. } => self.inbox(operation).await,
             O::Take { .. } | O::Renew { .. } | O::Release { .. } => self.shards(operation).await,
             O::InsertFirstUser { .. } | O::InsertToken { .. } | O::DeleteToken { .. } | O::ReadAccounts { .. } => {
@@ -91,6 +89,14 @@ impl Player {
                 let request = Request { creates: true, ..request.clone() };
                 told(self.store.create_keyed(&self.append(&request), &key).await)
             }
+            Operation::CreateExclusive { request, key, adopts } => {
+                // Later than every other time of a sequence: no key has half expired then.
+                let (now_ms, expires_at) = (NOON + 100, NOON + 1_000);
+                let key = key.map(|key| IdempotencyKey { now_ms, expires_at, ..idempotency_key(&format!("key {key}")) });
+                let on_taken = if *adopts { OnTaken::Adopt } else { OnTaken::Refuse };
+                let request = Request { creates: true, ..request.clone() };
+                told(self.store.create_exclusive(&self.append(&request), key.as_ref(), on_taken).await)
+            }
             _ => unreachable!("not a write"),
         }
     }
@@ -107,10 +113,11 @@ impl Player {
                 let snapshot = told(self.store.find_snapshot(id).await);
                 format!("{row} {journal} {epoch} {snapshot}")
             }
-            Operation::ListExecutions { workflow: of, status, from, after, limit } => {
+            Operation::ListExecutions { workflow: of, statuses, key, from, after, limit } => {
                 let filter = ExecutionFilter {
                     workflow: of.map(|number| workflow(number.into())),
-                    status: status.map(status_of),
+                    statuses: statuses.iter().map(|status| status_of(*status)).collect(),
+                    business_key: key.map(business_key),
                     created_from: from.map(created_at),
                     ..ExecutionFilter::default()
                 };
@@ -258,7 +265,11 @@ impl Player {
     fn append(&self, request: &Request) -> Append {
         let id = id(request.execution);
         let epoch = self.epochs.get(&id.shard()).copied().unwrap_or(0) + i64::from(request.epoch_offset);
-        let new = NewExecution { workflow: workflow((request.execution % WORKFLOWS).into()), ..new_execution() };
+        let new = NewExecution {
+            workflow: workflow((request.execution % WORKFLOWS).into()),
+            business_key: request.business_key.map(business_key),
+            ..new_execution()
+        };
         Append {
             created_at: created_at(request.execution),
             entry: entry(request.seq.into(), epoch),
@@ -279,6 +290,10 @@ pub(super) fn told<T: Debug>(result: Result<T>) -> String {
         Err(StoreError::Conflict { .. }) => "conflict".to_owned(),
         Err(error) => panic!("{error:?}"),
     }
+}
+
+fn business_key(number: u8) -> String {
+    format!("order {number}")
 }
 
 fn id(number: u8) -> ExecutionId {

@@ -71,7 +71,7 @@ fn last_of(runs: usize, rest: usize) -> Vec<Effect> {
     let wait = Wait { signals, ..Wait::default() };
     play.apply(Event::WaitStarted { attempt: attempt("first".to_owned()), started_at: 0, wait });
     let outputs = PortItems::main(numbered(CHILDREN_MAX));
-    play.apply(Event::NodeSucceeded { attempt: attempt("a".to_owned()), started_at: 0, outputs, response: None })
+    play.apply(Event::NodeSucceeded { attempt: attempt("a".to_owned()), started_at: 0, outputs, response: None, log: None })
 }
 
 #[test]

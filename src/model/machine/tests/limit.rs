@@ -102,7 +102,7 @@ fn iterations_are_steps() {
 fn items_of_a_loop_obeyed_and_violated() {
     let batch = |run: u32, count: usize| {
         let attempt = Attempt { node: "a".into(), run, attempt: 1 };
-        Event::NodeSucceeded { attempt, started_at: 0, outputs: PortItems::main(numbered(count)), response: None }
+        Event::NodeSucceeded { attempt, started_at: 0, outputs: PortItems::main(numbered(count)), response: None, log: None }
     };
     let decide = |first: usize, second: usize| {
         let mut machine = Machine::new(Flow::new("hook -> l; l:loop -> a -> l; l:done -> z").graph);

@@ -53,6 +53,9 @@ impl Play {
         {
             self.open.remove(&key(attempt));
         }
+        if let Event::NodeReused { node, run, .. } = &event {
+            self.open.remove(&(Arc::clone(node), *run));
+        }
         let effects = self.machine.apply(&event, self.now_ms);
         let is_end = matches!(event, Event::Finished { .. });
         self.events.push(Recorded { at: self.now_ms, event });
@@ -189,6 +192,7 @@ fn reported(event: &Event) -> Option<&Attempt> {
         | Event::Admitted
         | Event::NodeStarted { .. }
         | Event::NodeProgressed { .. }
+        | Event::NodeReused { .. }
         | Event::RetryDue { .. }
         | Event::WaitElapsed { .. }
         | Event::SignalReceived { .. }

@@ -27,7 +27,7 @@ type Drawn = (&'static str, [(Index, Index); 2], &'static str);
 /// Another edge: from a node and port, to a node, or to a loop.
 type Extra = (Index, Index, Index, bool);
 
-fn any_flow() -> impl Strategy<Value = String> {
+pub(in crate::model) fn any_flow() -> impl Strategy<Value = String> {
     let types = vec!["step", "step", "effect", "wait", "if", "if", "merge", "merge", "loop(1,6)", "loop(2,6)"];
     let options = prop_oneof![
         5 => Just(""),
@@ -82,7 +82,7 @@ fn ports_of(node_type: &str, options: &str) -> Vec<&'static str> {
 
 /// What may happen next; the numbers pick one of what is possible.
 #[derive(Debug, Clone)]
-enum Step {
+pub(in crate::model) enum Step {
     Succeed(Index, [usize; 2]),
     Fail {
         run: Index,
@@ -122,12 +122,12 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn any_schedule() -> impl Strategy<Value = (usize, Vec<Step>)> {
+pub(in crate::model) fn any_schedule() -> impl Strategy<Value = (usize, Vec<Step>)> {
     (1..5_usize, prop::collection::vec(any_step(), 0..40))
 }
 
 /// Does one step, if it is possible.
-fn take_step(play: &mut Play, step: &Step) -> Vec<Effect> {
+pub(in crate::model) fn take_step(play: &mut Play, step: &Step) -> Vec<Effect> {
     let pick = |run: &Index| {
         let open: Vec<Attempt> = play.open.values().map(|effect| attempt_of(effect).clone()).collect();
         (!open.is_empty()).then(|| run.get(&open).clone())
@@ -137,7 +137,7 @@ fn take_step(play: &mut Play, step: &Step) -> Vec<Effect> {
         Step::Succeed(run, counts) => pick(run).map(|attempt| succeeded(play, attempt, counts)),
         Step::Fail { run, retryable, chance } => pick(run).map(|attempt| {
             let error = NodeError { retryable: *retryable, ..NodeError::permanent("boom", "it went wrong") };
-            Event::NodeFailed { attempt, started_at, error, chance: *chance }
+            Event::NodeFailed { attempt, started_at, error, chance: *chance, log: None }
         }),
         Step::Wait { run, until, signals } => pick(run).map(|attempt| {
             let signals = ["x", "y"][..*signals].iter().map(|name| (*name).to_owned()).collect();
@@ -175,7 +175,7 @@ fn take_step(play: &mut Play, step: &Step) -> Vec<Effect> {
 fn succeeded(play: &Play, attempt: Attempt, counts: &[usize; 2]) -> Event {
     let ports = &play.graph.node(&attempt.node).unwrap().shape.ports;
     let outputs = ports.iter().zip(counts).map(|(port, count)| PortItems::new(port.clone(), numbered(*count))).collect();
-    Event::NodeSucceeded { attempt, started_at: play.now_ms, outputs, response: None }
+    Event::NodeSucceeded { attempt, started_at: play.now_ms, outputs, response: None, log: None }
 }
 
 /// Lets every run succeed without items, and time pass, until the execution ends.
@@ -199,8 +199,8 @@ fn ignores_everything_of(play: &mut Play, attempt: &Attempt) {
     for event in [
         Event::NodeStarted { attempt: attempt() },
         Event::NodeProgressed { attempt: attempt(), done: vec![(0, numbered(1).remove(0))] },
-        Event::NodeSucceeded { attempt: attempt(), started_at, outputs: PortItems::main(numbered(2)), response: None },
-        Event::NodeFailed { attempt: attempt(), started_at, error, chance: 7 },
+        Event::NodeSucceeded { attempt: attempt(), started_at, outputs: PortItems::main(numbered(2)), response: None, log: None },
+        Event::NodeFailed { attempt: attempt(), started_at, error, chance: 7, log: None },
         Event::WaitStarted { attempt: attempt(), started_at, wait: Wait::default() },
         Event::AttemptInterrupted { attempt: attempt() },
         Event::RetryDue { attempt: attempt() },

@@ -72,7 +72,7 @@ fn event_of(play: &Play, text: &str) -> Event {
             let error =
                 NodeError { retryable: words[0] == "fail", retry_after_ms, ..NodeError::permanent("boom", "it went wrong") };
             let (started_at, chance) = (play.now_ms, number("chance").unwrap_or(0));
-            Event::NodeFailed { attempt: attempt(), started_at, error, chance }
+            Event::NodeFailed { attempt: attempt(), started_at, error, chance, log: None }
         }
         "wait" => {
             let signals = option("for").map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default();
@@ -110,7 +110,7 @@ fn succeeded(play: &Play, attempt: Attempt, words: &[&str]) -> Event {
     } else {
         words.iter().map(output).collect()
     };
-    Event::NodeSucceeded { attempt, started_at: play.now_ms, outputs, response: None }
+    Event::NodeSucceeded { attempt, started_at: play.now_ms, outputs, response: None, log: None }
 }
 
 /// Reads `node#run/attempt`.
