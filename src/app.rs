@@ -142,8 +142,7 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
     });
     let figures = EngineMetrics::new(registry.types().map(|description| description.type_name));
     let codec = PayloadCodec::new(blobs);
-    let (engine, mut specs) =
-        plan_tree(config, Arc::clone(&store), codec.clone(), services, workflows.clone(), (env, figures));
+    let (engine, mut specs) = plan_tree(config, Arc::clone(&store), codec.clone(), services, workflows.clone(), (env, figures));
     let launcher = Launcher { workflows: workflows.clone(), variables: engine.variables.clone(), codec };
     let schedules = schedules_of(&engine, &registry, launcher.clone());
     if config.node.roles.contains(&Role::Scheduler) {

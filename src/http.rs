@@ -30,8 +30,7 @@ pub use self::{
 use crate::{
     actors::{
         accounts::AccountsService, executions::ExecutionsHandle, schedules::SchedulesHandle, trial::TrialsHandle,
-        variables::VariablesHandle,
-        workflows::WorkflowsHandle,
+        variables::VariablesHandle, workflows::WorkflowsHandle,
     },
     nodes::{registry::Registry, services::Blobs},
     store::Store,

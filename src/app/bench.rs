@@ -200,7 +200,14 @@ fn journal_body() -> serde_json::Result<Vec<u8>> {
         "tags": ["alpha", "beta", "gamma", "delta"],
     });
     let items = Arc::new(vec![Item::from_value(order)]);
-    let created = Event::Created { trigger: TriggerKind::Webhook, start_node: "hook".into(), items, nesting: 0, parent: None, context: None };
+    let created = Event::Created {
+        trigger: TriggerKind::Webhook,
+        start_node: "hook".into(),
+        items,
+        nesting: 0,
+        parent: None,
+        context: None,
+    };
     let finished = Event::Finished { status: ExecutionStatus::Succeeded, error: None };
     serde_json::to_vec(&[created, finished].map(|event| Recorded { at: clock::now_ms(), event }))
 }

@@ -14,8 +14,8 @@ use super::{
     envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
     health,
     routes::{
-        auth, batch, docs, execution_events, executions, hooks, logs, meta, monitor, node_types, retry, schedules, start, variables,
-        workflows,
+        auth, batch, docs, execution_events, executions, hooks, logs, meta, monitor, node_types, retry, schedules, start,
+        variables, workflows,
     },
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};

@@ -9,7 +9,9 @@ use citadel::{
         schedule::Tick,
     },
     store::{
-    Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewBatch, NewExecution, NewSchedule, NewVariable, NewVersion, NewWorkflow, Payload, PublishedSchedule, ScheduleContent, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, UserRow, VariableChange,
+        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewBatch, NewExecution, NewSchedule,
+        NewVariable, NewVersion, NewWorkflow, Payload, PublishedSchedule, ScheduleContent, Snapshot, StateChange, Store,
+        StoreError, TokenKind, TokenRow, UserRow, VariableChange,
     },
 };
 use uuid::Uuid;

@@ -101,7 +101,7 @@ async fn lists_workflows_by_tag_name_and_state(store: Arc<dyn Store>) {
     insert(1, "Orders 100%", &["sales", "daily"]).await;
     insert(2, "old_ORDERS", &["sales", "sales"]).await;
     insert(3, "Überblick", &["Sales"]).await;
-    store.activate_workflow(HERE, workflow(2), 1, &[], NOON).await.unwrap();
+    store.activate_workflow(HERE, workflow(2), &publication(1, &[], NOON)).await.unwrap();
     let list = async |tag: Option<&str>, name_part: Option<&str>, active: Option<bool>| {
         let filter = WorkflowFilter { tag: tag.map(str::to_owned), name_part: name_part.map(str::to_owned), active };
         let rows = store.list_workflows(HERE, &filter, &PageRequest { after: None, limit: 9 }).await.unwrap();

@@ -11,7 +11,7 @@ use crate::{
     actors::{execution::Origin, workflows::WorkflowError},
     clock,
     model::{
-        event::{Event, Recorded},
+        event::{Event, Recorded, StartContext},
         execution::TriggerKind,
         ids::{ExecutionId, WorkflowId, WorkspaceId},
         limits,

@@ -304,7 +304,11 @@ impl ExecutionsHandle {
     }
 
     /// The variables that a workflow uses, as they are now.
-    pub(super) async fn variables_of(&self, workspace: WorkspaceId, workflow: &CompiledWorkflow) -> Result<Map<String, Value>, StartError> {
+    pub(super) async fn variables_of(
+        &self,
+        workspace: WorkspaceId,
+        workflow: &CompiledWorkflow,
+    ) -> Result<Map<String, Value>, StartError> {
         if workflow.variables.is_none() {
             return Ok(Map::new());
         }

@@ -9,7 +9,9 @@ use citadel::{
         ids::{ExecutionId, WorkspaceId},
     },
     store::{
-    Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, NewWorkflow, OnTaken, PageRequest, Publication, Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, WorkflowCursor, WorkflowFilter,
+        Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, NewWorkflow, OnTaken,
+        PageRequest, Publication, Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow,
+        WorkflowCursor, WorkflowFilter,
     },
 };
 
