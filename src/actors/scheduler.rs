@@ -36,10 +36,10 @@ const LOOK_EVERY_MS: u64 = 750;
 const LOOK_JITTER_MS: u64 = 500;
 /// How far a look sees ahead, in milliseconds: beyond the next one.
 const AHEAD_MS: u64 = 2_500;
-/// Schedules that one look takes.
-const DUE_ROWS_MAX: u32 = 1_000;
-/// Schedules that are worked off at the same time.
-const TURNS_AT_ONCE: usize = 16;
+/// Schedules that one look takes; when they are worked off, the next look follows at once.
+const DUE_ROWS_MAX: u32 = 500;
+/// Schedules that are worked off at the same time: they must not keep the journal waiting for connections.
+const TURNS_AT_ONCE: usize = 4;
 /// Longest pause between two ticks of the scheduler, in milliseconds.
 const TICK_MS: u64 = 250;
 /// How much later a process goes that does not own the execution's shard, in milliseconds.
@@ -86,6 +86,8 @@ pub struct SchedulerState {
     failed: HashMap<ScheduleId, (u32, u64)>,
     /// When the next look is due; `None` while one is under way. Not by the wall's clock, which may be set.
     next_look: Option<Instant>,
+    /// Whether the last look took as many as it may.
+    has_more: bool,
     /// Aborted when the scheduler ends.
     tasks: JoinSet<()>,
 }
@@ -111,6 +113,7 @@ impl Actor for Scheduler {
             working: HashSet::new(),
             failed: HashMap::new(),
             next_look: Some(Instant::now()),
+            has_more: false,
             tasks: JoinSet::new(),
         })
     }
@@ -133,6 +136,7 @@ impl Actor for Scheduler {
             SchedulerMsg::Worked { id, turn } => {
                 state.worked(&myself, id, turn);
                 state.begin_turns(&myself);
+                state.look_for_more(&myself);
             }
         }
         Ok(())
@@ -157,11 +161,23 @@ impl SchedulerState {
         });
     }
 
+    /// Looks before it is time to, if there was more than one look takes and that is worked off.
+    fn look_for_more(&mut self, myself: &ActorRef<SchedulerMsg>) {
+        let now_ms = self.now_ms();
+        let is_idle = self.working.is_empty() && self.turns.first().is_none_or(|(at, _)| *at > now_ms);
+        if self.has_more && is_idle && self.next_look.is_some() {
+            self.has_more = false;
+            self.next_look = Some(Instant::now());
+            self.look(myself);
+        }
+    }
+
     fn read(&mut self, myself: &ActorRef<SchedulerMsg>, read: Result<Vec<ScheduleRow>>) {
         let pause_ms = LOOK_EVERY_MS + clock::chance() % LOOK_JITTER_MS;
         self.next_look = Some(Instant::now() + Duration::from_millis(pause_ms));
         match read {
             Ok(found) => {
+                self.has_more = found.len() >= usize::try_from(DUE_ROWS_MAX).expect("a u32 fits");
                 let known = std::mem::take(&mut self.rows);
                 self.turns.clear();
                 for row in found {

@@ -421,7 +421,7 @@ async fn a_draining_process_leaves_its_ticks_to_others() {
 #[tokio::test(start_paused = true)]
 async fn schedules_in_memory_obeyed_and_violated() {
     let rig = Rig::new().await;
-    let more = u64::from(DUE_ROWS_MAX) + 50;
+    let more = 3 * u64::from(DUE_ROWS_MAX) + 50;
     for _ in 0..more {
         let id = ScheduleId::from_uuid(clock::new_uuid());
         let spec = ScheduleSpec::read(&node(SCHEDULE, json!({ "at": "2026-01-01T00:00:05Z" })), "UTC").unwrap();
@@ -432,7 +432,9 @@ async fn schedules_in_memory_obeyed_and_violated() {
         rig.store.inner.insert_schedule(&new, 10_000).await.unwrap();
     }
     let scheduler = start(&rig, true, &virtual_clock()).await;
+    tokio::time::sleep(Duration::from_millis(5_000 - AHEAD_MS)).await;
     eventually("every schedule has fired", || rig.figures.snapshot().fired == more).await;
     scheduler.stop(None);
+    assert!(rig.figures.snapshot().lag_ms < LOOK_EVERY_MS, "what is left waits for no look: {:?}", rig.figures.snapshot());
     assert_eq!(rig.figures.snapshot().missed, 0);
 }
