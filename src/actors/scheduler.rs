@@ -132,7 +132,10 @@ impl Actor for Scheduler {
                 // The next tick is lost only with the actor.
                 drop(myself.send_after(state.pause(), || SchedulerMsg::Tick));
             }
-            SchedulerMsg::Read(read) => state.read(&myself, read),
+            SchedulerMsg::Read(read) => {
+                state.read(&myself, read);
+                state.begin_turns(&myself);
+            }
             SchedulerMsg::Worked { id, turn } => {
                 state.worked(&myself, id, turn);
                 state.begin_turns(&myself);
