@@ -276,8 +276,10 @@ impl ExecutionsHandle {
         if !is_new {
             return Err(StartError::Exists { execution: prepared.id });
         }
-        // The shard may have come here meanwhile.
-        nudge(&self.engine, prepared.id);
+        if self.engine.ownership.epoch(prepared.id.shard()).is_some() {
+            // The shard has come here meanwhile.
+            nudge(&self.engine, prepared.id);
+        }
         Ok(Started { execution: prepared.id, replayed: false, answer: None })
     }
 
