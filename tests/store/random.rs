@@ -20,7 +20,7 @@ mod operation;
 mod player;
 mod schedules;
 
-const SEQUENCES: u32 = 24;
+const SEQUENCES: u32 = 32;
 const OPERATIONS_MAX: usize = 80;
 
 #[test]
