@@ -159,7 +159,8 @@ async fn a_schedule_that_stands_alone_is_written_read_and_deleted() {
     let stale = client.put(&path, "\"1\"", &draft).await;
     stale.assert_problem(412, "schedule_stale");
     assert_eq!(stale.header("etag"), "\"3\"");
-    client.put(&path, "three", &draft).await.assert_problem(412, "schedule_stale");
+    client.put(&path, "\"three\"", &draft).await.assert_problem(412, "schedule_stale");
+    client.put(&path, "three", &draft).await.assert_problem(400, "invalid_header");
     send(client.request(Method::PUT, &path).json(&draft)).await.assert_problem(428, "if_match_required");
     let stale = send(client.request(Method::DELETE, &path).header("if-match", "\"1\"")).await;
     stale.assert_problem(412, "schedule_stale");

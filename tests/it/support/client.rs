@@ -111,8 +111,10 @@ impl Client {
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let (http, request) = request.build_split();
     let request = request.unwrap();
-    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let method = request.method().clone();
     let response = http.execute(request).await.unwrap();
+    // After a redirect it is another one.
+    let path = response.url().path().to_owned();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
