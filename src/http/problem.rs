@@ -80,6 +80,7 @@ problem_types! {
     INVALID_DEFINITION = UNPROCESSABLE_ENTITY, "invalid_definition", "The workflow definition has problems";
     INVALID_SCHEDULE = UNPROCESSABLE_ENTITY, "invalid_schedule", "The schedule has problems";
     SCHEDULE_LIMIT = UNPROCESSABLE_ENTITY, "schedule_limit", "The workspace has as many schedules as it may have";
+    INVALID_BATCH = UNPROCESSABLE_ENTITY, "invalid_batch", "The batch does not say what to do with which executions";
     BATCH_TOO_LARGE = UNPROCESSABLE_ENTITY, "batch_too_large", "The batch has too many executions";
     NOTHING_TO_RETRY = UNPROCESSABLE_ENTITY, "nothing_to_retry", "The execution did not fail";
     CANNOT_REUSE = UNPROCESSABLE_ENTITY, "cannot_reuse", "The execution's results do not fit the retry";

@@ -12,6 +12,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     sync::Arc,
 };
 
@@ -65,7 +66,7 @@ impl<'de> Deserialize<'de> for RetryVersion {
         #[serde(untagged, expecting = "`version` is `original`, `latest` or the number of a version")]
         enum Text {
             Name(Name),
-            Number(u32),
+            Number(NonZeroU32),
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -76,7 +77,7 @@ impl<'de> Deserialize<'de> for RetryVersion {
         Ok(match Text::deserialize(deserializer)? {
             Text::Name(Name::Original) => Self::Original,
             Text::Name(Name::Latest) => Self::Latest,
-            Text::Number(version) => Self::Number(version),
+            Text::Number(version) => Self::Number(version.get()),
         })
     }
 }

@@ -119,14 +119,14 @@ async fn cancels_and_deletes_what_it_is_good_for() {
 async fn refuses_what_makes_no_batch() {
     let app = TestApp::start().await;
     let post = async |body: Value| app.client.post("/executions/batch", &body).await;
-    post(json!({ "action": "delete" })).await.assert_problem(422, "invalid_body");
-    post(json!({ "action": "delete", "filter": {} })).await.assert_problem(422, "invalid_body");
-    post(json!({ "action": "delete", "filter": { "status": ["failed"] }, "ids": [] })).await.assert_problem(422, "invalid_body");
+    post(json!({ "action": "delete" })).await.assert_problem(422, "invalid_batch");
+    post(json!({ "action": "delete", "filter": {} })).await.assert_problem(422, "invalid_batch");
+    post(json!({ "action": "delete", "filter": { "status": ["failed"] }, "ids": [] })).await.assert_problem(422, "invalid_batch");
     post(json!({ "action": "archive", "ids": [] })).await.assert_problem(422, "invalid_body");
-    post(json!({ "action": "cancel", "ids": [], "from": "start" })).await.assert_problem(422, "invalid_body");
-    post(json!({ "action": "delete", "filter": { "status": ["lost"] } })).await.assert_problem(422, "invalid_body");
+    post(json!({ "action": "cancel", "ids": [], "from": "start" })).await.assert_problem(422, "invalid_batch");
+    post(json!({ "action": "delete", "filter": { "status": ["lost"] } })).await.assert_problem(422, "invalid_batch");
     let unknown = post(json!({ "action": "delete", "ids": ["exe_01900000000070008000000000000001"] })).await;
-    unknown.assert_problem(422, "invalid_body");
+    unknown.assert_problem(422, "invalid_batch");
     assert_eq!(
         (&unknown.body["errors"][0]["pointer"], &unknown.body["errors"][0]["code"]),
         (&json!("/ids/0"), &json!("execution_not_found"))

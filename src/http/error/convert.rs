@@ -193,7 +193,7 @@ impl From<BatchError> for ApiError {
                 let code = problem::EXECUTION_NOT_FOUND.code;
                 let unknown = |place| Problem::new(format!("/ids/{place}"), code, "there is no such execution");
                 let errors = places.into_iter().take(PROBLEMS_MAX).map(unknown).collect();
-                Self::new(&problem::INVALID_BODY, "some of the executions do not exist: see `errors`").with_errors(errors)
+                Self::new(&problem::INVALID_BATCH, "some of the executions do not exist: see `errors`").with_errors(errors)
             }
             BatchError::TooMany => Self::new(&problem::TOO_MANY_BATCHES, "wait until one has ended, or cancel one")
                 .with_retry_after_ms(RETRY_AFTER_MS),

@@ -49,15 +49,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let is_json = require_json(request.headers());
         let Body(bytes) = Body::from_request(request, state).await?;
-        if bytes.is_empty() {
-            return read_json(b"{}").map(Self);
-        }
-        is_json?;
-        if holds_nul(&bytes) {
-            return Err(ApiError::new(&problem::INVALID_BODY, "a text must not have the character U+0000"));
-        }
-        read_object(&bytes).map(Self)
+        read_fields(is_json, &bytes).map(Self)
     }
+}
+
+/// Reads what [`Json`] does, for handlers that want the bytes, too. `is_json` comes from [`require_json`].
+///
+/// Errors: `unsupported_media_type`, `invalid_json`, `invalid_body`.
+pub(in crate::http) fn read_fields<T: DeserializeOwned>(is_json: Result<(), ApiError>, bytes: &[u8]) -> Result<T, ApiError> {
+    if bytes.is_empty() {
+        return read_json(b"{}");
+    }
+    is_json?;
+    if holds_nul(bytes) {
+        return Err(ApiError::new(&problem::INVALID_BODY, "a text must not have the character U+0000"));
+    }
+    read_object(bytes)
 }
 
 /// Reads JSON.

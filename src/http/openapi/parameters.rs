@@ -61,7 +61,7 @@ impl IntoParams for PreferWait {
 impl IntoParams for LastEventId {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let description = "The `id` of the last event that the client has; goes before `after`.";
-        vec![header("Last-Event-ID", Required::False, description, text().pattern(Some("^[0-9]+$")))]
+        vec![header("Last-Event-ID", Required::False, description, text().pattern(Some("^[0-9]{1,9}$")))]
     }
 }
 

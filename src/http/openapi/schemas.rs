@@ -107,7 +107,7 @@ pub(super) fn by_hand() -> Map<String, Value> {
         },
         "RetryVersion": {
             "description": "Which version a retry runs: that of the execution, the latest, or another one by its number.",
-            "oneOf": [{ "type": "string", "enum": ["original", "latest"] }, { "type": "integer", "minimum": 1 }],
+            "oneOf": [{ "type": "string", "enum": ["original", "latest"] }, { "type": "integer", "minimum": 1, "maximum": u32::MAX }],
             "default": "original",
         },
         "Item": {

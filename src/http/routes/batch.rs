@@ -16,7 +16,7 @@ use crate::{
         cursor::Place,
         dto::{BatchBody, BatchSelectionBody, FilterBody, Page, page_limit},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Path, Query, REPLAYED, read_json},
+        extract::{Body, Caller, IdempotencyKey, Path, Query, REPLAYED, read_fields, require_json},
         openapi::Problems,
         problem,
     },
@@ -67,17 +67,18 @@ pub(in crate::http) struct ListQuery {
     responses(
         (status = 200, description = "What would be done.", body = BatchSelectionBody),
         (status = 202, description = "The batch is durable.", body = BatchBody, headers(("Location"))),
-        Problems<(problem::BATCH_TOO_LARGE, problem::TOO_MANY_BATCHES)>,
+        Problems<(problem::INVALID_BATCH, problem::BATCH_TOO_LARGE, problem::TOO_MANY_BATCHES)>,
     ),
 )]
 pub(in crate::http) async fn create_batch(
     State(app): State<AppState>,
     caller: Caller,
     IdempotencyKey(key): IdempotencyKey,
+    headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let request_hash = Sha256::digest(&body).into();
-    let body: CreateBatchBody = read_json(&body)?;
+    let body: CreateBatchBody = read_fields(require_json(&headers), &body)?;
     let is_dry = body.dry_run;
     let request = BatchRequest { key, request_hash, ..read_request(caller.workspace(), body)? };
     if is_dry {
@@ -142,9 +143,9 @@ pub(in crate::http) async fn cancel_batch(
     Ok(Answer(app.executions.cancel_batch(caller.workspace(), id).await?.into()))
 }
 
-/// Errors: `invalid_body`.
+/// Errors: `invalid_batch`.
 fn read_request(workspace: WorkspaceId, body: CreateBatchBody) -> Result<BatchRequest, ApiError> {
-    let invalid = |detail: String| ApiError::new(&problem::INVALID_BODY, detail);
+    let invalid = |detail: String| ApiError::new(&problem::INVALID_BATCH, detail);
     let targets = match (body.filter, body.ids) {
         (None, Some(ids)) if ids.len() > BATCH_IDS_MAX => {
             return Err(invalid(format!("`ids` are {BATCH_IDS_MAX} at most: use a `filter`")));

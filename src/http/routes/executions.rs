@@ -21,7 +21,7 @@ use crate::{
         problem,
     },
     model::{
-        execution::TriggerKind,
+        execution::{ExecutionStatus, TriggerKind},
         history::node_runs,
         ids::{ExecutionId, WorkflowId, WorkspaceId},
     },
@@ -43,7 +43,7 @@ pub(in crate::http) struct ListQuery {
     /// `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
     /// One status, or several with commas.
-    #[param(example = "failed,cancelled")]
+    #[param(value_type = Option<Vec<ExecutionStatus>>, style = Form, explode = false, min_items = 1)]
     status: Option<String>,
     workflow_id: Option<WorkflowId>,
     trigger: Option<TriggerKind>,

@@ -11,7 +11,7 @@ use crate::{
         AppState,
         dto::{ExecutionBody, StartedBody},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, is_json, media_type, read_json, read_key},
+        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, read_fields, read_key, require_json},
         openapi::Problems,
         problem,
         stream::StreamWish,
@@ -62,7 +62,7 @@ pub(in crate::http) async fn retry_execution(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let RetryBody { from, version } = read_body(&headers, &body)?;
+    let RetryBody { from, version } = read_fields(require_json(&headers), &body)?;
     let idempotency = read_key(&headers)?.map(|key| Idempotency {
         scope: format!("retry:{original}"),
         key,
@@ -79,27 +79,18 @@ pub(in crate::http) async fn retry_execution(
     }
 }
 
-fn read_body(headers: &HeaderMap, body: &[u8]) -> Result<RetryBody, ApiError> {
-    if body.is_empty() {
-        return Ok(RetryBody::default());
-    }
-    if media_type(headers).is_some_and(|kind| !is_json(&kind)) {
-        return Err(ApiError::new(&problem::UNSUPPORTED_MEDIA_TYPE, "send `Content-Type: application/json`"));
-    }
-    read_json(body)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
     fn check(text: &str, from: RetryFrom, version: RetryVersion) {
-        assert_eq!(read_json::<RetryBody>(text.as_bytes()).unwrap(), RetryBody { from, version });
+        assert_eq!(read_fields::<RetryBody>(Ok(()), text.as_bytes()).unwrap(), RetryBody { from, version });
     }
 
     #[test]
     fn reads_every_form() {
+        check("", RetryFrom::Failed, RetryVersion::Original);
         check("{}", RetryFrom::Failed, RetryVersion::Original);
         check(r#"{"from":"start","version":"latest"}"#, RetryFrom::Start, RetryVersion::Latest);
         check(r#"{"from":{"node":"a"},"version":3}"#, RetryFrom::Node("a".to_owned()), RetryVersion::Number(3));
@@ -108,7 +99,7 @@ mod tests {
 
     #[test]
     fn says_what_it_takes() {
-        let refused = |text: &str| read_json::<RetryBody>(text.as_bytes()).unwrap_err().detail;
+        let refused = |text: &str| read_fields::<RetryBody>(Ok(()), text.as_bytes()).unwrap_err().detail;
         assert!(
             refused(r#"{"version":"newest"}"#).contains("`original`, `latest` or the number"),
             "{}",
