@@ -171,8 +171,8 @@ pub trait Store: Send + Sync + 'static {
 
     // ---- inbox (`inbox.rs`) ----
 
-    /// Puts a signal or a cancel request in an execution's inbox. Callers that come at the same time may overfill it by their
-    /// number, and one that comes while its execution finishes may still find room.
+    /// Puts a signal or a cancel request in an execution's inbox. Callers that come at the same time do not overfill it; one that
+    /// comes while its execution finishes may still find room.
     async fn put_inbox(&self, row: &InboxRow) -> Result<PutInbox>;
 
     /// What waits in an execution's inbox, oldest first, at most `limit`.

@@ -17,6 +17,7 @@ cases! {
     a_message_needs_a_live_target,
     a_duplicate_is_dropped,
     an_inbox_has_a_limit,
+    callers_at_the_same_time_do_not_overfill_an_inbox,
     lists_who_has_messages,
     deletes_one_message,
 }
@@ -90,6 +91,28 @@ async fn an_inbox_has_a_limit(store: Arc<dyn Store>) {
     assert_eq!(waiting, (1..=INBOX_ROWS_MAX).map(keyed).collect::<Vec<_>>());
     assert!(store.delete_inbox(execution(1), message(7)).await.unwrap());
     assert_eq!(store.put_inbox(&keyed(INBOX_ROWS_MAX + 1)).await.unwrap(), PutInbox::Stored);
+}
+
+async fn callers_at_the_same_time_do_not_overfill_an_inbox(store: Arc<dyn Store>) {
+    const ROOM: u32 = 3;
+    let epoch = own_all(&*store).await;
+    commit(&*store, &creation(execution(1), epoch)).await;
+    commit(&*store, &creation(execution(2), epoch)).await;
+    let mut filling = later(execution(2), epoch, 1);
+    filling.notify = (1..=INBOX_ROWS_MAX - ROOM).map(|number| signal(number.into(), execution(1))).collect();
+    commit(&*store, &filling).await;
+    let mut callers = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let store = Arc::clone(&store);
+        callers.spawn(async move { store.put_inbox(&signal(10_000 + number, execution(1))).await.unwrap() });
+    }
+    let outcomes = callers.join_all().await;
+    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    assert_eq!(
+        (count(PutInbox::Stored), count(PutInbox::Full)),
+        (usize::try_from(ROOM).unwrap(), 20 - usize::try_from(ROOM).unwrap())
+    );
+    assert_eq!(store.list_inbox(execution(1), 2 * INBOX_ROWS_MAX).await.unwrap().len(), usize::try_from(INBOX_ROWS_MAX).unwrap());
 }
 
 async fn lists_who_has_messages(store: Arc<dyn Store>) {

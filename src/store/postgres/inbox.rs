@@ -15,8 +15,10 @@ const PUTTING: &str = "putting a message in an inbox";
 const READING: &str = "reading an inbox";
 
 pub(super) async fn put_inbox(store: &PostgresStore, row: &InboxRow) -> Result<PutInbox> {
-    // One statement, so that a message costs one commit. It locks nothing of its target: a few messages that arrive at once
-    // may overfill an inbox, and one that arrives while its target finishes may be stored.
+    // Messages to one execution come one after the other: who counts has to see what the one before has stored, which takes a
+    // statement that begins after the lock is held. Not a lock of the execution's row: an append holds that while it waits for
+    // a message with the same key, so the two could wait for each other.
+    const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
     const SQL: &str = "WITH target AS MATERIALIZED (
             SELECT status,
                 (SELECT count(*) FROM inbox WHERE shard = $2 AND execution_id = $3) AS waiting,
@@ -32,6 +34,8 @@ pub(super) async fn put_inbox(store: &PostgresStore, row: &InboxRow) -> Result<P
             ON CONFLICT DO NOTHING RETURNING 1
         )
         SELECT status, waiting, duplicate, EXISTS (SELECT FROM stored) AS stored FROM target LIMIT 1";
+    let mut tx = store.begin(PUTTING).await?;
+    sqlx::query(LOCK).bind(lock_of(row.execution)).execute(&mut *tx).await.map_err(failed(PUTTING))?;
     let put: Option<PutColumns> = sqlx::query_as(SQL)
         .bind(row.id.uuid())
         .bind(shard_of(row.execution))
@@ -43,9 +47,10 @@ pub(super) async fn put_inbox(store: &PostgresStore, row: &InboxRow) -> Result<P
         .bind(&row.dedupe_key)
         .bind(&row.body.bytes[..])
         .bind(i64::from(INBOX_ROWS_MAX))
-        .fetch_optional(&store.pool)
+        .fetch_optional(&mut *tx)
         .await
         .map_err(failed(PUTTING))?;
+    tx.commit().await.map_err(failed(PUTTING))?;
     let Some(put) = put else {
         return Ok(PutInbox::NoExecution);
     };
@@ -56,8 +61,14 @@ pub(super) async fn put_inbox(store: &PostgresStore, row: &InboxRow) -> Result<P
     } else if !put.duplicate && put.waiting >= i64::from(INBOX_ROWS_MAX) {
         Ok(PutInbox::Full)
     } else {
-        Ok(PutInbox::Duplicate) // Also one that arrived at the same time.
+        Ok(PutInbox::Duplicate) // Also one that an append has stored at the same time.
     }
+}
+
+/// The lock of an execution's inbox: half of its id. Two executions that share it wait for each other needlessly, no more.
+fn lock_of(execution: ExecutionId) -> i64 {
+    let (_, half) = execution.uuid().as_u64_pair();
+    i64::from_ne_bytes(half.to_ne_bytes())
 }
 
 pub(super) async fn list_inbox(store: &PostgresStore, execution: ExecutionId, limit: u32) -> Result<Vec<InboxRow>> {
