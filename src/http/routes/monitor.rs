@@ -50,20 +50,20 @@ impl FromRequestParts<AppState> for MetricsReader {
 /// Shows the figures of this process in the text format of Prometheus.
 ///
 /// Needs no token where `metrics.public` is set.
-#[utoipa::path(get, path = "/metrics", tag = "monitoring", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "monitoring", responses((status = 200, description = "The figures.", body = String, content_type = "text/plain")))]
 pub(in crate::http) async fn get_metrics(State(app): State<AppState>, _reader: MetricsReader) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, EXPOSITION)], app.monitor.render(app.ready.phase()).await)
 }
 
 /// Shows counters for dashboards: what this process has done since its start, and what it is doing.
-#[utoipa::path(get, path = "/stats", tag = "monitoring", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/stats", tag = "monitoring", responses((status = 200, description = "The counters.", body = Object)))]
 pub(in crate::http) async fn get_stats(State(app): State<AppState>, _caller: Caller) -> Answer<StatsBody> {
     let handle = &app.monitor.handle;
     Answer(StatsBody::new(handle.counts(), handle.gauges().await, handle.started_at(), clock::now_ms()))
 }
 
 /// Shows the tree of actors at this moment.
-#[utoipa::path(get, path = "/actors", tag = "monitoring", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/actors", tag = "monitoring", responses((status = 200, description = "The tree.", body = Object)))]
 pub(in crate::http) async fn list_actors(_caller: Caller) -> Answer<ActorsBody> {
     Answer(observatory::snapshot().into())
 }
@@ -74,7 +74,7 @@ pub(in crate::http) async fn list_actors(_caller: Caller) -> Answer<ActorsBody> 
     path = "/actors/{id}",
     tag = "monitoring",
     params(("id" = String, Path, description = "As in the tree; good as long as the actor lives")),
-    responses((status = 200, body = Object), Problems<problem::ACTOR_NOT_FOUND>)
+    responses((status = 200, description = "The actor.", body = Object), Problems<problem::ACTOR_NOT_FOUND>)
 )]
 pub(in crate::http) async fn get_actor(_caller: Caller, Path(id): Path<String>) -> Result<Answer<ActorBody>, ApiError> {
     let missing = || ApiError::new(&problem::ACTOR_NOT_FOUND, "it has ended, or never was: GET /api/v1/actors lists them");
@@ -89,7 +89,10 @@ pub(in crate::http) async fn get_actor(_caller: Caller, Path(id): Path<String>) 
     get,
     path = "/actors/stream",
     tag = "monitoring",
-    responses((status = 200, body = String, content_type = "text/event-stream"), Problems<problem::OVERLOADED>)
+    responses(
+        (status = 200, description = "The events.", body = String, content_type = "text/event-stream"),
+        Problems<problem::OVERLOADED>,
+    )
 )]
 pub(in crate::http) async fn stream_actors(
     State(app): State<AppState>,
