@@ -14,6 +14,7 @@ mod switch;
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -68,6 +69,10 @@ pub struct Config {
 pub struct HttpConfig {
     /// Address and port.
     pub listen: String,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: DurationMs,
+    /// How long a request may take that does not wait for an execution.
+    pub request_timeout: DurationMs,
 }
 
 /// The database.
@@ -144,6 +149,12 @@ pub struct FilesConfig {
 pub struct LimitsConfig {
     /// Whether rates are limited (logins, requests); sizes always are.
     pub enabled: bool,
+    /// Requests that a token, or an address without one, may send in the long run, and at once.
+    pub requests_per_second: NonZeroU32,
+    pub requests_burst: NonZeroU32,
+    /// Requests that one webhook takes in the long run, and at once.
+    pub hooks_per_second: NonZeroU32,
+    pub hooks_burst: NonZeroU32,
     /// Executions that may be in memory at once.
     pub executions_live_max: usize,
     /// Executions that may wait in memory because their workflow bounds how many run at once.
@@ -302,7 +313,8 @@ impl Default for Config {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".to_owned() }
+        let half_a_minute = DurationMs(30_000);
+        Self { listen: "127.0.0.1:8080".to_owned(), body_timeout: half_a_minute, request_timeout: half_a_minute }
     }
 }
 
@@ -312,10 +324,19 @@ impl Default for NodeConfig {
     }
 }
 
+const fn rate(value: u32) -> NonZeroU32 {
+    NonZeroU32::new(value).expect("a rate is not zero")
+}
+
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             enabled: true,
+            // More than a small machine can answer: these stop a client that has gone wild, admission stops the rest.
+            requests_per_second: rate(20_000),
+            requests_burst: rate(40_000),
+            hooks_per_second: rate(20_000),
+            hooks_burst: rate(40_000),
             executions_live_max: 10_000,
             executions_queued_max: 10_000,
             io_slots: 256,

@@ -1,5 +1,6 @@
 //! The HTTP API: routes, extractors, bodies, problems. A handler authorises, converts, calls once, and converts back.
 
+mod compression;
 mod cursor;
 mod dto;
 mod envelope;
@@ -10,12 +11,14 @@ mod hook;
 mod monitor;
 mod openapi;
 mod problem;
+mod rates;
 mod router;
 mod routes;
 mod server;
+mod stall;
 mod stream;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use self::{
     cursor::CursorKey,
@@ -23,6 +26,7 @@ pub use self::{
     health::{Phase, Readiness},
     monitor::Monitor,
     openapi::openapi_document,
+    rates::Rates,
     router::router,
     server::serve,
     stream::StreamSlots,
@@ -35,6 +39,15 @@ use crate::{
     nodes::{registry::Registry, services::Blobs},
     store::Store,
 };
+
+/// How long requests may take.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestTimes {
+    /// The arrival of a body.
+    pub body: Duration,
+    /// A request that does not wait for an execution.
+    pub request: Duration,
+}
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -52,4 +65,6 @@ pub struct AppState {
     pub ready: Readiness,
     pub monitor: Monitor,
     pub streams: StreamSlots,
+    pub rates: Rates,
+    pub times: RequestTimes,
 }

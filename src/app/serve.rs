@@ -17,7 +17,7 @@ use crate::{
     actors::{accounts::AccountsService, supervisor::Meltdown, trial::TrialsHandle},
     auth::private_file::write_private_file,
     config::{Config, Loader},
-    http::{self, AppState, CursorKey, Monitor, Readiness, StreamSlots},
+    http::{self, AppState, CursorKey, Monitor, Rates, Readiness, RequestTimes, StreamSlots},
     telemetry::LogControl,
 };
 
@@ -178,6 +178,11 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         ready: Readiness::default(),
         monitor: Monitor::new(app.monitor.clone(), app.metrics.clone(), config.metrics.public),
         streams: StreamSlots::new(config.limits.streams_max),
+        rates: Rates::new(&config.limits, app.limits.clone()),
+        times: RequestTimes {
+            body: Duration::from_millis(config.http.body_timeout.0),
+            request: Duration::from_millis(config.http.request_timeout.0),
+        },
     })
 }
 

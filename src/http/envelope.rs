@@ -5,10 +5,11 @@ use std::{any::Any, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use metrics::counter;
 use tracing::Instrument;
 
 use super::{
@@ -22,8 +23,9 @@ use crate::{clock, model::duration::DurationMs};
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of an id that a client chooses; a longer one is replaced.
 const REQUEST_ID_CHARS_MAX: usize = 128;
-/// Wall time of a request that does not wait for an execution.
-pub(super) const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// Bytes of all header names and values of a request. The connection's buffer holds twice as much; what does not fit there is
+/// refused before it is a request.
+const HEADERS_BYTES_MAX: usize = 32 * 1024;
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// Marks a response that is sent as it is although its status is an error: a workflow made it, or it is a health report.
@@ -44,7 +46,12 @@ pub(super) async fn envelope(request: Request, next: Next) -> Response {
         span.record("trace.id", trace.trace_id());
     }
     let mut response = async move {
-        let response = next.run(request).await;
+        let response = if headers_bytes(request.headers()) > HEADERS_BYTES_MAX {
+            let detail = format!("names and values have {HEADERS_BYTES_MAX} bytes at most");
+            ApiError::new(&problem::HEADERS_TOO_LARGE, detail).into_response()
+        } else {
+            next.run(request).await
+        };
         tracing::debug!(http.status = response.status().as_u16(), "request answered");
         response
     }
@@ -86,6 +93,10 @@ fn request_id_of(request: &Request) -> Arc<str> {
     given.filter(fit).map_or_else(|| clock::new_uuid().simple().to_string().into(), Arc::from)
 }
 
+fn headers_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
 fn is_unwritten_problem(response: &Response) -> bool {
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     is_error && response.extensions().get::<AsItIs>().is_none()
@@ -97,6 +108,9 @@ fn write_problem(response: Response, request_id: &str) -> Response {
     let error = parts.extensions.remove::<ApiError>().unwrap_or_else(|| framework_error(parts.status));
     if let Some(source) = &error.source {
         log_failure(&error, &**source);
+    }
+    if is_pushback(error.problem.status) {
+        counter!("citadel_http_rejected_total", "code" => error.problem.code).increment(1);
     }
     let body = ProblemBody {
         problem_type: format!("/problems/{}", error.problem.code),
@@ -114,6 +128,11 @@ fn write_problem(response: Response, request_id: &str) -> Response {
     parts.headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
     *written.headers_mut() = parts.headers;
     written
+}
+
+/// Whether a client is asked to come again later.
+fn is_pushback(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// The problem of an error status that no handler of ours made.

@@ -6,7 +6,7 @@ mod convert;
 use std::{error::Error, sync::Arc};
 
 use axum::{
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 
@@ -67,6 +67,11 @@ impl ApiError {
     #[must_use]
     pub(super) fn with_retry_after_ms(self, retry_after_ms: u64) -> Self {
         self.with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1)))
+    }
+
+    /// Its headers, for an answer that is none of an error after all.
+    pub(super) fn header_map(&self) -> HeaderMap {
+        self.headers.iter().cloned().collect()
     }
 
     #[must_use]

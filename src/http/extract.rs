@@ -9,8 +9,8 @@ mod query;
 mod trace;
 
 pub(super) use self::{
-    body::{Body, Json, is_json, media_type, read_fields, read_json, read_object, require_json},
-    caller::{Caller, ClientAddress, OptionalBearer, refuse_token},
+    body::{Body, BodyTime, Json, is_json, media_type, read_fields, read_json, read_object, require_json},
+    caller::{Authenticated, Caller, ClientAddress, OptionalBearer, bearer, refuse_token},
     definition::{Definition, MaybeDefinition},
     headers::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, LastEventId, OptionalIfMatch, PreferWait, REPLAYED, etag, read_key},
     path::Path,

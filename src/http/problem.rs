@@ -87,11 +87,13 @@ problem_types! {
     UNKNOWN_START_NODE = UNPROCESSABLE_ENTITY, "unknown_start_node", "The workflow cannot start at this node";
     KEY_MISMATCH = UNPROCESSABLE_ENTITY, "idempotency_key_mismatch", "The idempotency key was used with another request";
     IF_MATCH_REQUIRED = PRECONDITION_REQUIRED, "if_match_required", "The header If-Match is needed";
+    RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many requests";
     TOO_MANY_LOGINS = TOO_MANY_REQUESTS, "too_many_logins", "Too many failed logins";
     OVERLOADED = TOO_MANY_REQUESTS, "overloaded", "The server has too much to do";
     TOO_MANY_BATCHES = TOO_MANY_REQUESTS, "too_many_batches", "Too many batches are running";
     TOO_MANY_STREAMS = TOO_MANY_REQUESTS, "too_many_streams", "The server has too many open streams";
     INBOX_FULL = TOO_MANY_REQUESTS, "inbox_full", "Too many messages wait for the execution";
+    HEADERS_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "The headers are too large";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside the server";
     EXECUTION_FAILED = INTERNAL_SERVER_ERROR, "execution_failed", "The execution failed";
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this right now";

@@ -2,7 +2,7 @@
 //! handler: the OpenAPI document is made of the same words.
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
 };
@@ -11,8 +11,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     AppState,
-    envelope::{REQUEST_MAX, answer_panic, deadline, envelope},
+    compression::compression,
+    envelope::{answer_panic, deadline, envelope},
+    extract::BodyTime,
     health,
+    rates::limit_requests,
     routes::{
         auth, batch, docs, execution_events, executions, hooks, logs, meta, monitor, node_types, retry, schedules, start,
         variables, workflows,
@@ -23,33 +26,69 @@ use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
 /// Bytes of a body that is neither a definition nor an input.
 const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// The routes by what surrounds them.
+struct Routes {
+    /// Below `/api/v1`.
+    api: OpenApiRouter<AppState>,
+    /// Below `/api/v1`, too.
+    waiting: OpenApiRouter<AppState>,
+    hooks: OpenApiRouter<AppState>,
+    public: OpenApiRouter<AppState>,
+    probes: OpenApiRouter<AppState>,
+}
+
+impl Routes {
+    fn all() -> Self {
+        Self { api: api(), waiting: waiting_api(), hooks: webhooks(), public: public(), probes: probes() }
+    }
+
+    fn merge(self) -> OpenApiRouter<AppState> {
+        let Self { api, waiting, hooks, public, probes } = self;
+        OpenApiRouter::default().nest("/api/v1", api.merge(waiting)).merge(hooks).merge(public).merge(probes)
+    }
+}
+
 /// The whole service.
 pub fn router(state: AppState) -> Router {
     let count_hooks = from_fn_with_state(state.clone(), monitor::count_hooks);
-    Router::from(documented_routes())
+    let within = from_fn_with_state(state.times.request, deadline);
+    let limited = from_fn_with_state(state.clone(), limit_requests);
+    let Routes { api, waiting, hooks, public, probes } = Routes::all();
+    let routes = Routes {
+        api: api.layer(within.clone()).layer(limited.clone()),
+        waiting: waiting.layer(limited.clone()),
+        hooks: hooks.layer(count_hooks),
+        public: public.layer(within.clone()).layer(limited),
+        probes: probes.layer(within),
+    };
+    Router::from(routes.merge())
         .fallback(meta::not_found)
-        .method_not_allowed_fallback(meta::method_not_allowed)
-        .layer(count_hooks)
+        .method_not_allowed_fallback(meta::other_method)
         .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(Extension(BodyTime(state.times.body)))
         .layer(from_fn(envelope))
+        .layer(compression())
         .with_state(state)
 }
 
 /// The routes with their part of the OpenAPI document.
 pub(super) fn documented_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default()
-        .nest("/api/v1", api().layer(from_fn_with_state(REQUEST_MAX, deadline)).merge(waiting_api()))
-        .merge(webhooks())
-        .merge(public().layer(from_fn_with_state(REQUEST_MAX, deadline)))
+    Routes::all().merge()
 }
 
-/// Without a token.
-fn public() -> OpenApiRouter<AppState> {
+/// For orchestrators, which ask as often as they like.
+fn probes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::startupz))
+}
+
+/// Without a version.
+fn public() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
         .routes(routes!(monitor::get_metrics))
+        .routes(routes!(meta::list_problem_types))
         .routes(routes!(meta::get_problem_type))
         .routes(routes!(docs::get_docs))
         .routes(routes!(docs::redirect_to_docs))

@@ -10,6 +10,7 @@ use hyper_util::{
 };
 use metrics::{Gauge, gauge};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -17,10 +18,21 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{extract::ClientAddress, stream::Stopping};
+use super::{
+    extract::ClientAddress,
+    stall::{StallLimited, Talk},
+    stream::Stopping,
+};
 
 /// Time that the head of a request may take to arrive; an idle connection is closed after it, too.
 const HEAD_MAX: Duration = Duration::from_secs(75);
+/// How long a client may take nothing of its answer.
+const STALL_MAX: Duration = Duration::from_secs(30);
+/// How long a server that stops waits for the rest of a head.
+const HEAD_GRACE: Duration = Duration::from_secs(1);
+/// Bytes of a connection's buffer: the head of a request has to fit. Twice what `envelope` lets pass, so that almost every head
+/// that is too large is told so by a problem.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Pause after a failed accept: the process is out of file descriptors, and one may become free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -64,8 +76,8 @@ async fn pause_after(error: &io::Error) {
 }
 
 /// Serves one connection to its end; after `stop` to the end of the request that runs.
-async fn serve_connection(
-    stream: TcpStream,
+async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
     address: SocketAddr,
     router: Router,
     stop: CancellationToken,
@@ -73,27 +85,51 @@ async fn serve_connection(
 ) {
     let _open = Open::new();
     let stopping = Stopping(stop.clone());
+    let talk = Arc::new(Talk::default());
+    let (beginning, answering) = (Arc::clone(&talk), Arc::clone(&talk));
     let service = router.map_request(move |request: Request<Incoming>| {
+        beginning.request_began();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ClientAddress(address.ip()));
         request.extensions_mut().insert(stopping.clone());
         request
     });
+    let service = service.map_response(move |response| {
+        answering.request_answered();
+        response
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(
+            TokioIo::new(StallLimited::new(stream, STALL_MAX, Arc::clone(&talk))),
+            TowerToHyperService::new(service),
+        )
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = unfinished_head(&talk) => Ok(()),
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(cause = %error, "a connection ended early");
+    }
+}
+
+/// Answers when the client still has not sent the rest of a head, as long as it had time for it.
+async fn unfinished_head(talk: &Talk) {
+    loop {
+        tokio::time::sleep(HEAD_GRACE).await;
+        if talk.is_in_head() {
+            return;
+        }
     }
 }
 
@@ -157,6 +193,20 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("127.0.0.1"), "{answer}");
         tokio::time::timeout(DEADLINE, server.join_next()).await.unwrap().unwrap().unwrap();
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_head_without_an_end_does_not_hold_up_the_stop() {
+        let (near, mut far) = tokio::io::duplex(8);
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
+        let address = "192.0.2.1:1".parse().unwrap();
+        server.spawn(serve_connection(near, address, Router::new(), stop.clone(), permit));
+        // Most of it has been read when this returns.
+        far.write_all(format!("GET /{}", "x".repeat(100)).as_bytes()).await.unwrap();
+        stop.cancel();
+        let ended = tokio::time::timeout(DEADLINE, server.join_next()).await;
+        ended.expect("the client is not waited for").unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -15,6 +15,8 @@ const ANY_METHOD: &str = "ANY";
 /// A published webhook.
 pub struct PublishedHook {
     pub row: HookRow,
+    /// The path of the row, to be shared by whoever counts requests by it.
+    pub path: Arc<str>,
     /// What the node's parameters say; read on the first request.
     pub(super) opened: OnceCell<Arc<OpenHook>>,
 }
@@ -52,7 +54,7 @@ impl HookTable {
                     fixed => branch.fixed.entry(fixed.to_owned()).or_default(),
                 };
             }
-            branch.hooks.push(Arc::new(PublishedHook { row, opened: OnceCell::new() }));
+            branch.hooks.push(Arc::new(PublishedHook { path: row.hook.path.as_str().into(), row, opened: OnceCell::new() }));
         }
         Self { root }
     }

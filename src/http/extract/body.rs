@@ -15,11 +15,15 @@ use crate::{
     model::{definition::parse::nesting_of_text, limits::JSON_DEPTH_MAX},
 };
 
-/// Time that a body may take to arrive.
+/// Time that a body may take to arrive where the server does not say.
 const BODY_MAX: Duration = Duration::from_secs(30);
 
 /// How JSON writes U+0000.
 const NUL_ESCAPE: &[u8] = b"\\u0000";
+
+/// The time of the server: an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct BodyTime(pub(in crate::http) Duration);
 
 /// The bytes of the body. The route's `DefaultBodyLimit` bounds them.
 pub(in crate::http) struct Body(pub(in crate::http) Bytes);
@@ -32,7 +36,8 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match tokio::time::timeout(BODY_MAX, Bytes::from_request(request, state)).await {
+        let limit = request.extensions().get::<BodyTime>().map_or(BODY_MAX, |time| time.0);
+        match tokio::time::timeout(limit, Bytes::from_request(request, state)).await {
             Ok(Ok(bytes)) => Ok(Self(bytes)),
             Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(ApiError::new(&problem::TOO_LARGE, "send less, or pass a reference to where the data is"))

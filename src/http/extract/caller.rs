@@ -19,6 +19,10 @@ const WORKSPACE: &str = "citadel-workspace";
 /// An authenticated caller.
 pub(in crate::http) struct Caller(pub(in crate::http) accounts::Caller);
 
+/// What an outer layer has found out about the token of a request: whose it is, or that it is not good.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct Authenticated(pub(in crate::http) Option<accounts::Caller>);
+
 /// The text of the token that the request carries, valid or not, if it carries one.
 pub(in crate::http) struct OptionalBearer(pub(in crate::http) Option<String>);
 
@@ -37,7 +41,11 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let caller = app.accounts.authenticate(bearer(&parts.headers)?).await.map_err(refuse_token)?;
+        let caller = match parts.extensions.get::<Authenticated>() {
+            Some(Authenticated(Some(caller))) => *caller,
+            Some(Authenticated(None)) => return Err(refuse_token(TokenError::Invalid)),
+            None => app.accounts.authenticate(bearer(&parts.headers)?).await.map_err(refuse_token)?,
+        };
         match parts.headers.get(WORKSPACE) {
             Some(wanted) if wanted.as_bytes() != caller.workspace.to_string().as_bytes() => {
                 Err(ApiError::new(&problem::WORKSPACE_DENIED, "the token belongs to another workspace"))
@@ -75,7 +83,9 @@ pub(in crate::http) fn refuse_token(error: TokenError) -> ApiError {
 }
 
 /// The token in `Authorization: Bearer`.
-fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+///
+/// Errors: `unauthenticated`.
+pub(in crate::http) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let value = headers.get(header::AUTHORIZATION).ok_or_else(|| unauthenticated("send `Authorization: Bearer <token>`"))?;
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();
     if scheme.eq_ignore_ascii_case("bearer") {

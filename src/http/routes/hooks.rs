@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
+    body::{Body as HttpBody, Bytes},
     extract::{FromRequest, Request, State},
-    http::{HeaderMap, HeaderValue, header, request::Parts},
-    response::Response,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -53,19 +53,41 @@ use crate::{
         (status = "default", description = "As the workflow says."),
         Problems<(
             problem::HOOK_NOT_FOUND, problem::HOOK_UNVERIFIED, problem::METHOD_NOT_ALLOWED, problem::EXECUTION_FAILED,
-            problem::OVERLOADED, (problem::TOO_MANY_STREAMS, problem::DRAINING, problem::UNAVAILABLE),
+            (problem::OVERLOADED, problem::RATE_LIMITED), (problem::TOO_MANY_STREAMS, problem::DRAINING, problem::UNAVAILABLE),
         )>,
     ),
 )]
 pub(in crate::http) async fn receive_hook(State(app): State<AppState>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let (hook, segments) = find_hook(&app, &parts)?;
-    let (workflow, open) = app.workflows.open_hook(&hook).await.map_err(cannot_open)?;
-    let Body(body) = Body::from_request(Request::from_parts(parts.clone(), body), &app).await?;
+    let (hook, segments) = match find_hook(&app, &parts) {
+        Ok(found) => found,
+        Err(missing) => {
+            // Whoever tries paths out is counted by the address.
+            app.rates.check_address(parts.extensions.get())?;
+            let is_question = parts.method == Method::OPTIONS && missing.problem.status == StatusCode::METHOD_NOT_ALLOWED;
+            return if is_question { Ok((StatusCode::NO_CONTENT, missing.header_map()).into_response()) } else { Err(missing) };
+        }
+    };
+    let allowance = app.rates.check_hook(&hook.path)?;
+    let mut response = deliver(&app, &hook, &segments, parts, body).await.into_response();
+    allowance.write(response.headers_mut());
+    Ok(response)
+}
+
+/// Starts the execution of a request and answers it.
+async fn deliver(
+    app: &AppState,
+    hook: &PublishedHook,
+    segments: &[String],
+    parts: Parts,
+    body: HttpBody,
+) -> Result<Response, ApiError> {
+    let (workflow, open) = app.workflows.open_hook(hook).await.map_err(cannot_open)?;
+    let Body(body) = Body::from_request(Request::from_parts(parts.clone(), body), app).await?;
     let message_id = verify(&open, &parts.headers, &body)?;
-    let idempotency = idempotency_of(&hook, message_id, &parts, &body)?;
-    let raw = keep_raw(&app, &open, &body).await?;
-    let mut item = Item::from_value(item_of(&parts, &segments, &open.params.path, &body, json!(raw))?);
+    let idempotency = idempotency_of(hook, message_id, &parts, &body)?;
+    let raw = keep_raw(app, &open, &body).await?;
+    let mut item = Item::from_value(item_of(&parts, segments, &open.params.path, &body, json!(raw))?);
     item.binary = raw.map(|raw| [("raw".to_owned(), raw)].into());
     let request = StartRequest {
         workspace: hook.row.workspace,

@@ -1,11 +1,15 @@
 //! What the server can say about itself: schemas, kinds of problems.
 
-use axum::{Json as Answer, http::header, response::IntoResponse};
+use axum::{
+    Json as Answer,
+    http::{Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    http::{error::ApiError, extract::Path, problem},
+    http::{dto::Items, error::ApiError, extract::Path, problem},
     model::definition::parse::WORKFLOW_SCHEMA,
 };
 
@@ -38,12 +42,26 @@ pub(in crate::http) async fn get_problem_type(Path(code): Path<String>) -> Resul
     Ok(Answer(ProblemTypeBody { code: found.code, status: found.status.as_u16(), title: found.title }))
 }
 
+/// Lists every kind of problem.
+#[utoipa::path(
+    get, path = "/problems", tag = "documentation", security(()),
+    responses((status = 200, description = "All of them.", body = Items<ProblemTypeBody>)),
+)]
+pub(in crate::http) async fn list_problem_types() -> Answer<Items<ProblemTypeBody>> {
+    let body =
+        |found: &problem::ProblemType| ProblemTypeBody { code: found.code, status: found.status.as_u16(), title: found.title };
+    Answer(Items { items: problem::ALL.iter().map(body).collect() })
+}
+
 /// Any other path: 404.
 pub(in crate::http) async fn not_found() -> ApiError {
     ApiError::new(&problem::NOT_FOUND, "check the path; the API is below /api/v1")
 }
 
-/// A known path with another method: 405, with `Allow`.
-pub(in crate::http) async fn method_not_allowed() -> ApiError {
-    ApiError::new(&problem::METHOD_NOT_ALLOWED, "the header Allow lists the methods of this path")
+/// A known path with another method: 204 for OPTIONS, else 405, both with `Allow`, which the router adds.
+pub(in crate::http) async fn other_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    ApiError::new(&problem::METHOD_NOT_ALLOWED, "the header Allow lists the methods of this path").into_response()
 }

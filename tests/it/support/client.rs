@@ -30,9 +30,19 @@ impl Client {
         Self { http, base, token }
     }
 
+    /// The address and port, for what a client library does not send.
+    pub(crate) fn address(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap()
+    }
+
     /// The same server, without a token.
     pub(crate) fn anonymous(&self) -> Self {
         Self { token: None, ..self.clone() }
+    }
+
+    /// The same server, whose answers are not decompressed.
+    pub(crate) fn without_gzip(&self) -> Self {
+        Self { http: reqwest::Client::builder().no_proxy().no_gzip().timeout(PATIENCE).build().unwrap(), ..self.clone() }
     }
 
     /// The same server, with another token.
@@ -42,7 +52,7 @@ impl Client {
 
     /// A request to a path that starts with `/`; paths below `/api/v1` are written without it.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let outside = ["/api/docs", "/hooks/", "/healthz", "/readyz", "/startupz", "/problems/", "/metrics"];
+        let outside = ["/api/docs", "/hooks/", "/healthz", "/readyz", "/startupz", "/problems", "/metrics"];
         let prefix = if outside.iter().any(|known| path.starts_with(known)) { "" } else { "/api/v1" };
         let request = self.http.request(method, format!("{}{prefix}{path}", self.base));
         match &self.token {

@@ -116,6 +116,11 @@ impl ServerProcess {
         eventually("the server has ended", async || self.child.try_wait().unwrap()).await
     }
 
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A client with the owner's token.
     pub(crate) fn client(&self) -> Client {
         let token = std::fs::read_to_string(self.data_dir().join("owner-token")).ok();

@@ -24,7 +24,7 @@ pub(crate) struct TestApp {
     app: Option<RunningApp>,
     server: JoinSet<()>,
     stop: CancellationToken,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl TestApp {
@@ -52,7 +52,17 @@ impl TestApp {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
         server.spawn(http::serve(listener, http::router(state), config.limits.http_connections_max, stop.clone()));
-        Self { client: Client::new(base, Some(token.expose().to_owned())), app: Some(app), server, stop, _directory: directory }
+        Self { client: Client::new(base, Some(token.expose().to_owned())), app: Some(app), server, stop, directory }
+    }
+
+    /// The parts below HTTP.
+    pub(crate) fn running(&self) -> &RunningApp {
+        self.app.as_ref().expect("it has not been stopped")
+    }
+
+    /// The URL of its database.
+    pub(crate) fn database(&self) -> String {
+        format!("sqlite://{}", self.directory.path().join("citadel.db").display())
     }
 
     /// Stops everything in order.

@@ -1,0 +1,248 @@
+//! Every code of `GET /problems` is reached by a real request. A new code without a case fails this test: give it one here.
+
+use std::collections::BTreeMap;
+
+use citadel::config::Secret;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::{Answer, Client, TestApp, client::send, workflows};
+
+const NOBODY: &str = "01900000000070008000000000000001";
+
+/// The codes that were reached, with their status.
+#[derive(Default)]
+struct Reached(BTreeMap<String, u16>);
+
+impl Reached {
+    #[track_caller]
+    fn by(&mut self, code: &str, answer: &Answer) {
+        answer.assert_problem(answer.status, code);
+        self.0.insert(code.to_owned(), answer.status);
+    }
+}
+
+fn rate(value: u32) -> std::num::NonZeroU32 {
+    value.try_into().unwrap()
+}
+
+/// A body of some media type.
+async fn post_as(client: &Client, path: &str, kind: &str, body: &str) -> Answer {
+    send(client.request(Method::POST, path).header("content-type", kind).body(body.to_owned())).await
+}
+
+async fn post_with(client: &Client, path: &str, header: (&str, &str), body: &Value) -> Answer {
+    send(client.request(Method::POST, path).header(header.0, header.1).json(body)).await
+}
+
+#[tokio::test]
+async fn every_code_is_reached() {
+    let mut reached = Reached::default();
+    requests(&mut reached).await;
+    definitions(&mut reached).await;
+    executions(&mut reached).await;
+    webhooks(&mut reached).await;
+    variables_and_nodes(&mut reached).await;
+    logins(&mut reached).await;
+    limits(&mut reached).await;
+    slow_clients_and_a_slow_store(&mut reached).await;
+    a_broken_store(&mut reached).await;
+
+    let app = TestApp::start().await;
+    let documented = app.client.anonymous().get("/problems").await;
+    let documented: BTreeMap<String, u16> = documented.body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|known| (known["code"].as_str().unwrap().to_owned(), u16::try_from(known["status"].as_u64().unwrap()).unwrap()))
+        .collect();
+    app.stop().await;
+    let untried: Vec<&String> = documented.keys().filter(|code| !reached.0.contains_key(*code)).collect();
+    assert!(untried.is_empty(), "no case of tests/it/problem_codes.rs reaches {untried:?}");
+    assert_eq!(reached.0, documented, "code and status belong together");
+}
+
+async fn requests(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let client = &app.client;
+    reached.by("not_found", &client.get("/no-such-path").await);
+    reached.by("method_not_allowed", &send(client.request(Method::PATCH, "/workflows")).await);
+    reached.by("unauthenticated", &client.anonymous().get("/workflows").await);
+    let elsewhere = client.request(Method::GET, "/workflows").header("citadel-workspace", format!("ws_{NOBODY}9"));
+    reached.by("workspace_denied", &send(elsewhere).await);
+    reached.by("invalid_query", &client.get("/executions?limt=5").await);
+    reached.by("invalid_cursor", &client.get("/executions?cursor=nonsense").await);
+    reached.by("invalid_json", &post_as(client, "/auth/login", "application/json", "{").await);
+    reached.by("invalid_body", &post_as(client, "/auth/login", "application/json", "{\"user\":1}").await);
+    reached.by("unsupported_media_type", &post_as(client, "/auth/login", "text/csv", "a,b").await);
+    reached.by("too_large", &post_as(client, "/auth/login", "application/json", &"x".repeat(1 << 20)).await);
+    let long = client.request(Method::GET, "/workflows").header("x-long", "x".repeat(40_000));
+    reached.by("headers_too_large", &send(long).await);
+    app.stop().await;
+}
+
+async fn definitions(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let client = &app.client;
+    reached.by("invalid_yaml", &post_as(client, "/workflows", "application/yaml", "a: [").await);
+    reached.by("invalid_definition", &client.post("/workflows", &json!({ "name": "a", "nodes": [] })).await);
+    let key = "k".repeat(300);
+    reached.by("invalid_header", &post_with(client, "/workflows", ("idempotency-key", &key), &workflows::mark()).await);
+    assert_eq!(post_with(client, "/workflows", ("idempotency-key", "k"), &workflows::mark()).await.status, 201);
+    let other = workflows::hook(json!({ "path": "a" }));
+    reached.by("idempotency_key_mismatch", &post_with(client, "/workflows", ("idempotency-key", "k"), &other).await);
+    reached.by("workflow_not_found", &client.get(&format!("/workflows/wf_{NOBODY}")).await);
+    let id = client.create_workflow(&workflows::mark()).await;
+    reached.by("version_not_found", &client.get(&format!("/workflows/{id}/versions/9")).await);
+    let put = client.request(Method::PUT, &format!("/workflows/{id}")).json(&workflows::mark());
+    reached.by("if_match_required", &send(put).await);
+    reached.by("workflow_stale", &client.put(&format!("/workflows/{id}"), "\"7\"", &workflows::mark()).await);
+    reached.by("stale", &client.put(&format!("/workflows/{id}"), "nonsense", &workflows::mark()).await);
+    let start = format!("/workflows/{id}/executions");
+    reached.by("unknown_start_node", &client.post(&start, &json!({ "start_node": "nowhere" })).await);
+    app.stop().await;
+}
+
+/// Waits for a signal.
+fn waiting() -> Value {
+    json!({
+        "name": "waiting",
+        "nodes": [{ "id": "start", "type": "manual" }, { "id": "sleep", "type": "wait", "params": { "signal": "never" } }],
+        "edges": [{ "from": "start", "to": "sleep" }],
+    })
+}
+
+async fn executions(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let client = &app.client;
+    reached.by("execution_not_found", &client.get(&format!("/executions/exe_{NOBODY}")).await);
+    let workflow = client.create_workflow(&waiting()).await;
+    let id = client.start(&workflow, &json!({})).await;
+    client.reaches(&id, "waiting").await;
+    reached.by("execution_running", &client.delete(&format!("/executions/{id}")).await);
+    // Nobody waits for these: the inbox keeps them.
+    let mut answer = client.post(&format!("/executions/{id}/signal/other"), &json!({})).await;
+    for _ in 0..1_100 {
+        if answer.status != 202 {
+            break;
+        }
+        answer = client.post(&format!("/executions/{id}/signal/other"), &json!({})).await;
+    }
+    reached.by("inbox_full", &answer);
+    client.post(&format!("/executions/{id}/signal/never"), &json!({})).await;
+    let ended = client.run(&client.create_workflow(&workflows::mark()).await, &json!({})).await.text("id");
+    reached.by("execution_finished", &client.post(&format!("/executions/{ended}/cancel"), &json!({})).await);
+    app.stop().await;
+}
+
+async fn webhooks(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let client = &app.client;
+    reached.by("hook_not_found", &client.post("/hooks/nowhere", &json!({})).await);
+    let verify = json!({ "type": "hmac", "secret": "s3cret", "header": "x-signature" });
+    client.publish(&workflows::hook(json!({ "path": "signed", "verify": verify }))).await;
+    reached.by("hook_unverified", &client.post("/hooks/signed", &json!({})).await);
+    let second = client.create_workflow(&workflows::hook(json!({ "path": "signed" }))).await;
+    reached.by("hook_taken", &client.post(&format!("/workflows/{second}/activate"), &json!({})).await);
+    let failing = json!({
+        "name": "failing",
+        "nodes": [
+            { "id": "hook", "type": "webhook", "params": { "path": "failing", "respond": "last_node" } },
+            { "id": "stop", "type": "stop_error", "params": { "message": "no" } },
+        ],
+        "edges": [{ "from": "hook", "to": "stop" }],
+    });
+    client.publish(&failing).await;
+    reached.by("execution_failed", &client.post("/hooks/failing", &json!({})).await);
+    app.stop().await;
+}
+
+async fn variables_and_nodes(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let client = &app.client;
+    reached.by("variable_not_found", &client.get("/variables/nothing").await);
+    reached.by("node_type_not_found", &client.get("/node-types/nothing").await);
+    reached.by("actor_not_found", &client.get("/actors/nothing").await);
+    let create = async |number: u32| client.post("/variables", &json!({ "name": format!("v{number}"), "value": 1 })).await;
+    for number in 0..200 {
+        assert_eq!(create(number).await.status, 201);
+    }
+    reached.by("variable_exists", &create(0).await);
+    reached.by("variables_full", &create(200).await);
+    app.stop().await;
+}
+
+async fn logins(reached: &mut Reached) {
+    let app = TestApp::start_with(|config| {
+        config.admin.email = Some("owner@example.org".to_owned());
+        config.admin.password = Some(Secret::new("correct horse battery".to_owned()));
+    })
+    .await;
+    let wrong = json!({ "email": "owner@example.org", "password": "wrong horse battery" });
+    let mut answer = app.client.anonymous().post("/auth/login", &wrong).await;
+    reached.by("login_failed", &answer);
+    for _ in 0..20 {
+        answer = app.client.anonymous().post("/auth/login", &wrong).await;
+        if answer.status != 401 {
+            break;
+        }
+    }
+    reached.by("too_many_logins", &answer);
+    app.stop().await;
+}
+
+async fn limits(reached: &mut Reached) {
+    let app = TestApp::start_with(|config| {
+        config.limits.executions_live_max = 0;
+        (config.limits.hooks_per_second, config.limits.hooks_burst) = (rate(1), rate(1));
+    })
+    .await;
+    app.client.publish(&workflows::hook(json!({ "path": "busy" }))).await;
+    reached.by("overloaded", &app.client.post("/hooks/busy", &json!({})).await);
+    reached.by("rate_limited", &app.client.post("/hooks/busy", &json!({})).await);
+    app.stop().await;
+}
+
+async fn slow_clients_and_a_slow_store(reached: &mut Reached) {
+    let app = TestApp::start_with(|config| {
+        config.http.body_timeout = "200ms".parse().unwrap();
+        config.http.request_timeout = "500ms".parse().unwrap();
+    })
+    .await;
+    let head = "POST /hooks/slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{";
+    app.client.publish(&workflows::hook(json!({ "path": "slow" }))).await;
+    let mut stream = TcpStream::connect(app.client.address()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("\"code\":\"body_timeout\""), "{text}");
+    reached.0.insert("body_timeout".to_owned(), 408);
+
+    // Somebody else writes to the database and does not come to an end.
+    let mut other = SqliteConnection::connect(&app.database()).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    reached.by("timeout", &app.client.post("/variables", &json!({ "name": "a", "value": 1 })).await);
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    app.stop().await;
+}
+
+async fn a_broken_store(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let workflow = app.client.create_workflow(&workflows::mark()).await;
+    let mut other = SqliteConnection::connect(&app.database()).await.unwrap();
+    sqlx::query("UPDATE workflow_versions SET definition = x'00'").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    reached.by("internal", &app.client.get(&format!("/workflows/{workflow}")).await);
+    app.running().executions.drain();
+    let start = app.client.post(&format!("/workflows/{workflow}/executions"), &json!({})).await;
+    reached.by("draining", &start);
+    app.running().store.close().await;
+    reached.by("unavailable", &app.client.get("/workflows").await);
+    app.stop().await;
+}
