@@ -30,6 +30,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("limits", "Limits of this process. Limits of single workflows are fixed."),
     ("retention", "How long finished executions are kept where the workflow does not say."),
     ("log", "What is logged on standard error, and how."),
+    ("metrics", "Figures for Prometheus."),
     ("env", "What workflows see as `$env`."),
     ("drain", "How a server stops."),
     ("client", "What client commands talk to. A context that `citadel login` made needs neither."),
@@ -41,6 +42,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("cache_dir", "path", "Where compiled sandboxes are kept over restarts; unset: `cache` in the data directory. Losing it costs time only.")
         .example("/var/cache/citadel"),
     setting("http.listen", "ADDRESS:PORT", "Where the server listens. Put a proxy with TLS in front of a public address."),
+    setting("http.body_timeout", "duration", "How long the body of a request may take to arrive."),
+    setting("http.request_timeout", "duration", "How long a request may take that does not wait for an execution."),
     setting("store.url", "URL", "The database: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`; unset: a SQLite file in the data directory.")
         .example("postgres://citadel:PASSWORD@localhost/citadel")
         .secret(),
@@ -54,6 +57,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("egress.deny", "list of addresses, networks, host names", "What is never allowed although it is public.").reloads(),
     setting("files.root", "path", "The directory of the file and SQLite nodes; unset switches them off.").example("/srv/citadel/files"),
     setting("limits.enabled", "true or false", "Whether rates are limited (logins, requests); sizes always are.").reloads(),
+    setting("limits.requests_per_second", "count", "Requests that a token, or an address without one, may send in the long run."),
+    setting("limits.requests_burst", "count", "Requests that a token, or an address without one, may send at once."),
+    setting("limits.hooks_per_second", "count", "Requests that one webhook takes in the long run."),
+    setting("limits.hooks_burst", "count", "Requests that one webhook takes at once."),
     setting("limits.executions_live_max", "count", "Executions that may be in memory at once; waiting ones are not."),
     setting(
         "limits.executions_queued_max",
@@ -70,6 +77,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("retention.failure", "duration", "How long executions are kept that failed or were cancelled."),
     setting("log.format", "auto, pretty, compact or json", "The form of a line; auto: pretty on a terminal, else JSON."),
     setting("log.filter", "filter", "What is logged, in the manner of `RUST_LOG`: `info,citadel=debug`.").reloads(),
+    setting("metrics.public", "true or false", "Whether `/metrics` needs no token. Figures name no workflow, but tell how busy the server is."),
     setting("env.allow", "list of names", "Environment variables that expressions may read."),
     setting("drain.readiness_grace", "duration", "How long a server that reports itself as not ready keeps serving, so that balancers notice."),
     setting("drain.timeout", "duration", "How long the rest of a stop may take; after it the process exits with what it has."),

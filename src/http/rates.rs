@@ -32,7 +32,11 @@ use super::{
     extract::{Authenticated, ClientAddress, bearer, refuse_token},
     problem,
 };
-use crate::{actors::accounts::TokenError, config::{LimitsConfig, Switch}, model::ids::TokenId};
+use crate::{
+    actors::accounts::TokenError,
+    config::{LimitsConfig, Switch},
+    model::ids::TokenId,
+};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -78,10 +78,7 @@ pub(super) fn documented_routes() -> OpenApiRouter<AppState> {
 
 /// For orchestrators, which ask as often as they like.
 fn probes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default()
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(health::startupz))
+    OpenApiRouter::default().routes(routes!(health::healthz)).routes(routes!(health::readyz)).routes(routes!(health::startupz))
 }
 
 /// Without a version.

@@ -11,7 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Answer, Client, TestApp, client::send, workflows};
+use crate::support::{Answer, Client, Receiver, TestApp, client::send, workflows};
 
 const NOBODY: &str = "01900000000070008000000000000001";
 
@@ -46,6 +46,9 @@ async fn every_code_is_reached() {
     requests(&mut reached).await;
     definitions(&mut reached).await;
     executions(&mut reached).await;
+    retries(&mut reached).await;
+    batches(&mut reached).await;
+    schedules(&mut reached).await;
     webhooks(&mut reached).await;
     variables_and_nodes(&mut reached).await;
     logins(&mut reached).await;
@@ -102,28 +105,21 @@ async fn definitions(reached: &mut Reached) {
     let put = client.request(Method::PUT, &format!("/workflows/{id}")).json(&workflows::mark());
     reached.by("if_match_required", &send(put).await);
     reached.by("workflow_stale", &client.put(&format!("/workflows/{id}"), "\"7\"", &workflows::mark()).await);
-    reached.by("stale", &client.put(&format!("/workflows/{id}"), "nonsense", &workflows::mark()).await);
     let start = format!("/workflows/{id}/executions");
     reached.by("unknown_start_node", &client.post(&start, &json!({ "start_node": "nowhere" })).await);
     app.stop().await;
 }
 
-/// Waits for a signal.
-fn waiting() -> Value {
-    json!({
-        "name": "waiting",
-        "nodes": [{ "id": "start", "type": "manual" }, { "id": "sleep", "type": "wait", "params": { "signal": "never" } }],
-        "edges": [{ "from": "start", "to": "sleep" }],
-    })
-}
-
 async fn executions(reached: &mut Reached) {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(|config| config.limits.streams_max = 0).await;
     let client = &app.client;
     reached.by("execution_not_found", &client.get(&format!("/executions/exe_{NOBODY}")).await);
-    let workflow = client.create_workflow(&waiting()).await;
-    let id = client.start(&workflow, &json!({})).await;
+    let workflow = client.create_workflow(&workflows::waiting()).await;
+    let id = client.start(&workflow, &json!({ "business_key": "order-7" })).await;
     client.reaches(&id, "waiting").await;
+    let again = json!({ "business_key": "order-7", "on_conflict": "reject" });
+    reached.by("business_key_taken", &client.post(&format!("/workflows/{workflow}/executions"), &again).await);
+    reached.by("too_many_streams", &client.get(&format!("/executions/{id}/events")).await);
     reached.by("execution_running", &client.delete(&format!("/executions/{id}")).await);
     // Nobody waits for these: the inbox keeps them.
     let mut answer = client.post(&format!("/executions/{id}/signal/other"), &json!({})).await;
@@ -134,9 +130,88 @@ async fn executions(reached: &mut Reached) {
         answer = client.post(&format!("/executions/{id}/signal/other"), &json!({})).await;
     }
     reached.by("inbox_full", &answer);
-    client.post(&format!("/executions/{id}/signal/never"), &json!({})).await;
+    client.post(&format!("/executions/{id}/cancel"), &json!({})).await;
     let ended = client.run(&client.create_workflow(&workflows::mark()).await, &json!({})).await.text("id");
     reached.by("execution_finished", &client.post(&format!("/executions/{ended}/cancel"), &json!({})).await);
+    app.stop().await;
+}
+
+async fn retries(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let workflow = app.client.create_workflow(&workflows::mark()).await;
+    let ended = app.client.run(&workflow, &json!({})).await.text("id");
+    let retry = async |body: Value| app.client.post(&format!("/executions/{ended}/retry"), &body).await;
+    reached.by("nothing_to_retry", &retry(json!({})).await);
+    reached.by("cannot_reuse", &retry(json!({ "from": { "node": "nowhere" } })).await);
+    app.stop().await;
+}
+
+/// Copies the only row of a table until there are `count` more of it, which through the API would take minutes.
+async fn copy_row(app: &TestApp, table: &str, count: u32) {
+    let mut other = SqliteConnection::connect(&app.database()).await.unwrap();
+    for statement in [
+        format!(
+            "CREATE TEMP TABLE copies AS WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers \
+             WHERE n < {count}) SELECT {table}.* FROM {table}, numbers"
+        ),
+        "UPDATE copies SET id = randomblob(16)".to_owned(),
+        format!("INSERT INTO {table} SELECT * FROM copies"),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut other).await.unwrap();
+    }
+    other.close().await.unwrap();
+}
+
+async fn batches(reached: &mut Reached) {
+    let (app, receiver) = (TestApp::start_with(|config| config.limits.executions_live_max = 1).await, Receiver::start().await);
+    let client = &app.client;
+    let batch = async |body: Value| client.post("/executions/batch", &body).await;
+    reached.by("batch_not_found", &client.get(&format!("/executions/batch/bat_{NOBODY}")).await);
+    let ended = client.run(&client.create_workflow(&workflows::mark()).await, &json!({})).await.text("id");
+    copy_row(&app, "executions", 10_000).await;
+    reached.by("batch_too_large", &batch(json!({ "action": "delete", "filter": { "status": ["succeeded"] } })).await);
+
+    // This takes the only place, so that no batch of retries gets anywhere.
+    let slow = client.create_workflow(&workflows::call(&receiver.url("/slow"))).await;
+    let slow = client.start(&slow, &json!({})).await;
+    let mut made = Vec::new();
+    let refused = loop {
+        let answer = batch(json!({ "action": "retry", "ids": [ended], "from": "start" })).await;
+        if answer.status != 202 {
+            break answer;
+        }
+        made.push(format!("/executions/batch/{}", answer.text("id")));
+        assert!(made.len() <= 20, "that many are open");
+    };
+    reached.by("too_many_batches", &refused);
+    for path in &made {
+        assert_eq!(client.delete(path).await.status, 200);
+    }
+    reached.by("batch_ended", &client.delete(&made[0]).await);
+    client.post(&format!("/executions/{slow}/cancel"), &json!({})).await;
+    app.stop().await;
+}
+
+async fn schedules(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let client = &app.client;
+    let workflow = client.create_workflow(&workflows::mark()).await;
+    let hourly = json!({ "workflow_id": workflow, "every": "1h" });
+    let path = format!("/schedules/{}", client.post("/schedules", &hourly).await.text("id"));
+    reached.by("schedule_not_found", &client.get(&format!("/schedules/sch_{NOBODY}")).await);
+    reached.by("schedule_stale", &client.put(&path, "\"7\"", &hourly).await);
+    reached.by("invalid_schedule", &client.post("/schedules", &json!({ "workflow_id": workflow, "every": "1ms" })).await);
+    copy_row(&app, "schedules", 9_999).await;
+    reached.by("schedule_limit", &client.post("/schedules", &hourly).await);
+    let published = json!({
+        "name": "published",
+        "nodes": [{ "id": "tick", "type": "schedule", "params": { "every": "1h" } }],
+        "edges": [],
+    });
+    let owner = client.publish(&published).await;
+    let listed = client.get(&format!("/schedules?workflow_id={owner}")).await;
+    let published = listed.body["items"][0]["id"].as_str().unwrap();
+    reached.by("schedule_published", &client.delete(&format!("/schedules/{published}")).await);
     app.stop().await;
 }
 
@@ -172,6 +247,7 @@ async fn variables_and_nodes(reached: &mut Reached) {
     for number in 0..200 {
         assert_eq!(create(number).await.status, 201);
     }
+    reached.by("stale", &client.put("/variables/v0", "\"7\"", &json!({ "value": 2 })).await);
     reached.by("variable_exists", &create(0).await);
     reached.by("variables_full", &create(200).await);
     app.stop().await;

@@ -10,6 +10,9 @@ use super::{links::links_of, problems::add_problems, schemas, texts};
 
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
 
+/// There while rates are limited.
+pub(super) const RATE_HEADERS: [&str; 2] = ["RateLimit", "RateLimit-Policy"];
+
 /// The parts of a document.
 pub(super) struct Completed {
     pub(super) paths: Value,
@@ -23,6 +26,8 @@ pub(super) struct Facts {
     pub(super) has_body: bool,
     /// Whether a workflow makes the answer, in its own time.
     pub(super) is_hook: bool,
+    /// Whether orchestrators ask it as often as they like.
+    pub(super) is_probe: bool,
     /// Where and name, of each parameter.
     parameters: Vec<(String, String)>,
 }
@@ -31,10 +36,12 @@ impl Facts {
     fn of(operation: &Value) -> Self {
         let text = |parameter: &Value, field: &str| parameter[field].as_str().unwrap_or_default().to_owned();
         let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let has_tag = |tag: &str| operation["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag)));
         Self {
             is_secured: operation["security"].is_null(),
             has_body: operation["requestBody"].is_object(),
-            is_hook: operation["tags"].as_array().is_some_and(|tags| tags.contains(&json!("hooks"))),
+            is_hook: has_tag("hooks"),
+            is_probe: has_tag("health"),
             parameters: parameters.map(|parameter| (text(parameter, "in"), text(parameter, "name"))).collect(),
         }
     }
@@ -101,10 +108,12 @@ fn complete_operation(
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     add_problems(responses, &facts, shared);
     responses.sort_keys();
-    let replays: &[&str] = if facts.takes("header", "Idempotency-Key") { &["Idempotent-Replayed"] } else { &[] };
+    let mut of_success = Vec::new();
+    of_success.extend(facts.takes("header", "Idempotency-Key").then_some("Idempotent-Replayed"));
+    of_success.extend(RATE_HEADERS.iter().filter(|_| !facts.is_probe));
     for (status, response) in responses {
         let is_success = status.starts_with('2');
-        complete_headers(response, if is_success { replays } else { &[] });
+        complete_headers(response, if is_success { &of_success } else { &[] });
         if let Some(links) = links_of(&id, status) {
             response["links"] = links;
         }
@@ -181,6 +190,8 @@ pub(super) fn headers() -> Value {
             "description": "There if this repeats the answer to an earlier request with the same key.",
             "schema": { "type": "string", "enum": ["true"] },
         },
+        "RateLimit": text("How many requests are left, and in how many seconds there are more: `\"requests\";r=9;t=1`."),
+        "RateLimit-Policy": text("How many requests there may be at once, and in how many seconds all are back: `\"requests\";q=10;w=2`."),
         "Retry-After": {
             "description": "Seconds after which it makes sense to try again.",
             "schema": { "type": "integer", "minimum": 1 },

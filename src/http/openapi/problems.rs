@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use super::complete::Facts;
+use super::complete::{Facts, RATE_HEADERS};
 use crate::http::problem::{self, ProblemList, ProblemType};
 
 /// Carries the codes of a response until the document is completed.
@@ -84,10 +84,11 @@ pub(super) fn add_problems(responses: &mut Map<String, Value>, facts: &Facts, sh
 
 /// The problems that follow from what an operation takes.
 fn implied(facts: &Facts) -> Vec<&'static ProblemType> {
-    let mut kinds = vec![&problem::INTERNAL];
+    let mut kinds = vec![&problem::INTERNAL, &problem::HEADERS_TOO_LARGE];
     let mut add = |applies: bool, more: &[&'static ProblemType]| kinds.extend(more.iter().filter(|_| applies));
     add(facts.is_secured, &[&problem::UNAUTHENTICATED, &problem::WORKSPACE_DENIED, &problem::UNAVAILABLE]);
     add(!facts.is_hook, &[&problem::REQUEST_TIMED_OUT]);
+    add(!facts.is_probe, &[&problem::RATE_LIMITED]);
     add(facts.takes("path", ""), &[&problem::NOT_FOUND]);
     add(facts.takes("query", ""), &[&problem::INVALID_QUERY]);
     add(facts.takes("query", "cursor"), &[&problem::INVALID_CURSOR]);
@@ -110,7 +111,8 @@ fn response_of(kinds: &[&ProblemType]) -> Value {
     let lines: Vec<String> = kinds.iter().map(|kind| format!("`{}`: {}", kind.code, kind.title)).collect();
     let more: &[&str] = match kinds.first().map_or(0, |kind| kind.status.as_u16()) {
         401 => &["WWW-Authenticate"],
-        429 | 503 => &["Retry-After"],
+        429 => &["Retry-After", RATE_HEADERS[0], RATE_HEADERS[1]],
+        503 => &["Retry-After"],
         _ => &[],
     };
     let headers: Map<String, Value> = more.iter().map(|name| ((*name).to_owned(), json!({}))).collect();

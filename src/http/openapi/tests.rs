@@ -111,7 +111,10 @@ fn lists_the_problems_of_a_route_and_those_that_follow_from_what_it_takes() {
     let document = document();
     let responses = &document["paths"]["/api/v1/workflows/{id}"]["put"]["responses"];
     let statuses: Vec<&String> = responses.as_object().unwrap().keys().collect();
-    assert_eq!(statuses, ["200", "400", "401", "403", "404", "408", "412", "413", "415", "422", "428", "500", "503", "504"]);
+    assert_eq!(
+        statuses,
+        ["200", "400", "401", "403", "404", "408", "412", "413", "415", "422", "428", "429", "431", "500", "503", "504"]
+    );
     let codes = &responses["404"]["content"]["application/problem+json"]["schema"]["properties"]["code"]["enum"];
     assert_eq!(*codes, json!(["not_found", "workflow_not_found"]));
     assert_eq!(responses["412"], json!({ "$ref": "#/components/responses/WorkflowStale" }));
