@@ -13,6 +13,7 @@
 
 mod complete;
 mod links;
+mod numbers;
 mod parameters;
 mod problems;
 mod schemas;
@@ -23,7 +24,7 @@ use std::sync::LazyLock;
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
-pub(super) use self::problems::Problems;
+pub(super) use self::{problems::Problems, schemas::ServerSentEvent};
 use super::router::documented_routes;
 
 /// The document as it is served. It is the same for the whole life of the process.

@@ -31,7 +31,7 @@ def form_is_as_described(ctx, response, case):
     problem = problem_of(response)
     if problem is None or not follows_the_document(case):
         return
-    # Payloads of signals and webhooks are read by the workflow, which has its own opinion of their form.
+    # A rule between fields is none of form, and says where it is broken. So does a workflow about a payload that it reads.
     if problem["code"] == "invalid_body" and problem.get("errors"):
         return
     assert problem["code"] not in CODES_OF_FORM, f"{problem['code']}: {problem['detail']}"

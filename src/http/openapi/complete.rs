@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
-use super::{links::links_of, problems::add_problems, schemas, texts};
+use super::{links::links_of, numbers, problems::add_problems, schemas, texts};
 
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
 
@@ -74,6 +74,7 @@ pub(super) fn complete(api: &OpenApi) -> Completed {
         complete_headers(response, &[]);
     }
     let mut whole = json!({ "paths": paths, "schemas": schemas });
+    numbers::unsign(&mut whole);
     rename_schemas(&mut whole);
     Completed { paths: whole["paths"].take(), schemas: whole["schemas"].take(), responses }
 }

@@ -47,7 +47,12 @@ macro_rules! described_below {
     )*};
 }
 
+/// One event of a stream: `(ServerSentEvent = "text/event-stream")` in a response.
+#[allow(dead_code, reason = "it describes: no value of it is ever made")]
+pub(in crate::http) enum ServerSentEvent {}
+
 described_below! {
+    ServerSentEvent = "ServerSentEvent";
     WorkspaceId = "WorkspaceId";
     WorkflowId = "WorkflowId";
     ExecutionId = "ExecutionId";
@@ -109,6 +114,12 @@ pub(super) fn by_hand() -> Map<String, Value> {
             "description": "Which version a retry runs: that of the execution, the latest, or another one by its number.",
             "oneOf": [{ "type": "string", "enum": ["original", "latest"] }, { "type": "integer", "minimum": 1, "maximum": u32::MAX }],
             "default": "original",
+        },
+        "ServerSentEvent": {
+            "description": "One event of a stream (WHATWG HTML, server-sent events). `data` is JSON.",
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": { "id": { "type": "string" }, "event": { "type": "string" }, "data": { "type": "string" } },
         },
         "Item": {
             "description": "What flows between nodes.",

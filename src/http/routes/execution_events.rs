@@ -10,7 +10,7 @@ use crate::{
         dto::{EndBody, EventBody},
         error::ApiError,
         extract::{Caller, LastEventId, Path, Query},
-        openapi::Problems,
+        openapi::{Problems, ServerSentEvent},
         problem,
         stream::{Line, Stopping, StreamSlot, Streamed, stream_execution},
     },
@@ -42,7 +42,7 @@ enum Include {
 #[utoipa::path(
     get, path = "/executions/{id}/events", tag = "executions", params(ExecutionId, EventsQuery, LastEventId),
     responses(
-        (status = 200, description = "The stream.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The stream.", body = ServerSentEvent, content_type = "text/event-stream"),
         Problems<(problem::EXECUTION_NOT_FOUND, problem::INVALID_HEADER, problem::TOO_MANY_STREAMS)>,
     ),
 )]

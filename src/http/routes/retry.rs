@@ -12,7 +12,7 @@ use crate::{
         dto::{ExecutionBody, StartedBody},
         error::ApiError,
         extract::{Body, Caller, IdempotencyKey, Path, PreferWait, read_fields, read_key, require_json},
-        openapi::Problems,
+        openapi::{Problems, ServerSentEvent},
         problem,
         stream::StreamWish,
     },
@@ -43,7 +43,7 @@ pub(in crate::http) struct RetryBody {
     responses(
         (
             status = 200, description = "The new execution has ended, or its events follow.",
-            content((ExecutionBody = "application/json"), (String = "text/event-stream")), headers(("Location")),
+            content((ExecutionBody = "application/json"), (ServerSentEvent = "text/event-stream")), headers(("Location")),
         ),
         (status = 202, description = "The new execution is durable and goes on.", body = StartedBody, headers(("Location"))),
         Problems<(

@@ -18,7 +18,7 @@ use crate::{
         dto::{ExecutionBody, StartedBody},
         error::ApiError,
         extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, read_key, read_object, require_json, trace_of},
-        openapi::Problems,
+        openapi::{Problems, ServerSentEvent},
         problem,
         routes::execution_events::{Source, follow},
         stream::{Stopping, StreamSlot, StreamWish},
@@ -27,6 +27,7 @@ use crate::{
         execution::{ExecutionStatus, OnConflict, TriggerKind},
         ids::{ExecutionId, WorkflowId, WorkspaceId},
         item::Item,
+        problem::Problem,
     },
 };
 
@@ -63,7 +64,7 @@ const BUSINESS_KEY_CHARS_MAX: usize = 255;
     responses(
         (
             status = 200, description = "The execution has ended, or its events follow.",
-            content((ExecutionBody = "application/json"), (String = "text/event-stream")), headers(("Location")),
+            content((ExecutionBody = "application/json"), (ServerSentEvent = "text/event-stream")), headers(("Location")),
         ),
         (status = 202, description = "The execution is durable and goes on.", body = StartedBody, headers(("Location"))),
         Problems<(
@@ -118,7 +119,9 @@ async fn read_start(
         return Err(ApiError::new(&problem::INVALID_BODY, detail));
     }
     if body.business_key.is_none() && body.on_conflict != OnConflict::Allow {
-        return Err(ApiError::new(&problem::INVALID_BODY, "`on_conflict` needs a `business_key`"));
+        let detail = "`on_conflict` needs a `business_key`";
+        let place = Problem::new("/on_conflict", "needs_business_key", detail);
+        return Err(ApiError::new(&problem::INVALID_BODY, detail).with_errors(vec![place]));
     }
     let workflow = match body.version {
         Some(version) => app.workflows.compiled(workspace, id, version).await?,
