@@ -135,6 +135,9 @@ impl ExecutionsHandle {
             body: self.engine.codec.encode(json).await?,
         };
         let inserted = self.engine.store.insert_batch(&new, BATCHES_OPEN_MAX, now_ms.saturating_sub(KEEP_MS)).await?;
+        if inserted == InsertBatch::TooMany {
+            return Err(BatchError::TooMany);
+        }
         let row = self.engine.store.find_batch(request.workspace, id).await?.ok_or(BatchError::NotFound)?;
         match inserted {
             InsertBatch::Inserted => {
