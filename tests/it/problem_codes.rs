@@ -166,6 +166,7 @@ async fn batches(reached: &mut Reached) {
     let (app, receiver) = (TestApp::start_with(|config| config.limits.executions_live_max = 1).await, Receiver::start().await);
     let client = &app.client;
     let batch = async |body: Value| client.post("/executions/batch", &body).await;
+    reached.by("invalid_batch", &batch(json!({ "action": "retry" })).await);
     reached.by("batch_not_found", &client.get(&format!("/executions/batch/bat_{NOBODY}")).await);
     let ended = client.run(&client.create_workflow(&workflows::mark()).await, &json!({})).await.text("id");
     copy_row(&app, "executions", 10_000).await;
