@@ -21,7 +21,7 @@ use crate::{
         extract::{Caller, Path},
         health::Phase,
         monitor::{WATCHERS_MAX, Watcher},
-        openapi::Problems,
+        openapi::{Problems, ServerSentEvent},
         problem,
     },
 };
@@ -90,7 +90,7 @@ pub(in crate::http) async fn get_actor(_caller: Caller, Path(id): Path<String>) 
     path = "/actors/stream",
     tag = "monitoring",
     responses(
-        (status = 200, description = "The events.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events.", body = ServerSentEvent, content_type = "text/event-stream"),
         Problems<problem::OVERLOADED>,
     )
 )]

@@ -38,9 +38,10 @@ pub(in crate::http) struct ListQuery {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewVariable)]
 pub(in crate::http) struct NewBody {
-    #[schema(max_length = 100, pattern = "^[A-Za-z_][A-Za-z0-9_]*$")]
+    #[schema(max_length = 64, pattern = "^[A-Za-z_][A-Za-z0-9_]*$")]
     name: String,
     value: Value,
+    #[schema(max_length = 1000)]
     description: Option<String>,
 }
 
@@ -50,6 +51,7 @@ pub(in crate::http) struct NewBody {
 #[schema(as = VariableChange)]
 pub(in crate::http) struct ChangeBody {
     value: Value,
+    #[schema(max_length = 1000)]
     description: Option<String>,
 }
 
