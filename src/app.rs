@@ -40,7 +40,7 @@ use crate::{
         monitor::{EngineMetrics, MonitorHandle},
         places::Places,
         pool::{PoolHandle, PoolLimits},
-        scheduler::{Scheduler, SchedulerParts, figures::ScheduleFigures, launch::Launcher},
+        scheduler::{Scheduler, SchedulerParts, launch::Launcher},
         schedules::{SchedulesHandle, SchedulesParts},
         shard_keeper::{Ownership, ShardEvent, ShardKeeper, ShardKeeperArgs, fair_share},
         supervisor::{ChildSpec, Meltdown, RootHandle, ServiceRef, SupervisorArgs, Tolerance},
@@ -140,13 +140,13 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
         credentials: Arc::new(OperatorCredentials::new(credentials_of(config))),
         children: Arc::clone(&children) as Arc<_>,
     });
-    let figures = EngineMetrics::new(registry.types().map(|description| description.type_name));
+    let figures = Arc::new(EngineMetrics::new(registry.types().map(|description| description.type_name)));
     let codec = PayloadCodec::new(blobs);
     let (engine, mut specs) = plan_tree(config, Arc::clone(&store), codec.clone(), services, workflows.clone(), (env, figures));
     let launcher = Launcher { workflows: workflows.clone(), variables: engine.variables.clone(), codec };
     let schedules = schedules_of(&engine, &registry, launcher.clone());
     if config.node.roles.contains(&Role::Scheduler) {
-        specs.push(plan_scheduler(&engine, launcher, schedules.figures()));
+        specs.push(plan_scheduler(&engine, launcher));
     }
     let args = SupervisorArgs {
         children: specs,
@@ -170,7 +170,7 @@ fn plan_tree(
     codec: PayloadCodec,
     services: Arc<Services>,
     workflows: WorkflowsHandle,
-    (env, metrics): (Value, EngineMetrics),
+    (env, metrics): (Value, Arc<EngineMetrics>),
 ) -> (Arc<Engine>, Vec<ChildSpec>) {
     let (lane, supervisor, timekeeper, keeper) = (ServiceRef::new(), ServiceRef::new(), ServiceRef::new(), ServiceRef::new());
     let batch_runner = ServiceRef::new();
@@ -244,18 +244,18 @@ fn schedules_of(engine: &Arc<Engine>, registry: &Arc<Registry>, launcher: Launch
         workflows: engine.workflows.clone(),
         registry: Arc::clone(registry),
         launcher,
-        figures: Arc::default(),
+        metrics: Arc::clone(&engine.metrics),
         nudge: nudge_owned(Arc::clone(engine)),
     })
 }
 
 /// Says how to start the scheduler.
-fn plan_scheduler(engine: &Arc<Engine>, launcher: Launcher, figures: &Arc<ScheduleFigures>) -> ChildSpec {
+fn plan_scheduler(engine: &Arc<Engine>, launcher: Launcher) -> ChildSpec {
     let (ownership, draining) = (Arc::clone(&engine.ownership), Arc::clone(engine));
     let parts = Arc::new(SchedulerParts {
         store: Arc::clone(&engine.store),
         launcher,
-        figures: Arc::clone(figures),
+        metrics: Arc::clone(&engine.metrics),
         nudge: nudge_owned(Arc::clone(engine)),
         owns: Arc::new(move |execution| ownership.epoch(execution.shard()).is_some()),
         is_draining: Arc::new(move || draining.is_draining.load(Ordering::Relaxed)),

@@ -51,7 +51,7 @@ pub struct Engine {
     pub timekeeper: ServiceRef<TimekeeperMsg>,
     pub batch_runner: ServiceRef<BatchRunnerMsg>,
     pub settings: EngineSettings,
-    pub metrics: EngineMetrics,
+    pub metrics: Arc<EngineMetrics>,
     /// Whether the process is on its way out: nothing new begins.
     pub is_draining: AtomicBool,
 }

@@ -10,10 +10,10 @@ use std::sync::{Arc, atomic::Ordering};
 use futures_util::future::join_all;
 
 pub use self::{
-    metrics::{EngineCounts, EngineMetrics},
+    metrics::{EngineCounts, EngineMetrics, ScheduleCounts},
     tally::{Counts, Tally},
 };
-use super::{engine::Engine, journal_lane::LaneView, pool::PoolView};
+use super::{engine::Engine, journal_lane::LaneView, places::QueueView, pool::PoolView};
 use crate::{clock, store::ConnectionPool};
 
 /// The way to the numbers. Cheap to clone.
@@ -31,6 +31,7 @@ pub struct Gauges {
     /// Executions in memory, and how many there may be.
     pub live: usize,
     pub live_max: usize,
+    pub queue: QueueView,
     pub lane: LaneView,
     /// Those that answer: a pool that is being restarted is missing.
     pub pools: Vec<PoolView>,
@@ -64,6 +65,7 @@ impl MonitorHandle {
         Gauges {
             live: self.engine.directory.len(),
             live_max: self.live_max,
+            queue: self.engine.places.view(clock::now_ms()),
             lane: self.engine.lane.view(),
             pools: pools.into_iter().flatten().collect(),
             connections: self.engine.store.connections(),

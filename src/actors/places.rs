@@ -13,6 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::model::ids::{ExecutionId, WorkflowId};
@@ -78,6 +79,15 @@ pub struct Turn {
     coming: Option<oneshot::Receiver<()>>,
 }
 
+/// The executions that wait, at one moment. **Shape**: `{ depth, depth_max, oldest_wait_ms }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct QueueView {
+    pub depth: usize,
+    pub depth_max: usize,
+    /// How long ago the oldest of them was created; zero if there is none.
+    pub oldest_wait_ms: u64,
+}
+
 /// Keeps new executions waiting while those of earlier lives are being looked for: they come first, in the order of their start.
 pub struct Hold(Places);
 
@@ -95,6 +105,17 @@ impl Places {
     /// Executions that wait for a place.
     pub fn queued(&self) -> usize {
         self.lock().queued
+    }
+
+    /// What waits for a place, for people and dashboards. Looks at all of it.
+    pub fn view(&self, now_ms: u64) -> QueueView {
+        let inner = self.lock();
+        let oldest = inner.gates.values().flat_map(|gate| gate.queue.keys()).map(|order| order.created_at).min();
+        QueueView {
+            depth: inner.queued,
+            depth_max: self.queued_max,
+            oldest_wait_ms: oldest.map_or(0, |created_at| now_ms.saturating_sub(created_at)),
+        }
     }
 
     /// As [`Places::enter`]; `None` if it would have to wait and too many do already.

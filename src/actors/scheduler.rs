@@ -5,7 +5,6 @@
 //! To spare the losers' work, the owner of the execution's shard goes first, and the others come a moment later.
 //! Bounds: [`DUE_ROWS_MAX`] schedules in memory, [`TURNS_AT_ONCE`] turns, [`work::STEPS_PER_TURN`] ticks of one schedule in a row.
 
-pub mod figures;
 pub mod launch;
 #[cfg(test)]
 mod tests;
@@ -20,8 +19,8 @@ use std::{
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{task::JoinSet, time::Instant};
 
-use self::{figures::ScheduleFigures, launch::Launcher, work::Turn};
-use super::observatory;
+use self::{launch::Launcher, work::Turn};
+use super::{monitor::EngineMetrics, observatory};
 use crate::{
     clock,
     model::{
@@ -52,7 +51,7 @@ const PAUSE_MS_MAX: u64 = 30_000;
 pub struct SchedulerParts {
     pub store: Arc<dyn Store>,
     pub launcher: Launcher,
-    pub figures: Arc<ScheduleFigures>,
+    pub metrics: Arc<EngineMetrics>,
     /// Tells the owner of an execution about it, if that is this process.
     pub nudge: Arc<dyn Fn(ExecutionId) + Send + Sync>,
     /// Whether this process owns the execution's shard.

@@ -13,7 +13,8 @@ pub use self::{
     error::ScheduleError,
 };
 use super::{
-    scheduler::{figures::ScheduleFigures, launch::Launcher},
+    monitor::EngineMetrics,
+    scheduler::launch::Launcher,
     workflows::WorkflowsHandle,
 };
 use crate::{
@@ -39,7 +40,7 @@ pub struct SchedulesParts {
     pub workflows: WorkflowsHandle,
     pub registry: Arc<Registry>,
     pub launcher: Launcher,
-    pub figures: Arc<ScheduleFigures>,
+    pub metrics: Arc<EngineMetrics>,
     /// Tells the owner of an execution about it, if that is this process.
     pub nudge: Arc<dyn Fn(ExecutionId) + Send + Sync>,
 }
@@ -61,11 +62,6 @@ pub struct CreatedSchedule {
 impl SchedulesHandle {
     pub fn new(parts: SchedulesParts) -> Self {
         Self { parts: Arc::new(parts) }
-    }
-
-    /// What the scheduler of this process has done.
-    pub fn figures(&self) -> &Arc<ScheduleFigures> {
-        &self.parts.figures
     }
 
     /// Schedules of a workspace, or of one of its workflows, newest first.

@@ -62,6 +62,7 @@ fn set_gauges(gauges: &Gauges, phase: Phase) {
         gauge!("citadel_pool_slots", "pool" => pool.name, "state" => "free").set(count(pool.slots.saturating_sub(pool.busy)));
         set_queue(pool.name, pool.queued, pool.oldest_wait_ms);
     }
+    set_queue("executions", gauges.queue.depth, gauges.queue.oldest_wait_ms);
     set_queue("lane", gauges.lane.depth, gauges.lane.oldest_wait_ms);
     for pool in &gauges.connections {
         gauge!("citadel_store_connections", "pool" => pool.name, "state" => "in_use").set(pool.in_use);

@@ -18,6 +18,7 @@ mod parameters;
 mod problems;
 mod schemas;
 mod texts;
+mod views;
 
 use std::sync::LazyLock;
 

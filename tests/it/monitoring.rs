@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use crate::support::{Client, Receiver, ServerProcess, TestApp, eventually, workflows};
 
 /// Names and types of `docs/monitoring.md` that a server has from its start on.
-const FROM_THE_START: [(&str, &str); 22] = [
+const FROM_THE_START: [(&str, &str); 24] = [
     ("citadel_build_info", "gauge"),
     ("citadel_executions_started_total", "counter"),
     ("citadel_executions_finished_total", "counter"),
     ("citadel_execution_duration_seconds", "histogram"),
     ("citadel_node_duration_seconds", "histogram"),
+    ("citadel_schedule_lag_seconds", "histogram"),
+    ("citadel_schedule_missed_total", "counter"),
     ("citadel_queue_depth", "gauge"),
     ("citadel_queue_oldest_age_seconds", "gauge"),
     ("citadel_actor_mailbox_depth", "gauge"),

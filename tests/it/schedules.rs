@@ -80,6 +80,9 @@ async fn an_active_workflow_fires_and_an_inactive_one_does_not() {
     assert_eq!((&schedule["source"], &schedule["start_node"]), (&json!("workflow"), &json!("tick")));
     assert_eq!((&schedule["every"], &schedule["timezone"], &schedule["catch_up"]), (&json!("1s"), &json!("UTC"), &json!("last")));
     assert!(schedule["fired"].as_u64().unwrap() >= 2 && schedule["passed"] == 0, "{schedule}");
+    let stats = client.get("/stats").await.body;
+    let fired = stats["schedules"]["fired"]["total"].as_u64();
+    assert!(fired >= Some(2) && stats["executions"]["started_by_trigger"]["schedule"]["total"].as_u64() >= Some(2), "{stats}");
 
     client.post(&format!("/workflows/{workflow}/deactivate"), &json!({})).await;
     assert_eq!(client.get("/schedules").await.body["items"], json!([]));

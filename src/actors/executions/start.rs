@@ -276,6 +276,7 @@ impl ExecutionsHandle {
         if !is_new {
             return Err(StartError::Exists { execution: prepared.id });
         }
+        self.engine.metrics.execution_started(prepared.origin.new.trigger, prepared.created.at);
         if self.engine.ownership.epoch(prepared.id.shard()).is_some() {
             // The shard has come here meanwhile.
             nudge(&self.engine, prepared.id);

@@ -3,11 +3,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
 use dashmap::DashMap;
 use metrics::{Counter, Histogram, counter, histogram};
+use serde::Serialize;
 
 use super::tally::{Counts, Tally};
 use crate::model::{
@@ -35,6 +37,10 @@ pub struct EngineMetrics {
     failures: DashMap<(&'static str, String), Counter>,
     node_runs: Tally,
     node_failures: Tally,
+    fired: Tally,
+    missed: Counted,
+    lag_seconds: Histogram,
+    lag_ms: AtomicU64,
 }
 
 /// What the counters say. Part of `/stats`.
@@ -44,6 +50,18 @@ pub struct EngineCounts {
     pub finished: BTreeMap<&'static str, Counts>,
     pub node_runs: Counts,
     pub node_failures: Counts,
+    pub schedules: ScheduleCounts,
+}
+
+/// How well this process fires schedules. **Shape**: `{ fired, missed, lag_ms }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ScheduleCounts {
+    /// Ticks that fired here.
+    pub fired: Counts,
+    /// Ticks that were passed over here: missed ones, and those that met an execution that had not ended.
+    pub missed: Counts,
+    /// How late the last tick fired, in milliseconds.
+    pub lag_ms: u64,
 }
 
 /// A counter for time series and one for people.
@@ -81,6 +99,10 @@ impl EngineMetrics {
             failures: DashMap::new(),
             node_runs: Tally::default(),
             node_failures: Tally::default(),
+            fired: Tally::default(),
+            missed: Counted::new(counter!("citadel_schedule_missed_total")),
+            lag_seconds: histogram!("citadel_schedule_lag_seconds"),
+            lag_ms: AtomicU64::new(0),
         }
     }
 
@@ -110,6 +132,19 @@ impl EngineMetrics {
         }
     }
 
+    /// A tick of a schedule has fired, so much after it was due.
+    pub fn schedule_fired(&self, lag_ms: u64, now_ms: u64) {
+        self.fired.count(now_ms);
+        self.lag_ms.store(lag_ms, Relaxed);
+        self.lag_seconds.record(Duration::from_millis(lag_ms));
+    }
+
+    /// Ticks of a schedule were passed over.
+    pub fn schedule_missed(&self, ticks: u32, now_ms: u64) {
+        self.missed.counter.increment(u64::from(ticks));
+        self.missed.tally.count_many(ticks, now_ms);
+    }
+
     pub fn read(&self, now_ms: u64) -> EngineCounts {
         let started = TriggerKind::ALL.iter().zip(&self.started);
         let finished = ENDS.iter().zip(&self.finished);
@@ -118,6 +153,11 @@ impl EngineMetrics {
             finished: finished.map(|(status, counted)| (status.as_str(), counted.tally.read(now_ms))).collect(),
             node_runs: self.node_runs.read(now_ms),
             node_failures: self.node_failures.read(now_ms),
+            schedules: ScheduleCounts {
+                fired: self.fired.read(now_ms),
+                missed: self.missed.tally.read(now_ms),
+                lag_ms: self.lag_ms.load(Relaxed),
+            },
         }
     }
 

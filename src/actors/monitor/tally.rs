@@ -35,9 +35,15 @@ impl Default for Tally {
 impl Tally {
     /// Counts one event at this time, in Unix milliseconds.
     pub fn count(&self, now_ms: u64) {
-        self.total.fetch_add(1, Relaxed);
-        self.seconds.count(now_ms / 1_000);
-        self.minutes.count(now_ms / 60_000);
+        self.count_many(1, now_ms);
+    }
+
+    /// Counts several events at once.
+    pub fn count_many(&self, events: u32, now_ms: u64) {
+        let events = u64::from(events);
+        self.total.fetch_add(events, Relaxed);
+        self.seconds.count(events, now_ms / 1_000);
+        self.minutes.count(events, now_ms / 60_000);
     }
 
     pub fn read(&self, now_ms: u64) -> Counts {
@@ -69,9 +75,9 @@ impl Ring {
         Self([const { AtomicU64::new(0) }; SLOTS])
     }
 
-    fn count(&self, unit: u64) {
+    fn count(&self, events: u64, unit: u64) {
         let stamp = (unit & HALF) << HALF_BITS;
-        let add = |slot: u64| Some(if slot & !HALF == stamp { stamp | HALF.min((slot & HALF) + 1) } else { stamp | 1 });
+        let add = |slot: u64| Some(stamp | HALF.min(events + if slot & !HALF == stamp { slot & HALF } else { 0 }));
         let slot = &self.0[usize::try_from(unit % 60).expect("below 60")];
         // The function never refuses.
         let _ = slot.fetch_update(Relaxed, Relaxed, add);

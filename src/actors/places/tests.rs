@@ -78,6 +78,9 @@ fn queue_obeyed_and_violated() {
     // What comes back from the store was admitted once.
     let recovered = places.enter(&new(6));
     assert_eq!(places.queued(), 2);
+    let view = places.view(1_000_000);
+    assert_eq!((view.depth, view.depth_max), (2, places.queued_max));
+    assert!(view.oldest_wait_ms > 0, "{view:?}");
     drop((running, queued, recovered));
     assert_eq!(places.queued(), 0);
 }

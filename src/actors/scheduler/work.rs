@@ -7,6 +7,7 @@ use super::{SchedulerParts, launch::LaunchError};
 use crate::{
     clock, failpoint,
     model::{
+        execution::TriggerKind,
         ids::{ExecutionId, InboxId},
         limits::SCHEDULE_GRACE_MS,
         schedule::{Overlap, Rules, Step, Tick},
@@ -121,7 +122,8 @@ async fn fire(
     match parts.store.fire_schedule(&FireSchedule { from: state(row, tick), next, append }).await? {
         FireOutcome::Fired => {
             failpoint!("scheduler.after_fire");
-            parts.figures.fired(now_ms.saturating_sub(tick.due_at));
+            parts.metrics.schedule_fired(now_ms.saturating_sub(tick.due_at), now_ms);
+            parts.metrics.execution_started(TriggerKind::Schedule, now_ms);
             tracing::info!(schedule.id = %row.id, execution.id = %execution, scheduled_at = tick.scheduled_at, "tick fired");
             (parts.nudge)(execution);
             Ok(Done::Moved { next })
@@ -143,7 +145,7 @@ async fn pass(
     if !parts.store.move_schedule(&MoveSchedule { from: state(row, tick), next, passed, error }).await? {
         return Ok(Done::Lost);
     }
-    parts.figures.missed(passed);
+    parts.metrics.schedule_missed(passed, (parts.now_ms)());
     if passed > 0 {
         tracing::info!(schedule.id = %row.id, ticks = passed, "ticks passed over");
     }

@@ -5,6 +5,7 @@ use super::{ScheduleError, SchedulesHandle, read};
 use crate::{
     clock,
     model::{
+        execution::TriggerKind,
         ids::{ExecutionId, ScheduleId, WorkspaceId},
         limits::BACKFILL_TICKS_MAX,
         schedule::{Ticks, execution_of},
@@ -77,6 +78,7 @@ impl SchedulesHandle {
                 let creation = self.parts.launcher.creation(&row, scheduled_at, clock::now_ms()).await;
                 let is_new = self.parts.store.create_queued(&creation.map_err(ScheduleError::Start)?, Some(id)).await?;
                 if is_new {
+                    self.parts.metrics.execution_started(TriggerKind::Schedule, clock::now_ms());
                     (self.parts.nudge)(execution);
                 }
                 if is_new { TickOutcome::Started } else { TickOutcome::Exists }

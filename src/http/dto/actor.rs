@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::actors::observatory::{ActorView, KindView, Snapshot};
 
 /// The actors of this process. **Shape**: `{ actors_live, actors_shown, tree: [actor], kinds: [kind] }`, an actor with its
 /// `children`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ActorsBody {
     actors_live: usize,
     /// Fewer than live where there are too many: the kinds are complete.
@@ -18,10 +19,11 @@ pub(in crate::http) struct ActorsBody {
 }
 
 /// An actor with those that it supervises.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ActorBody {
     #[serde(flatten)]
     actor: ActorView,
+    #[schema(no_recursion)]
     children: Vec<ActorBody>,
 }
 

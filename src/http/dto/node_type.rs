@@ -19,7 +19,6 @@ pub(in crate::http) struct NodeTypeBody {
     #[schema(value_type = Vec<String>)]
     verbatim: &'static [&'static str],
     #[serde(flatten)]
-    #[schema(ignore)]
     docs: Option<Docs>,
 }
 

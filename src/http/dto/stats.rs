@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Time;
 use crate::actors::{
     journal_lane::LaneView,
-    monitor::{Counts, EngineCounts, Gauges},
+    monitor::{Counts, EngineCounts, Gauges, ScheduleCounts},
+    places::QueueView,
     pool::PoolView,
 };
 
 /// What this process has done and is doing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct StatsBody {
     /// Since when is counted.
     since: Time,
@@ -22,11 +24,15 @@ pub(in crate::http) struct StatsBody {
     rates: Rates,
     /// Attempts that wait for a place of a pool.
     queued: usize,
+    /// Executions that wait for a place, where a workflow bounds how many run at once.
+    queue: QueueView,
+    schedules: ScheduleCounts,
     lane: LaneView,
     pools: Vec<PoolView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExecutionCounts)]
 struct Executions {
     live: usize,
     live_max: usize,
@@ -34,12 +40,14 @@ struct Executions {
     finished: Counts,
     /// Of the finished ones.
     failed: Counts,
+    #[schema(value_type = BTreeMap<String, Counts>)]
     started_by_trigger: BTreeMap<&'static str, Counts>,
+    #[schema(value_type = BTreeMap<String, Counts>)]
     finished_by_status: BTreeMap<&'static str, Counts>,
 }
 
 /// Per second, on an average of the last minute.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Rates {
     started_per_second: f64,
     finished_per_second: f64,
@@ -77,6 +85,8 @@ impl StatsBody {
             node_runs: counts.node_runs,
             node_failures: counts.node_failures,
             queued: gauges.pools.iter().map(|pool| pool.queued).sum(),
+            queue: gauges.queue,
+            schedules: counts.schedules,
             lane: gauges.lane,
             pools: gauges.pools,
         }
@@ -95,10 +105,12 @@ mod tests {
             finished: [("succeeded", counts(45)), ("failed", counts(15)), ("cancelled", counts(0))].into(),
             node_runs: counts(120),
             node_failures: counts(15),
+            schedules: ScheduleCounts { fired: counts(2), missed: counts(0), lag_ms: 4 },
         };
         let gauges = || Gauges {
             live: 3,
             live_max: 10,
+            queue: QueueView { depth: 7, depth_max: 100, oldest_wait_ms: 900 },
             lane: LaneView { depth: 1, depth_max: 9, bytes: 100, oldest_wait_ms: 2 },
             pools: vec![PoolView { name: "io", slots: 4, busy: 4, queued: 2, oldest_wait_ms: 5 }],
             connections: Vec::new(),

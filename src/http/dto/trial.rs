@@ -13,15 +13,12 @@ use crate::{
 /// The report of a trial. **Shape**: `{ outputs: [{ port, items }], error, duration_ms, response?, wait? }`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct TrialBody {
-    #[schema(value_type = Vec<Object>)]
     outputs: Vec<PortItems>,
     /// Why the node failed; null if it did not.
-    #[schema(value_type = Option<Object>)]
     error: Option<NodeError>,
     duration_ms: u64,
     /// What the node answers to the caller of a webhook.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     response: Option<Response>,
     /// What the node would wait for in an execution.
     #[serde(skip_serializing_if = "Option::is_none")]

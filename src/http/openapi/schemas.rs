@@ -10,21 +10,30 @@ use utoipa::{
     openapi::{Object, RefOr, schema::Schema},
 };
 
-use super::links::SIGNAL;
+use super::{links::SIGNAL, views};
 use crate::{
+    actors::{
+        journal_lane::LaneView,
+        monitor::{Counts, ScheduleCounts},
+        observatory::{ActorView, KindView},
+        places::QueueView,
+        pool::PoolView,
+    },
     http::dto::Time,
     model::{
         batch::{BatchAction, BatchStatus},
         definition::{WorkflowDefinition, parse::WORKFLOW_SCHEMA},
+        error::NodeError,
+        event::Response,
         execution::{ExecutionStatus, NodeRunStatus, OnConflict, TriggerKind},
         ids::{BatchId, ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
-        item::{BlobRef, Item, ItemSource},
+        item::{BlobRef, Item, ItemSource, PortItems},
         log::LogLevel,
         problem,
         reuse::{RetryFrom, RetryVersion},
         schedule::Overlap,
     },
-    nodes::schedule::spec::CatchUpMode,
+    nodes::{docs::Docs, schedule::spec::CatchUpMode},
 };
 
 /// Where the definition's schema has its parts, and where the document has them.
@@ -75,6 +84,17 @@ described_below! {
     ItemSource = "ItemSource";
     BlobRef = "BlobRef";
     problem::Problem = "PlacedProblem";
+    Counts = "Counts";
+    QueueView = "Queue";
+    ScheduleCounts = "ScheduleCounts";
+    LaneView = "Lane";
+    PoolView = "Pool";
+    KindView = "ActorKind";
+    ActorView = "ActorView";
+    NodeError = "NodeError";
+    PortItems = "PortItems";
+    Response = "HookResponse";
+    Docs = "NodeDocs";
     WorkflowDefinition = "WorkflowDefinition";
 }
 
@@ -176,6 +196,7 @@ pub(super) fn by_hand() -> Map<String, Value> {
     });
     let mut schemas = schemas.as_object_mut().map(std::mem::take).unwrap_or_default();
     schemas.extend(definition());
+    schemas.extend(views::by_hand());
     schemas
 }
 
@@ -240,10 +261,10 @@ fn choice<T: Serialize>(all: &[T]) -> Value {
     json!({ "type": "string", "enum": all })
 }
 
-fn count() -> Value {
+pub(super) fn count() -> Value {
     json!({ "type": "integer", "minimum": 0 })
 }
 
-fn reference(name: &str) -> Value {
+pub(super) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }

@@ -56,14 +56,14 @@ pub(in crate::http) async fn get_metrics(State(app): State<AppState>, _reader: M
 }
 
 /// Shows counters for dashboards: what this process has done since its start, and what it is doing.
-#[utoipa::path(get, path = "/stats", tag = "monitoring", responses((status = 200, description = "The counters.", body = Object)))]
+#[utoipa::path(get, path = "/stats", tag = "monitoring", responses((status = 200, description = "The counters.", body = StatsBody)))]
 pub(in crate::http) async fn get_stats(State(app): State<AppState>, _caller: Caller) -> Answer<StatsBody> {
     let handle = &app.monitor.handle;
     Answer(StatsBody::new(handle.counts(), handle.gauges().await, handle.started_at(), clock::now_ms()))
 }
 
 /// Shows the tree of actors at this moment.
-#[utoipa::path(get, path = "/actors", tag = "monitoring", responses((status = 200, description = "The tree.", body = Object)))]
+#[utoipa::path(get, path = "/actors", tag = "monitoring", responses((status = 200, description = "The tree.", body = ActorsBody)))]
 pub(in crate::http) async fn list_actors(_caller: Caller) -> Answer<ActorsBody> {
     Answer(observatory::snapshot().into())
 }
@@ -74,7 +74,7 @@ pub(in crate::http) async fn list_actors(_caller: Caller) -> Answer<ActorsBody> 
     path = "/actors/{id}",
     tag = "monitoring",
     params(("id" = String, Path, description = "As in the tree; good as long as the actor lives")),
-    responses((status = 200, description = "The actor.", body = Object), Problems<problem::ACTOR_NOT_FOUND>)
+    responses((status = 200, description = "The actor.", body = ActorBody), Problems<problem::ACTOR_NOT_FOUND>)
 )]
 pub(in crate::http) async fn get_actor(_caller: Caller, Path(id): Path<String>) -> Result<Answer<ActorBody>, ApiError> {
     let missing = || ApiError::new(&problem::ACTOR_NOT_FOUND, "it has ended, or never was: GET /api/v1/actors lists them");
