@@ -19,6 +19,7 @@ pub(in crate::http) struct NodeTypeBody {
     #[schema(value_type = Vec<String>)]
     verbatim: &'static [&'static str],
     #[serde(flatten)]
+    #[schema(value_type = Docs)]
     docs: Option<Docs>,
 }
 
