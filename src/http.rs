@@ -49,9 +49,12 @@ pub struct RequestTimes {
     pub request: Duration,
 }
 
-/// What the handlers work with.
+/// What the handlers work with. One count for all of it: every layer and every handler of a request takes a clone.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<AppParts>);
+
+/// The parts of [`AppState`].
+pub struct AppParts {
     pub store: Arc<dyn Store>,
     pub executions: ExecutionsHandle,
     pub workflows: WorkflowsHandle,
@@ -67,4 +70,18 @@ pub struct AppState {
     pub streams: StreamSlots,
     pub rates: Rates,
     pub times: RequestTimes,
+}
+
+impl From<AppParts> for AppState {
+    fn from(parts: AppParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
 }

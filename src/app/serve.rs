@@ -17,7 +17,7 @@ use crate::{
     actors::{accounts::AccountsService, supervisor::Meltdown, trial::TrialsHandle},
     auth::private_file::write_private_file,
     config::{Config, Loader},
-    http::{self, AppState, CursorKey, Monitor, Rates, Readiness, RequestTimes, StreamSlots},
+    http::{self, AppParts, AppState, CursorKey, Monitor, Rates, Readiness, RequestTimes, StreamSlots},
     telemetry::LogControl,
 };
 
@@ -164,7 +164,7 @@ impl Running<'_> {
 ///
 /// Errors: the key of cursors cannot be kept.
 pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
-    Ok(AppState {
+    Ok(AppState::from(AppParts {
         store: app.store.clone(),
         executions: app.executions.clone(),
         workflows: app.workflows.clone(),
@@ -183,7 +183,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
             body: Duration::from_millis(config.http.body_timeout.0),
             request: Duration::from_millis(config.http.request_timeout.0),
         },
-    })
+    }))
 }
 
 /// Makes the first owner: from the settings if they name one, else a token that is shown once.
