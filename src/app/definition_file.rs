@@ -1,6 +1,9 @@
 //! Reads workflow files for the command line, and checks them.
 
-use std::path::Path;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use serde_json::Value;
@@ -25,6 +28,30 @@ pub struct WorkflowFile {
     pub name: String,
     /// As a server stores it: equal definitions are equal values.
     pub definition: Value,
+}
+
+/// A file that is not there, or that this process may not read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}", .path.display())]
+pub struct UnreadableFile {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl UnreadableFile {
+    pub fn new(path: &Path, source: io::Error) -> Self {
+        Self { path: path.to_owned(), source }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self.source.kind() {
+            io::ErrorKind::NotFound => "check the path: it begins at the current directory",
+            io::ErrorKind::PermissionDenied => "check who may read it",
+            io::ErrorKind::IsADirectory => "name a file in it",
+            _ => "name a file that can be read",
+        }
+    }
 }
 
 /// Reads the definition in a file: YAML by its name, else JSON, or what its first character says.
@@ -71,11 +98,12 @@ pub async fn is_workflow(path: &Path) -> anyhow::Result<bool> {
 }
 
 async fn read_text(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let file = tokio::fs::File::open(path).await.with_context(|| format!("cannot open {}", path.display()))?;
+    let failed = |source| UnreadableFile::new(path, source);
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
     // One byte more than allowed, so that the parser sees that it is too much.
     let limit = u64::try_from(DEFINITION_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     let mut text = Vec::new();
-    file.take(limit).read_to_end(&mut text).await.with_context(|| format!("cannot read {}", path.display()))?;
+    file.take(limit).read_to_end(&mut text).await.map_err(failed)?;
     Ok(text)
 }
 

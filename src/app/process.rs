@@ -1,7 +1,8 @@
 //! What a process needs before anything else starts: logs and a TLS provider.
 
+use super::definition_file::UnreadableFile;
 pub use crate::telemetry::LogControl;
-use crate::{config::Config, telemetry};
+use crate::{config::Config, store::StoreError, telemetry};
 
 /// Starts logging and chooses the TLS provider. Call it once, first. The answer changes what is logged.
 ///
@@ -17,14 +18,18 @@ pub fn prepare(config: &Config) -> anyhow::Result<LogControl> {
 /// What a person can do about a failed command, where that is known.
 pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
-        let store = cause.downcast_ref::<crate::store::StoreError>();
-        match store? {
-            crate::store::StoreError::Locked { .. } => Some("stop the other process, or choose another --data-dir"),
-            crate::store::StoreError::SchemaTooOld { .. } => Some("run `citadel db migrate`, or start with --migrate auto"),
-            crate::store::StoreError::SchemaTooNew { .. } => Some("install the newer release of Citadel"),
-            crate::store::StoreError::InvalidUrl { .. } => Some("set store.url to sqlite://PATH or postgres://..."),
-            crate::store::StoreError::Unavailable { .. } => Some("check that the database runs and that store.url is right"),
-            crate::store::StoreError::Conflict { .. } | crate::store::StoreError::Corrupt { .. } => None,
-        }
+        let of_file = cause.downcast_ref::<UnreadableFile>().map(UnreadableFile::hint);
+        of_file.or_else(|| hint_of_store(cause.downcast_ref::<StoreError>()?))
     })
+}
+
+fn hint_of_store(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Locked { .. } => Some("stop the other process, or choose another --data-dir"),
+        StoreError::SchemaTooOld { .. } => Some("run `citadel db migrate`, or start with --migrate auto"),
+        StoreError::SchemaTooNew { .. } => Some("install the newer release of Citadel"),
+        StoreError::InvalidUrl { .. } => Some("set store.url to sqlite://PATH or postgres://..."),
+        StoreError::Unavailable { .. } => Some("check that the database runs and that store.url is right"),
+        StoreError::Conflict { .. } | StoreError::Corrupt { .. } => None,
+    }
 }

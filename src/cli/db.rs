@@ -8,6 +8,7 @@ use super::{Failure, output::print};
 use crate::{
     app::database::{self, Migration},
     config::Config,
+    model::problem::counted,
 };
 
 #[derive(Debug, Subcommand)]
@@ -23,7 +24,7 @@ pub(super) async fn db(command: DbCommand, config: &Config) -> Result<ExitCode, 
         DbCommand::Migrate => {
             let done = database::migrate(config).await?;
             done.iter().for_each(show);
-            print(format_args!("{} migrations applied", done.len()));
+            print(format_args!("{} applied", counted(done.len(), "migration")));
             Ok(ExitCode::SUCCESS)
         }
         DbCommand::Status => {

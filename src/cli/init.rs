@@ -1,6 +1,11 @@
 //! `citadel init`.
 
-use std::{fs::OpenOptions, io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    fs::OpenOptions,
+    io::{self, ErrorKind, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::Args;
 
@@ -38,9 +43,14 @@ pub(super) fn init(arguments: &InitArguments) -> Result<ExitCode, Failure> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let options = if arguments.force { options.create(true).truncate(true) } else { options.create_new(true) };
-    let failed = |error: std::io::Error| {
+    let failed = |error: io::Error| {
         let failure = Failure::error(format!("cannot write {}: {error}", path.display()));
-        if error.kind() == std::io::ErrorKind::AlreadyExists { failure.with_hint("--force replaces it") } else { failure }
+        match error.kind() {
+            ErrorKind::AlreadyExists => failure.with_hint("--force replaces it"),
+            ErrorKind::NotFound => failure.with_hint("make its directory first"),
+            ErrorKind::PermissionDenied => failure.with_hint("check who may write there"),
+            _ => failure,
+        }
     };
     options.open(&path).and_then(|mut file| file.write_all(document.as_bytes())).map_err(failed)?;
     print(format_args!("wrote {}", path.display()));

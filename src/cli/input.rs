@@ -7,33 +7,39 @@ use serde_json::Value;
 use super::Failure;
 use crate::model::limits::INPUT_BYTES_MAX;
 
+/// What an input may be.
+const HINT: &str = "an input is a JSON file, `-` for standard input, or JSON itself";
+
 /// Reads an input: a file (`input.json`, `@input.json`), `-` for standard input, or JSON itself.
 ///
 /// Errors: it cannot be read, is too large, or is no JSON.
 pub(super) fn read_input(argument: &str) -> Result<Value, Failure> {
     let (text, origin) = match argument.strip_prefix('@') {
-        Some(path) => (read_limited(open(Path::new(path))?)?, path),
-        None if argument == "-" => (read_limited(std::io::stdin())?, "standard input"),
-        None if argument.starts_with(['{', '[', '"']) => (argument.as_bytes().to_vec(), "--input"),
-        None => (read_limited(open(Path::new(argument))?)?, argument),
+        Some(path) => (read_file(path)?, path),
+        None if argument == "-" => (read_limited(std::io::stdin(), "standard input")?, "standard input"),
+        None if argument.starts_with(['{', '[', '"']) => (argument.as_bytes().to_vec(), "the input"),
+        None => (read_file(argument)?, argument),
     };
-    serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{origin} is not JSON: {error}")))
+    serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{origin} is not JSON: {error}")).with_hint(HINT))
 }
 
-fn open(path: &Path) -> Result<std::fs::File, Failure> {
-    let hint = "an input is a file, `-` for standard input, or JSON itself";
-    std::fs::File::open(path).map_err(|error| Failure::usage(format!("cannot open {}: {error}", path.display())).with_hint(hint))
+fn read_file(path: &str) -> Result<Vec<u8>, Failure> {
+    let file = std::fs::File::open(Path::new(path)).map_err(|error| unreadable(path, error))?;
+    read_limited(file, path)
 }
 
-fn read_limited(source: impl Read) -> Result<Vec<u8>, Failure> {
+fn read_limited(source: impl Read, origin: &str) -> Result<Vec<u8>, Failure> {
     let limit = u64::try_from(INPUT_BYTES_MAX).unwrap_or(u64::MAX);
     let mut text = Vec::new();
-    let read = source.take(limit.saturating_add(1)).read_to_end(&mut text);
-    read.map_err(|error| Failure::error(format!("cannot read the input: {error}")))?;
+    source.take(limit.saturating_add(1)).read_to_end(&mut text).map_err(|error| unreadable(origin, error))?;
     if text.len() > INPUT_BYTES_MAX {
-        return Err(Failure::usage(format!("an input has {INPUT_BYTES_MAX} bytes at most")));
+        return Err(Failure::usage(format!("an input has {INPUT_BYTES_MAX} bytes at most, {origin} has more")));
     }
     Ok(text)
+}
+
+fn unreadable(origin: &str, error: std::io::Error) -> Failure {
+    Failure::usage(format!("cannot read {origin}: {error}")).with_hint(HINT)
 }
 
 #[cfg(test)]
@@ -54,7 +60,7 @@ mod tests {
 
     #[test]
     fn input_bytes_obeyed_and_violated() {
-        assert_eq!(read_limited(vec![b'x'; INPUT_BYTES_MAX].as_slice()).unwrap().len(), INPUT_BYTES_MAX);
-        assert!(read_limited(vec![b'x'; INPUT_BYTES_MAX + 1].as_slice()).is_err());
+        assert_eq!(read_limited(vec![b'x'; INPUT_BYTES_MAX].as_slice(), "x").unwrap().len(), INPUT_BYTES_MAX);
+        assert!(read_limited(vec![b'x'; INPUT_BYTES_MAX + 1].as_slice(), "x").is_err());
     }
 }

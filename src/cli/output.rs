@@ -33,7 +33,7 @@ impl OutputArguments {
     /// Errors: it cannot be written as YAML.
     pub(super) fn show(self, value: &Value, table: impl FnOnce() -> String) -> Result<(), Failure> {
         match self.output {
-            Output::Table => print(table().trim_end()),
+            Output::Table => print_lines(table().trim_end()),
             Output::Json => print(format_args!("{value:#}")),
             Output::Yaml => print(yaml(value)?.trim_end()),
         }
@@ -72,6 +72,13 @@ pub(super) fn yaml(value: &Value) -> Result<String, Failure> {
 pub(super) fn print(line: impl fmt::Display) {
     let mut out = io::stdout().lock();
     ignore_closed_pipe(writeln!(out, "{line}").and_then(|()| out.flush()));
+}
+
+/// Prints the lines of a result; of an empty one not even a line break.
+fn print_lines(lines: &str) {
+    if !lines.is_empty() {
+        print(lines);
+    }
 }
 
 /// Prints a result that brings its own line breaks.

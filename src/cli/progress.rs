@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use super::output::printable;
 use crate::{
     app::embedded::{Step, StepState},
-    model::duration::DurationMs,
+    model::{duration::DurationMs, problem::counted},
 };
 
 /// Lines that change in place: few enough for every terminal.
@@ -122,7 +122,7 @@ fn line(step: &Step, style: Style) -> String {
     let duration = DurationMs(step.duration_ms);
     let rest = match &step.state {
         StepState::Started => String::new(),
-        StepState::Progressed { items } => format!(" {faint}{items} items done{reset}"),
+        StepState::Progressed { items } => format!(" {faint}{} done{reset}", counted(*items, "item")),
         StepState::Waiting { wait } => format!(" {faint}{}{reset}", printable(wait)),
         StepState::Succeeded => format!(" {faint}{duration}{reset}"),
         StepState::Failed { failure } => format!(" {faint}{duration}{reset}  {}", printable(failure)),

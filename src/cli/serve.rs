@@ -8,6 +8,7 @@ use super::{Failure, flag_value, output::print, settings::Prepared};
 use crate::{
     app::serve::{self as server, Announcement, Ended, FirstOwner, Surroundings},
     config::{Config, Flags, Migrate, Role},
+    model::problem::counted,
 };
 
 /// The address of `--random-ports`.
@@ -97,8 +98,8 @@ fn announce(announcement: &Announcement, config: &Config, purpose: Purpose) {
     }
     if purpose == Purpose::Development {
         print(format_args!(
-            "  Samples      {} new workflows; `citadel workflow list` in this directory lists all",
-            announcement.samples
+            "  Samples      {}; `citadel workflow list` in this directory lists all",
+            counted(announcement.samples, "new workflow")
         ));
     }
 }

@@ -33,10 +33,13 @@ impl Prepared {
     /// Loads the settings and starts logging.
     pub(super) fn load(loader: Loader) -> Result<Self, Failure> {
         let loaded = loader.load().map_err(|error| {
-            Failure::usage(error.to_string())
+            // With its causes: why a file of a secret cannot be read.
+            Failure::usage(format!("{:#}", anyhow::Error::from(error)))
                 .with_hint("settings are files, `CITADEL__SECTION__KEY` in the environment, and flags")
         })?;
-        let logs = process::prepare(&loaded.config).map_err(|error| Failure::usage(format!("{error:#}")))?;
+        let logs = process::prepare(&loaded.config).map_err(|error| {
+            Failure::usage(format!("{error:#}")).with_hint("a filter is a level such as `info`, or `citadel=debug,info`")
+        })?;
         Ok(Self { loader, loaded, logs })
     }
 }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     app::definition_file::check_file,
     config::{Flags, Loaded},
-    model::problem::Problem,
+    model::problem::{Problem, counted},
 };
 
 #[derive(Debug, Args)]
@@ -177,6 +177,6 @@ async fn validate(file: &Path) -> Result<ExitCode, Failure> {
 /// The failure of a definition with problems: one line each.
 pub(super) fn invalid(problems: &[Problem]) -> Failure {
     let lines: String = problems.iter().map(|problem| format!("\n  {}", super::client::line(problem))).collect();
-    Failure::error(format!("the workflow has {} problems:{lines}", problems.len()))
+    Failure::error(format!("the workflow has {}:{lines}", counted(problems.len(), "problem")))
         .with_hint("the first column points into the document: /nodes/0 is its first node")
 }

@@ -84,6 +84,12 @@ pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>)
     }
 }
 
+/// A number of things in words: `1 problem`, `2 problems`. For nouns that take an `s`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 /// The first characters of a text from outside, fit for a sentence of a problem.
 pub fn excerpt(text: &str) -> String {
     match text.char_indices().nth(WORD_CHARS_MAX) {
@@ -148,6 +154,11 @@ mod tests {
         assert_eq!(suggestion("yes", []), "there are none");
         assert_eq!(suggestion("yes", ["x"; 18]), format!("there are `{}` and 2 more", ["x"; 16].join("`, `")));
         assert_eq!(suggestion(&"x".repeat(100_000), ["true"]), "there are `true`");
+    }
+
+    #[test]
+    fn counts_one_thing_and_several() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "problem")), ["0 problems", "1 problem", "2 problems"]);
     }
 
     #[test]

@@ -70,9 +70,64 @@ async fn tells_failures_apart_by_the_exit_code() {
     let refused = run(&["run", invalid.to_str().unwrap()], "");
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("/nodes/0/type") && refused.err.contains("manual"), "{}", refused.err);
-    assert_eq!(run(&["run", "/no/such/file"], "").code, 1);
     assert_eq!(run(&["run"], "").code, 2);
     assert_eq!(run(&["run", invalid.to_str().unwrap(), "--timeout", "soon"], "").code, 2);
+}
+
+#[test]
+fn says_what_is_wrong_with_a_file_and_what_to_do() {
+    let files = Files::new();
+    let good = files.write("good.json", &workflows::mark());
+    let (good, folder) = (good.to_str().unwrap(), files.0.path().to_str().unwrap());
+    // Each as bad as a file that says something wrong: a workflow 1, an input 2.
+    let check = |arguments: &[&str], code: i32, words: &str, hint: &str| {
+        let ran = run(arguments, "{ no");
+        ran.assert_failed(code, words);
+        assert!(ran.err.contains(&format!("\nhint: {hint}")) && ran.out.is_empty(), "{ran:?}");
+    };
+    for command in [&["run"][..], &["workflow", "validate"]] {
+        let with = |file| [command, &[file]].concat();
+        check(&with("/no/such/file"), 1, "cannot read /no/such/file: No such file", "check the path");
+        check(&with(folder), 1, "Is a directory", "name a file in it");
+    }
+    let hint = "an input is a JSON file, `-` for standard input, or JSON itself";
+    for given in ["/no/such/file", "@/no/such/file"] {
+        check(&["run", good, "-i", given], 2, "cannot read /no/such/file: No such file", hint);
+    }
+    check(&["run", good, "-i", folder], 2, "Is a directory", hint);
+    check(&["run", good, "-i", "-"], 2, "standard input is not JSON", hint);
+    check(&["run", good, "-i", "{ no"], 2, "the input is not JSON", hint);
+    let blank = files.write("blank.json", &json!(null));
+    std::fs::write(&blank, "").unwrap();
+    check(&["run", good, "-i", blank.to_str().unwrap()], 2, "blank.json is not JSON", hint);
+    check(&["init", "/no/such/directory/citadel.toml"], 1, "cannot write", "make its directory first");
+}
+
+#[test]
+fn says_why_settings_cannot_be_used() {
+    let secret = command(&["config", "check"]).env("CITADEL__CLIENT__TOKEN_FILE", "/no/such/secret").run();
+    secret.assert_failed(2, "cannot read /no/such/secret, which CITADEL__CLIENT__TOKEN_FILE names: No such file");
+    let missing = command(&["config", "check", "--config", "/no/such/settings.toml"]).run();
+    missing.assert_failed(2, "/no/such/settings.toml");
+    let filter = command(&["config", "check", "--log-filter", "citadel=loud"]).run();
+    filter.assert_failed(2, "citadel=loud");
+    for ran in [secret, missing, filter] {
+        assert!(ran.err.contains("\nhint: "), "{ran:?}");
+    }
+}
+
+#[test]
+fn counts_one_problem_and_several() {
+    let files = Files::new();
+    let refused = |nodes: Value| {
+        let file = files.write("bad.json", &json!({ "name": "a", "nodes": nodes }));
+        let ran = run(&["workflow", "validate", file.to_str().unwrap()], "");
+        ran.assert_failed(1, "\nhint: the first column points into the document");
+        ran.err.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(refused(json!([{ "id": "a", "type": "manul" }])), "error: the workflow has 1 problem:");
+    let two = json!([{ "id": "a", "type": "manul" }, { "id": "b", "type": "sett" }]);
+    assert_eq!(refused(two), "error: the workflow has 2 problems:");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{
     actors::{scheduler::launch::LaunchError, workflows::WorkflowError},
     model::{
         ids::{ScheduleId, WorkflowId},
-        problem::Problem,
+        problem::{Problem, counted},
     },
     store::StoreError,
 };
@@ -15,7 +15,7 @@ pub enum ScheduleError {
     #[error("there is no such schedule")]
     NotFound,
     /// What it says has problems, all of which are listed with pointers into the request.
-    #[error("the schedule has {} problems", .0.len())]
+    #[error("the schedule has {}", counted(.0.len(), "problem"))]
     Invalid(Vec<Problem>),
     /// It has been changed since.
     #[error("the schedule has been changed: its number is {rev}")]

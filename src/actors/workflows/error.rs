@@ -1,7 +1,11 @@
 //! Why an operation on a workflow fails.
 
 use crate::{
-    model::{error::NodeError, ids::WorkflowId, problem::Problem},
+    model::{
+        error::NodeError,
+        ids::WorkflowId,
+        problem::{Problem, counted},
+    },
     store::{NewHook, StoreError},
 };
 
@@ -13,7 +17,7 @@ pub enum WorkflowError {
     #[error("the workflow has no version {version}")]
     VersionNotFound { version: u32 },
     /// The definition has problems, all of which are listed.
-    #[error("the workflow definition has {} problems", .0.len())]
+    #[error("the workflow definition has {}", counted(.0.len(), "problem"))]
     Invalid(Vec<Problem>),
     /// The latest version is another one.
     #[error("the latest version of the workflow is {latest_version}")]

@@ -5,6 +5,7 @@ use crate::{
     app::database::{self, Migration},
     clock,
     config::{Config, Migrate},
+    model::problem::counted,
     store::open::database_clock_ms,
 };
 
@@ -29,7 +30,7 @@ pub(super) async fn schema(config: &Config) -> Finding {
 fn judge_schema(all: &[Migration], migrate: Migrate) -> Finding {
     let applied = all.iter().filter(|migration| migration.applied).count();
     let version = all.iter().filter(|migration| migration.applied).map(|migration| migration.version).max().unwrap_or(0);
-    let detail = format!("reachable, schema version {version}, {applied} of {} migrations applied", all.len());
+    let detail = format!("reachable, schema version {version}, {applied} of {} applied", counted(all.len(), "migration"));
     match (applied == all.len(), migrate) {
         (true, _) => Finding::good("database", detail),
         (false, Migrate::Auto) => Finding::good("database", format!("{detail}; the next start applies the others")),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Authorization, Target};
 use crate::{
     cli::{Failure, output::printable},
-    model::problem,
+    model::problem::{self, counted},
 };
 
 /// A server's refusal.
@@ -79,7 +79,11 @@ impl Problem {
             return Some(format!("the server at {} does not know this; it may be older than this command", target.url));
         }
         if let Some(after) = &self.retry_after {
-            return Some(format!("try again in {} seconds", printable(after)));
+            // A number of seconds, or a date.
+            return Some(match after.parse() {
+                Ok(seconds) => format!("try again in {}", counted(seconds, "second")),
+                Err(_) => format!("try again after {}", printable(after)),
+            });
         }
         match (self.status, &target.authorization) {
             (StatusCode::UNAUTHORIZED, Authorization::None) => {
@@ -129,6 +133,17 @@ mod tests {
         let shown = failure(422, &json!({ "code": "invalid_definition", "title": "T", "detail": "D", "errors": errors }));
         assert!(shown.contains("T: D (invalid_definition)"), "{shown}");
         assert!(shown.contains("  /nodes/0 x: a") && shown.contains("  / y: b"), "{shown}");
+    }
+
+    #[test]
+    fn says_when_to_try_again() {
+        let hint = |after: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, after.parse().unwrap())]);
+            let problem = Problem::read(StatusCode::SERVICE_UNAVAILABLE, &headers, br#"{ "code": "overloaded" }"#);
+            problem.hint(&target()).unwrap()
+        };
+        assert_eq!([hint("1"), hint("30")], ["try again in 1 second", "try again in 30 seconds"]);
+        assert_eq!(hint("Wed, 21 Oct 2026 07:28:00 GMT"), "try again after Wed, 21 Oct 2026 07:28:00 GMT");
     }
 
     #[test]

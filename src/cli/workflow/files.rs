@@ -8,9 +8,9 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    app::definition_file::{WorkflowFile, is_workflow, read_workflow_file},
+    app::definition_file::{UnreadableFile, WorkflowFile, is_workflow, read_workflow_file},
     cli::{Failure, client::line, output::note, remote::Remote},
-    model::problem::Problem,
+    model::problem::{Problem, counted},
 };
 
 /// Files of one directory.
@@ -63,10 +63,7 @@ pub(super) fn failure_of(problems: &[FileProblem], what: &str) -> Failure {
             format!("\n  {}{lines}", problem.path.display())
         })
         .collect();
-    let count = match problems.len() {
-        1 => "1 file".to_owned(),
-        count => format!("{count} files"),
-    };
+    let count = counted(problems.len(), "file");
     Failure::error(format!("{what} because of {count}:{files}"))
 }
 
@@ -140,7 +137,7 @@ fn match_files(files: Vec<(PathBuf, WorkflowFile)>, server: &mut Vec<Value>, pro
 /// The files that a path means: itself, or every workflow file below it. Hidden ones are left out, and so is what has a fitting
 /// name but another content, such as an input.
 async fn list(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let failed = |path: &Path, error: std::io::Error| Failure::error(format!("cannot read {}: {error}", path.display()));
+    let failed = |path: &Path, error: std::io::Error| Failure::from(anyhow::Error::from(UnreadableFile::new(path, error)));
     if !std::fs::metadata(path).map_err(|error| failed(path, error))?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

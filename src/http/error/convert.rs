@@ -15,7 +15,7 @@ use crate::{
     http::{extract::etag, problem},
     model::{
         limits::{PROBLEMS_MAX, SCHEDULES_MAX},
-        problem::Problem,
+        problem::{Problem, counted},
         reuse::ReuseError,
     },
     store::StoreError,
@@ -44,7 +44,7 @@ impl From<WorkflowError> for ApiError {
             WorkflowError::NotFound => Self::new(&problem::WORKFLOW_NOT_FOUND, "check the id, or list the workflows"),
             WorkflowError::VersionNotFound { .. } => Self::new(&problem::VERSION_NOT_FOUND, error.to_string()),
             WorkflowError::Invalid(problems) => {
-                let detail = format!("{} problems: see `errors`", problems.len());
+                let detail = format!("{}: see `errors`", counted(problems.len(), "problem"));
                 Self::new(&problem::INVALID_DEFINITION, detail).with_errors(problems)
             }
             WorkflowError::Stale { latest_version } => {
@@ -100,7 +100,7 @@ impl From<ScheduleError> for ApiError {
         match error {
             ScheduleError::NotFound => Self::new(&problem::SCHEDULE_NOT_FOUND, "check the id, or list the schedules"),
             ScheduleError::Invalid(problems) => {
-                let detail = format!("{} problems: see `errors`", problems.len());
+                let detail = format!("{}: see `errors`", counted(problems.len(), "problem"));
                 Self::new(&problem::INVALID_SCHEDULE, detail).with_errors(problems)
             }
             ScheduleError::Stale { rev } => {
@@ -151,7 +151,7 @@ impl From<CommandError> for ApiError {
             CommandError::InboxFull => Self::new(&problem::INBOX_FULL, "wait until the execution has taken some messages")
                 .with_retry_after_ms(RETRY_AFTER_MS),
             CommandError::InvalidPayload(problems) => {
-                let detail = format!("{} problems: see `errors`", problems.len());
+                let detail = format!("{}: see `errors`", counted(problems.len(), "problem"));
                 Self::new(&problem::INVALID_BODY, detail).with_errors(problems)
             }
             CommandError::Unreadable(source) => source.into(),

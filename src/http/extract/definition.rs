@@ -9,7 +9,10 @@ use super::body::{Body, is_json, media_type};
 use crate::{
     actors::workflows::{Format, INVALID_JSON, INVALID_YAML, read_definition},
     http::{error::ApiError, problem},
-    model::{definition::WorkflowDefinition, problem::Problem},
+    model::{
+        definition::WorkflowDefinition,
+        problem::{Problem, counted},
+    },
 };
 
 /// Media types of YAML. Source: RFC 9512, and what is used in the wild.
@@ -63,7 +66,7 @@ fn refuse(problems: Vec<Problem>) -> ApiError {
     };
     let detail = match problems.as_slice() {
         [only] => only.detail.clone(),
-        several => format!("{} problems: see `errors`", several.len()),
+        several => format!("{}: see `errors`", counted(several.len(), "problem")),
     };
     ApiError::new(kind, detail).with_errors(problems)
 }

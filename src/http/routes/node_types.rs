@@ -17,7 +17,7 @@ use crate::{
         openapi::Problems,
         problem,
     },
-    model::item::Item,
+    model::{item::Item, problem::counted},
 };
 
 /// How long a trial may take where the client does not say.
@@ -100,7 +100,7 @@ impl From<TrialError> for ApiError {
                 .with_retry_after_ms(retry_after_ms),
             TrialError::UnknownType => missing(),
             TrialError::Invalid(problems) => {
-                let detail = format!("{} problems: see `errors`", problems.len());
+                let detail = format!("{}: see `errors`", counted(problems.len(), "problem"));
                 Self::new(&problem::INVALID_DEFINITION, detail).with_errors(problems)
             }
             TrialError::Unavailable(source) => source.into(),

@@ -22,7 +22,7 @@ use crate::{
     model::{
         ids::{ScheduleId, WorkflowId},
         limits::{BACKFILL_TICKS_MAX, NEXT_TICKS_MAX},
-        problem::Problem,
+        problem::{Problem, counted},
     },
     store::{PageRequest, ScheduleCursor, ScheduleRow},
 };
@@ -258,7 +258,7 @@ fn read_backfill(body: &BackfillBody, now_ms: u64) -> Result<BackfillRequest, Ap
     match (from, to) {
         (Some(from), Some(to)) if problems.is_empty() => Ok(BackfillRequest { from, to, max, is_dry_run: body.dry_run }),
         _ => {
-            let detail = format!("{} problems: see `errors`", problems.len());
+            let detail = format!("{}: see `errors`", counted(problems.len(), "problem"));
             Err(ApiError::new(&problem::INVALID_BODY, detail).with_errors(problems))
         }
     }
