@@ -1,17 +1,8 @@
 //! Client commands against a real server: workflows from files, executions from start to end.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::support::{Ran, Receiver, ServerProcess, workflows};
-
-/// A server, and a folder of workflow files for it.
-struct Project {
-    server: ServerProcess,
-    folder: TempDir,
-}
+use crate::support::{Project, Receiver, workflows};
 
 const GREETING: &str = "
 name: greeting
@@ -22,32 +13,15 @@ edges:
   - { from: start, to: greet }
 ";
 
-impl Project {
-    fn new() -> Self {
-        Self { server: ServerProcess::start(), folder: tempfile::tempdir().unwrap() }
-    }
+/// Applies the folder; answers what was done, by name.
+fn apply(project: &Project, more: &[&str]) -> Vec<(String, String)> {
+    let applied = project.json(&[&["workflow", "apply", "-f", "."], more].concat());
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+    applied["items"].as_array().unwrap().iter().map(|row| (text(row, "name"), text(row, "action"))).collect()
+}
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        self.server.command(arguments).within(self.folder.path()).run()
-    }
-
-    /// Applies the folder; answers what was done, by name.
-    fn apply(&self, more: &[&str]) -> Vec<(String, String)> {
-        let applied = self.run(&[&["workflow", "apply", "-f", ".", "-o", "json"], more].concat()).json();
-        let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
-        applied["items"].as_array().unwrap().iter().map(|row| (text(row, "name"), text(row, "action"))).collect()
-    }
-
-    fn id_of(&self, name: &str) -> String {
-        self.run(&["workflow", "get", name, "-o", "json"]).json()["id"].as_str().unwrap().to_owned()
-    }
+fn id_of(project: &Project, name: &str) -> String {
+    project.json(&["workflow", "get", name])["id"].as_str().unwrap().to_owned()
 }
 
 #[track_caller]
@@ -62,16 +36,16 @@ fn applies_a_folder_and_leaves_alone_what_has_not_changed() {
     project.write("greeting.yaml", GREETING);
     project.write("nested/mark.json", &workflows::mark().to_string());
     project.write("input.json", "{ \"name\": \"Ada\" }");
-    check_actions(&project.apply(&[]), &[("greeting", "created"), ("mark", "created")]);
-    check_actions(&project.apply(&[]), &[("greeting", "unchanged"), ("mark", "unchanged")]);
+    check_actions(&apply(&project, &[]), &[("greeting", "created"), ("mark", "created")]);
+    check_actions(&apply(&project, &[]), &[("greeting", "unchanged"), ("mark", "unchanged")]);
     project.write("greeting.yaml", &GREETING.replace("Hello", "Good day"));
-    check_actions(&project.apply(&["--activate"]), &[("greeting", "updated"), ("mark", "activated")]);
+    check_actions(&apply(&project, &["--activate"]), &[("greeting", "updated"), ("mark", "activated")]);
     let shown = project.run(&["workflow", "get", "greeting", "-o", "json"]).json();
     assert_eq!((&shown["version"], &shown["active_version"]), (&json!(2), &json!(2)));
-    check_actions(&project.apply(&["--activate"]), &[("greeting", "unchanged"), ("mark", "unchanged")]);
+    check_actions(&apply(&project, &["--activate"]), &[("greeting", "unchanged"), ("mark", "unchanged")]);
 
     // By its id a workflow is found under a new name.
-    let id = project.id_of("mark");
+    let id = id_of(&project, "mark");
     project.write(
         "nested/mark.json",
         &json!({ "id": id, "name": "marked", "nodes": workflows::mark()["nodes"], "edges": [] }).to_string(),
@@ -81,12 +55,12 @@ fn applies_a_folder_and_leaves_alone_what_has_not_changed() {
     let mut renamed = workflows::mark();
     (renamed["id"], renamed["name"]) = (json!(id), json!("marked"));
     project.write("nested/mark.json", &renamed.to_string());
-    check_actions(&project.apply(&[]), &[("greeting", "unchanged"), ("marked", "updated")]);
-    assert_eq!(project.id_of("marked"), id);
+    check_actions(&apply(&project, &[]), &[("greeting", "unchanged"), ("marked", "updated")]);
+    assert_eq!(id_of(&project, "marked"), id);
 
     std::fs::remove_file(project.folder.path().join("greeting.yaml")).unwrap();
-    check_actions(&project.apply(&[]), &[("marked", "unchanged")]);
-    check_actions(&project.apply(&["--prune"]), &[("marked", "unchanged"), ("greeting", "deleted")]);
+    check_actions(&apply(&project, &[]), &[("marked", "unchanged")]);
+    check_actions(&apply(&project, &["--prune"]), &[("marked", "unchanged"), ("greeting", "deleted")]);
     project.run(&["workflow", "get", "greeting"]).assert_failed(1, "there is no workflow greeting");
 }
 
@@ -108,7 +82,7 @@ fn tells_every_problem_of_every_file_and_changes_nothing() {
         assert!(refused.err.contains(words), "{words}: {}", refused.err);
     }
     assert_eq!(project.run(&["workflow", "list", "-o", "json"]).json()["items"], json!([]));
-    project.run(&["workflow", "apply", "-f", "missing"]).assert_failed(1, "cannot read missing");
+    project.run(&["workflow", "apply", "-f", "missing"]).assert_failed(1, "hint: check the path");
 }
 
 #[test]
@@ -119,7 +93,7 @@ fn shows_how_files_differ_from_the_server() {
     let new = diff(&[]);
     assert_eq!(new.code, 1, "{new:?}");
     assert!(new.out.starts_with("--- /dev/null\n+++ greeting.yaml\n@@ -0,0 +1,"), "{}", new.out);
-    assert_eq!(project.apply(&[]).len(), 1);
+    assert_eq!(apply(&project, &[]).len(), 1);
     assert_eq!((diff(&[]).code, diff(&[]).out.as_str()), (0, "no differences\n"));
     std::fs::write(&path, GREETING.replace("Hello", "Good day")).unwrap();
     let changed = diff(&[]);
@@ -132,7 +106,7 @@ fn shows_how_files_differ_from_the_server() {
     std::fs::write(&path, printed.out).unwrap();
     assert_eq!(diff(&[]).code, 0);
     let other = project.write("other.yaml", &GREETING.replace("name: greeting", "name: other"));
-    assert_eq!(project.apply(&[]).len(), 2);
+    assert_eq!(apply(&project, &[]).len(), 2);
     std::fs::remove_file(other).unwrap();
     let pruned = diff(&["--prune"]);
     assert!(pruned.code == 1 && pruned.out.contains("\n+++ /dev/null\n"), "{pruned:?}");
@@ -143,7 +117,7 @@ fn runs_a_workflow_by_its_name_and_waits_for_the_result() {
     let project = Project::new();
     project.write("greeting.yaml", GREETING);
     project.write("in.json", "{ \"name\": \"Ada\" }");
-    project.apply(&[]);
+    apply(&project, &[]);
     let ran = project.run(&["workflow", "run", "greeting", "-i", "@in.json", "--wait"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let result: Value = serde_json::from_str(&ran.out).unwrap();
@@ -177,7 +151,7 @@ async fn tells_failures_apart_by_the_exit_code() {
         definition["name"] = json!(name);
         project.write(&format!("{name}.json"), &definition.to_string());
     }
-    project.apply(&[]);
+    apply(&project, &[]);
     let failed = project.run(&["workflow", "run", "broken", "--wait"]);
     failed.assert_failed(3, "the execution failed at node `call`: http_status");
     assert!(failed.err.contains("failed call"), "{}", failed.err);
@@ -201,7 +175,7 @@ fn sends_a_signal_to_what_waits_for_it() {
         "waiting.json",
         &json!({ "name": "waiting", "nodes": nodes, "edges": [{ "from": "start", "to": "pause" }] }).to_string(),
     );
-    project.apply(&[]);
+    apply(&project, &[]);
     let started = project.run(&["workflow", "run", "waiting", "-o", "json"]).json();
     let id = started["id"].as_str().unwrap();
     let watching = std::thread::scope(|scope| {
@@ -216,7 +190,7 @@ fn sends_a_signal_to_what_waits_for_it() {
 fn publishes_and_deletes_by_name_and_refuses_what_is_not_clear() {
     let project = Project::new();
     project.write("hook.json", &workflows::hook(json!({ "path": "called" })).to_string());
-    project.apply(&[]);
+    apply(&project, &[]);
     let active = project.run(&["workflow", "activate", "hook", "-o", "json"]).json();
     assert_eq!(active["active_version"], 1);
     assert_eq!(project.run(&["workflow", "versions", "hook", "-o", "json"]).json()["items"].as_array().unwrap().len(), 1);
@@ -224,7 +198,7 @@ fn publishes_and_deletes_by_name_and_refuses_what_is_not_clear() {
     project.run(&["workflow", "get", "hok"]).assert_failed(1, "hint: did you mean `hook`?");
 
     let twin = |name: &str| project.server.command(&["workflow", "apply", "-f", name]).within(project.folder.path()).run();
-    let id = project.id_of("hook");
+    let id = id_of(&project, "hook");
     let mut renamed = workflows::hook(json!({ "path": "called" }));
     (renamed["name"], renamed["id"]) = (json!("other"), json!(id));
     project.write("hook.json", &renamed.to_string());

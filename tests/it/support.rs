@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod command;
 mod contract;
 mod event_stream;
+mod project;
 mod receiver;
 mod server_process;
 mod test_app;
@@ -16,6 +17,7 @@ pub(crate) use self::{
     client::{Answer, Client},
     command::{Ran, command},
     event_stream::{EventStream, Line},
+    project::{Project, rows},
     receiver::Receiver,
     server_process::{ServerProcess, citadel},
     test_app::TestApp,

@@ -30,23 +30,30 @@ pub(super) struct LogsArguments {
 }
 
 pub(super) async fn show(remote: &Remote, arguments: &LogsArguments) -> Result<(), Failure> {
-    if !arguments.follow || !remote.output.is_table() {
-        let lines = read(remote, arguments).await?;
-        return remote.output.show(&json!({ "items": lines }), || lines.iter().map(line).collect::<Vec<_>>().join("\n"));
-    }
+    // A document has an end: programs get it once it is whole.
+    let line_by_line = arguments.follow && remote.output.is_table();
     let mut printed = 0;
     loop {
         // The status first: lines that are read after the end are all.
-        let execution = remote.client.get(&["executions", &arguments.id]).await?;
-        let lines = read(remote, arguments).await?;
-        lines.iter().skip(printed).for_each(|found| print(line(found)));
-        printed = lines.len();
-        let status = field(&execution, "status");
-        if ExecutionStatus::ALL.iter().any(|known| known.is_terminal() && known.as_str() == status) {
+        let goes_on = arguments.follow && !has_ended(remote, &arguments.id).await?;
+        if line_by_line || !goes_on {
+            let lines = read(remote, arguments).await?;
+            if !line_by_line {
+                return remote.output.show(&json!({ "items": lines }), || lines.iter().map(line).collect::<Vec<_>>().join("\n"));
+            }
+            lines.iter().skip(printed).for_each(|found| print(line(found)));
+            printed = lines.len();
+        }
+        if !goes_on {
             return Ok(());
         }
         sleep(LOOK_AGAIN).await;
     }
+}
+
+async fn has_ended(remote: &Remote, id: &str) -> Result<bool, Failure> {
+    let status = field(&remote.client.get(&["executions", id]).await?, "status");
+    Ok(ExecutionStatus::ALL.iter().any(|known| known.is_terminal() && known.as_str() == status))
 }
 
 async fn read(remote: &Remote, arguments: &LogsArguments) -> Result<Vec<Value>, Failure> {
