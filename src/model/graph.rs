@@ -145,9 +145,9 @@ impl Graph {
 
     fn find_bodies(&mut self) {
         let loops: Vec<usize> = (0..self.nodes.len()).filter(|node| self.is_loop(*node)).collect();
-        let reached: Vec<NodeSet> = loops.iter().map(|node| self.reached_without(*node)).collect();
+        let reached: Vec<NodeSet> = loops.iter().map(|node| self.reached_outside(*node)).collect();
         for node in &loops {
-            let is_bound = |(_, reached): &(&usize, &NodeSet)| !reached.contains(*node);
+            let is_bound = |(bound, reached): &(&usize, &NodeSet)| *bound == node || !reached.contains(*node);
             let bounds = loops.iter().zip(&reached).filter(is_bound).map(|(bound, _)| *bound).collect();
             self.nodes[*node].body = self.body_of(*node, &bounds);
         }
@@ -157,14 +157,18 @@ impl Graph {
         matches!(self.nodes[node].shape.role, Role::Loop { .. })
     }
 
-    /// What the triggers reach without passing `node`.
-    fn reached_without(&self, node: usize) -> NodeSet {
+    /// What the triggers reach without the `loop` port of this loop.
+    fn reached_outside(&self, node: usize) -> NodeSet {
         let triggers = (0..self.nodes.len()).filter(|position| self.nodes[*position].shape.role == Role::Trigger).collect();
-        reach(triggers, &NodeSet::from_iter([node]), |position| self.nodes[position].targets())
+        reach(triggers, &NodeSet::default(), |position| {
+            let ports = self.nodes[position].ports.iter().filter(move |(port, _)| position != node || port != "loop");
+            ports.flat_map(|(_, targets)| targets.iter().map(|target| target.node))
+        })
     }
 
-    /// A loop's body: what its `loop` port reaches, less what only follows its `done` port. `bounds` are the loops that every way
-    /// from a trigger to this one passes, itself among them: those around it, whose bodies go on outside of its own.
+    /// A loop's body: what its `loop` port reaches, less what only follows its `done` port. `bounds` are itself and the loops
+    /// around it, whose bodies go on outside of its own: every way from a trigger to this one leads out of their `loop` port. A
+    /// loop before this one, which hands it items when it is done, is none of them: it may lie in this body, too.
     fn body_of(&self, node: usize, bounds: &NodeSet) -> NodeSet {
         let after_port = |port: &str| {
             let targets = self.nodes[node].ports.iter().filter(|(name, _)| name == port).flat_map(|(_, targets)| targets);

@@ -74,6 +74,15 @@ fn a_body_does_not_hold_the_loop_behind() {
 }
 
 #[test]
+fn a_body_can_hold_the_loop_before() {
+    // Items of `l` come back to it by way of `k`, which every way to `l` has passed.
+    let back = "hook -> k; k:loop -> a -> k; k:done -> l; l:loop -> b -> k; l:done -> z";
+    check_body(back, "k", "a");
+    check_body(back, "l", "k a b");
+    check_body("hook -> k; k:done -> l; l:loop -> m; m:done -> k; hook -> m", "l", "k m");
+}
+
+#[test]
 fn loops_that_nothing_orders_hold_each_other() {
     let flow = "hook -> k; hook -> l; k:loop -> l; l:loop -> k; k:done -> y; l:done -> z";
     check_body(flow, "k", "l z");

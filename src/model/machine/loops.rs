@@ -6,11 +6,14 @@ use crate::model::{
     error::codes,
     item::{Input, Item, PortItems, RunOutput},
     limits,
+    problem::counted,
 };
 
 /// A loop on its way through its items.
 #[derive(Debug)]
 pub(super) struct LoopSession {
+    /// Steps of the execution before it began: the order of sessions.
+    pub(super) begun_at_step: u32,
     pub(super) input: Input,
     /// Index of the first item that is still to do.
     pub(super) position: usize,
@@ -30,7 +33,7 @@ impl Machine {
         match &mut state.session {
             Some(session) if comes_back => session.collected.append(input),
             Some(_) => state.backlog.push_back(input),
-            None => state.session = Some(LoopSession::over(input)),
+            None => state.session = Some(LoopSession::over(input, self.steps)),
         }
         let collected = state.session.as_ref().map_or(0, |session| session.collected.items.len());
         if collected > limits::ITEMS_MAX {
@@ -45,15 +48,16 @@ impl Machine {
         let Some(mut session) = self.nodes[node].session.take() else { return };
         let rest = session.input.items.len() - session.position;
         if rest > 0 && session.iterations >= iterations_max {
-            let message = format!(
-                "the loop has {rest} items left after {iterations_max} iterations: raise `max_iterations` or `batch_size`"
-            );
+            let iterations = usize::try_from(iterations_max).expect("a u32 fits");
+            let (left, done) = (counted(rest, "item"), counted(iterations, "iteration"));
+            let message = format!("the loop has {left} left after {done}: raise `max_iterations` or `batch_size`");
             self.fail_limit(codes::LOOP_LIMIT, node, message, effects);
             return;
         }
         let Some(run) = self.take_step(node, effects) else { return };
         if rest == 0 {
-            self.nodes[node].session = self.nodes[node].backlog.pop_front().map(LoopSession::over);
+            let steps = self.steps;
+            self.nodes[node].session = self.nodes[node].backlog.pop_front().map(|input| LoopSession::over(input, steps));
             let finished = if self.has_way_back(node) { session.collected } else { session.input };
             self.complete(node, run, vec![PortItems::new("done".into(), sourced(&finished).collect())], effects);
         } else {
@@ -76,9 +80,9 @@ impl Machine {
 }
 
 impl LoopSession {
-    /// A loop that has all of `input` to do.
-    fn over(input: Input) -> Self {
-        Self { input, position: 0, iterations: 0, collected: Input::default() }
+    /// A loop that has all of `input` to do, begun at this step.
+    fn over(input: Input, begun_at_step: u32) -> Self {
+        Self { begun_at_step, input, position: 0, iterations: 0, collected: Input::default() }
     }
 
     /// Takes the next items, each with the input's item as its source.

@@ -33,17 +33,22 @@ impl Machine {
         let mut active = running.clone();
         active.extend(waiting.iter().copied());
         let ready = waiting.iter().find(|node| !self.waits_for(**node, &active));
-        ready.or_else(|| self.first_of_a_tie(&waiting, running)).copied()
+        ready.or_else(|| self.one_of_a_tie(&waiting, running)).copied()
     }
 
-    /// Loops can lie so that each waits for the other. The first one of those that wait for nothing that runs, not even behind
-    /// others, has to go on: no event would ever end the tie.
-    fn first_of_a_tie<'a>(&self, waiting: &'a [usize], running: NodeSet) -> Option<&'a usize> {
+    /// Loops can lie so that each waits for the other. One of those that wait for nothing that runs, not even behind others, has
+    /// to go on: no event would ever end the tie. A merge does so first, and then the loop that began last, as if it lay inside
+    /// of the others. What it puts out they collect. If one went on and ended before what it began, its own items would come to
+    /// it as new ones, for ever.
+    fn one_of_a_tie<'a>(&self, waiting: &'a [usize], running: NodeSet) -> Option<&'a usize> {
         let mut held = running;
         while let Some(node) = waiting.iter().find(|node| !held.contains(**node) && self.waits_for(**node, &held)) {
             held.insert(*node);
         }
-        waiting.iter().find(|node| !held.contains(**node))
+        let begun_at_step = |node: &usize| self.nodes[*node].session.as_ref().map_or(u32::MAX, |session| session.begun_at_step);
+        let free = waiting.iter().filter(|node| !held.contains(**node));
+        // The first one of those that began at the same step.
+        free.min_by_key(|node| std::cmp::Reverse(begun_at_step(node)))
     }
 
     /// Whether a waiting merge or loop has to wait on, if these nodes may still put something out.

@@ -25,7 +25,7 @@ use crate::model::{
 
 /// The version of the form below. It goes up with every change of it: a snapshot lives as long as its execution goes on, which
 /// another release may do.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
 /// Why a document is no use. The journal has everything that was in it.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,7 @@ struct StoredNode {
 
 #[derive(Serialize, Deserialize)]
 struct StoredSession {
+    begun_at_step: u32,
     input: StoredInput,
     position: usize,
     iterations: u32,

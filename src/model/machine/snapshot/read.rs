@@ -107,12 +107,12 @@ impl Reader<'_> {
     }
 
     fn session(&self, session: StoredSession) -> Result<LoopSession> {
-        let StoredSession { input, position, iterations, collected } = session;
+        let StoredSession { begun_at_step, input, position, iterations, collected } = session;
         let input = self.input(input)?;
         if position > input.items.len() {
             return Err(SnapshotError::Inconsistent { place: "the position of a loop" });
         }
-        Ok(LoopSession { input, position, iterations, collected: self.input(collected)? })
+        Ok(LoopSession { begun_at_step, input, position, iterations, collected: self.input(collected)? })
     }
 
     fn output(&self, output: StoredOutput) -> Result<RunOutput> {

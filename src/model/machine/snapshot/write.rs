@@ -75,9 +75,9 @@ impl Writer<'_> {
     }
 
     fn session(&mut self, session: &LoopSession) -> StoredSession {
-        let LoopSession { input, position, iterations, collected } = session;
+        let LoopSession { begun_at_step, input, position, iterations, collected } = session;
         let (input, collected) = (self.input(input), self.input(collected));
-        StoredSession { input, position: *position, iterations: *iterations, collected }
+        StoredSession { begun_at_step: *begun_at_step, input, position: *position, iterations: *iterations, collected }
     }
 
     fn output(&mut self, output: &RunOutput) -> StoredOutput {

@@ -1,6 +1,11 @@
 //! Loops: batches, what comes back and what does not, loops in loops, merges in bodies.
 
-use super::check;
+use super::{
+    check,
+    play::{Play, created},
+    property::drain,
+};
+use crate::model::{execution::ExecutionStatus, machine::Effect, testing::Flow};
 
 /// A loop with one node in its body.
 const SIMPLE: &str = "hook -> l; l:loop -> a -> l; l:done -> z";
@@ -233,6 +238,33 @@ fn repeats_a_body_that_waits() {
         "hook -> l; l:loop -> w -> l; l:done -> z; w: wait",
         "start 2 => run w; wait w until=10; +10 => resume w late; ok w => run w#1; wait w#1 for=x; signal x => resume w#1
          ok w#1 => run z[0 1]; ok z => finish succeeded",
+    );
+}
+
+#[test]
+fn three_loops_that_hand_their_items_round_come_to_an_end() {
+    // Each lies in the bodies of the others; found by the property that every execution ends.
+    let flow =
+        "hook -> l; l:loop -> m; l:done -> k; k:loop -> m; k:loop -> l; m:loop -> f; m:loop -> k; f:false -> m; f:true -> k
+        l: loop(1,6); k: loop(1,6); m: loop(2,6)";
+    for items in 1..=6 {
+        let mut play = Play::new(&Flow::new(flow).graph);
+        play.apply(created("hook", items));
+        drain(&mut play);
+        let end = play.finish.unwrap();
+        assert!(matches!(end, Effect::Finish { status: ExecutionStatus::Succeeded, .. }), "{items}: {end:?}");
+        assert!(play.machine.steps < 1_000, "{items}: {} steps", play.machine.steps);
+    }
+}
+
+#[test]
+fn takes_back_what_comes_round_by_the_loop_before() {
+    // `k` is done before `l` begins; each item of `l` goes through `k` again, and is back then.
+    check(
+        "hook -> k; k:loop -> a -> k; k:done -> l; l:loop -> b -> k; l:done -> z",
+        "start 2 => run a[0]; ok a => run a#1[1]
+         ok a#1 => run b[0]; ok b => run a#2[0]; ok a#2 => run b#1[1]; ok b#1 => run a#3[1]
+         ok a#3 => run z[0 1]; ok z => finish succeeded",
     );
 }
 

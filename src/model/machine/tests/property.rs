@@ -9,7 +9,7 @@ use serde_json::json;
 use super::play::{Play, attempt_of, created, finished, numbered};
 use crate::model::{
     after_crash,
-    error::NodeError,
+    error::{NodeError, codes},
     event::{Attempt, Event, Wait},
     execution::ExecutionStatus,
     item::PortItems,
@@ -37,6 +37,13 @@ pub(in crate::model) fn any_flow() -> impl Strategy<Value = String> {
     ];
     let nodes = prop::collection::vec((prop::sample::select(types), any::<[(Index, Index); 2]>(), options), 1..9);
     (nodes, prop::collection::vec(any::<Extra>(), 0..6)).prop_map(|(nodes, extras)| draw(&nodes, &extras))
+}
+
+/// Flows of loops and ways between them, with many edges more: bodies that lie in each other.
+fn any_tangle() -> impl Strategy<Value = String> {
+    let types = prop::sample::select(vec!["loop(1,6)", "loop(2,6)", "loop(1,6)", "if"]);
+    let nodes = prop::collection::vec((types, any::<[(Index, Index); 2]>(), Just("")), 2..5);
+    (nodes, prop::collection::vec(any::<Extra>(), 2..10)).prop_map(|(nodes, extras)| draw(&nodes, &extras))
 }
 
 /// Writes a flow: a tree under a trigger, in which merges have two parents, with those of the other edges that keep it valid.
@@ -179,7 +186,7 @@ fn succeeded(play: &Play, attempt: Attempt, counts: &[usize; 2]) -> Event {
 }
 
 /// Lets every run succeed without items, and time pass, until the execution ends.
-fn drain(play: &mut Play) {
+pub(super) fn drain(play: &mut Play) {
     for _ in 0..DRAIN_EVENTS_MAX {
         if play.finish.is_some() {
             return;
@@ -246,6 +253,16 @@ proptest! {
         play.ignores(&finished(ExecutionStatus::Queued));
         prop_assert_eq!(play.machine.ended(), Some(status));
         prop_assert_eq!(play.machine.outstanding(), []);
+    }
+
+    #[test]
+    fn loops_in_each_other_do_not_begin_the_same_items_for_ever(flow in any_tangle(), items in 1..4_usize) {
+        let mut play = Play::new(&Flow::new(&flow).graph);
+        play.apply(created("n0", items));
+        drain(&mut play);
+        let Some(Effect::Finish { error, .. }) = play.finish else { panic!("an end") };
+        // The loops' own bounds make it short.
+        prop_assert_ne!(error.map(|error| error.code), Some(codes::STEP_LIMIT.to_owned()));
     }
 
     #[test]
