@@ -5,6 +5,8 @@ pub mod database;
 pub mod definition_file;
 pub mod doctor;
 pub mod embedded;
+#[cfg(test)]
+mod lost_answers;
 pub mod process;
 mod reload;
 mod samples;
@@ -20,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -105,7 +108,6 @@ pub struct RunningApp {
 ///
 /// Errors: whatever could not be opened or started, with what it was.
 pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 'static) -> anyhow::Result<RunningApp> {
-    use anyhow::Context;
     // First, since everything below registers its figures when it is made.
     let metrics = telemetry::metrics::install();
     tokio::fs::create_dir_all(&config.data_dir)
@@ -118,6 +120,16 @@ pub async fn start(config: &Config, on_meltdown: impl FnOnce(Meltdown) + Send + 
     };
     let options = OpenOptions { migrate, ..OpenOptions::new(config.store_url()) };
     let store = open(&options).await.context("cannot open the store")?;
+    start_on(store, metrics, config, on_meltdown).await
+}
+
+/// As [`start`], on a store that is open.
+async fn start_on(
+    store: Arc<dyn Store>,
+    metrics: PrometheusHandle,
+    config: &Config,
+    on_meltdown: impl FnOnce(Meltdown) + Send + 'static,
+) -> anyhow::Result<RunningApp> {
     let blobs = BlobStore::open(&config.data_dir.join("blobs")).await.context("cannot open the blob store")?;
     let javascript = start_javascript(config).await?;
     let registry = Arc::new(Registry::builtin());

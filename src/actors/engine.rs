@@ -79,8 +79,15 @@ pub struct Directory(Arc<DirectoryMaps>);
 
 #[derive(Default)]
 struct DirectoryMaps {
-    by_execution: DashMap<ExecutionId, ActorRef<ExecutionMsg>>,
+    by_execution: DashMap<ExecutionId, InMemory>,
     by_actor: DashMap<ActorId, ExecutionId>,
+}
+
+/// The actor of an execution.
+struct InMemory {
+    actor: ActorRef<ExecutionMsg>,
+    /// Whether it is about to stop: what is sent to it now may be lost.
+    is_leaving: bool,
 }
 
 /// Takes an execution out of the directory when its actor's state goes, however that comes about.
@@ -96,7 +103,7 @@ impl Directory {
         match self.0.by_execution.entry(execution) {
             dashmap::Entry::Occupied(_) => None,
             dashmap::Entry::Vacant(place) => {
-                place.insert(actor.clone());
+                place.insert(InMemory { actor: actor.clone(), is_leaving: false });
                 Some(DirectoryEntry { directory: self.clone(), execution, actor: actor.get_id() })
             }
         }
@@ -107,8 +114,24 @@ impl Directory {
         self.0.by_actor.insert(actor, execution);
     }
 
+    /// The actor of an execution that is in memory, and stays there for now.
     pub fn find(&self, execution: ExecutionId) -> Option<ActorRef<ExecutionMsg>> {
-        self.0.by_execution.get(&execution).map(|entry| entry.value().clone())
+        let entry = self.0.by_execution.get(&execution)?;
+        (!entry.is_leaving).then(|| entry.actor.clone())
+    }
+
+    /// Notes that an actor is about to stop: call it before it is told to. Until then, whoever sends it something reaches it.
+    pub fn leaves(&self, execution: ExecutionId, actor: ActorId) {
+        if let Some(mut entry) = self.0.by_execution.get_mut(&execution)
+            && entry.actor.get_id() == actor
+        {
+            entry.is_leaving = true;
+        }
+    }
+
+    /// Whether an execution is in memory with an actor that is about to stop.
+    pub fn is_leaving(&self, execution: ExecutionId) -> bool {
+        self.0.by_execution.get(&execution).is_some_and(|entry| entry.is_leaving)
     }
 
     /// The execution of an actor that has ended: asked once, by the supervisor.
@@ -118,7 +141,7 @@ impl Directory {
 
     /// Everything that is in memory.
     pub fn all(&self) -> Vec<(ExecutionId, ActorRef<ExecutionMsg>)> {
-        self.0.by_execution.iter().map(|entry| (*entry.key(), entry.value().clone())).collect()
+        self.0.by_execution.iter().map(|entry| (*entry.key(), entry.actor.clone())).collect()
     }
 
     pub fn len(&self) -> usize {
@@ -132,7 +155,7 @@ impl Directory {
 
 impl Drop for DirectoryEntry {
     fn drop(&mut self) {
-        self.directory.0.by_execution.remove_if(&self.execution, |_, actor| actor.get_id() == self.actor);
+        self.directory.0.by_execution.remove_if(&self.execution, |_, entry| entry.actor.get_id() == self.actor);
     }
 }
 

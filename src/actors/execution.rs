@@ -237,6 +237,7 @@ impl Actor for ExecutionActor {
             None => {
                 // Nothing to run: it ended in between, or its shard went elsewhere.
                 tracing::debug!(execution.id = %state.id, "nothing to resume");
+                state.engine.directory.leaves(state.id, myself.get_id());
                 myself.stop(None);
                 Ok(())
             }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -50,7 +50,7 @@ pub struct ExecutionSupervisorState {
     engine: Arc<Engine>,
     /// Executions that are being brought back.
     activating: HashSet<ExecutionId>,
-    /// Executions that were addressed while they were being brought back.
+    /// Executions that were addressed while they were being brought back, or while their actor was about to stop.
     again: HashSet<ExecutionId>,
     /// How often and why executions died or could not be brought back.
     troubles: HashMap<ExecutionId, Trouble>,
@@ -122,6 +122,7 @@ impl Actor for ExecutionSupervisor {
             SupervisionEvent::ActorTerminated(child, _, _) => {
                 if let Some(execution) = state.engine.directory.forget_actor(child.get_id()) {
                     state.troubles.remove(&execution);
+                    state.left(&myself, execution);
                 }
             }
             SupervisionEvent::ActorStarted(_)
@@ -161,10 +162,12 @@ impl ExecutionSupervisorState {
         });
     }
 
-    /// Stops what runs in shards that were lost. Its next write would have been refused anyway.
+    /// Stops what runs in shards that were lost. Its next write would have been refused anyway. A shard may come back before an
+    /// actor has stopped: then the execution is brought back when it has.
     fn release(&self, shards: &[u16]) {
         for (execution, actor) in self.engine.directory.all() {
             if shards.contains(&execution.shard()) {
+                self.engine.directory.leaves(execution, actor.get_id());
                 actor.stop(Some("the shard has another owner".to_owned()));
             }
         }
@@ -176,7 +179,7 @@ impl ExecutionSupervisorState {
         {
             return;
         }
-        if !self.activating.insert(execution) {
+        if self.engine.directory.is_leaving(execution) || !self.activating.insert(execution) {
             self.again.insert(execution);
             return;
         }
@@ -197,6 +200,14 @@ impl ExecutionSupervisorState {
             // Whoever knocked during the activation may have come after its look at the inbox.
             None if is_wanted_again => self.activate(myself, execution, None),
             None => {}
+        }
+    }
+
+    /// An actor has left memory. Whoever knocked while it did so was not heard.
+    fn left(&mut self, myself: &ActorRef<ExecutionSupervisorMsg>, execution: ExecutionId) {
+        let is_open = !self.engine.is_draining.load(Ordering::Relaxed) && !self.activating.contains(&execution);
+        if is_open && self.again.remove(&execution) {
+            self.activate(myself, execution, None);
         }
     }
 

@@ -225,9 +225,9 @@ async fn append_until_answered(store: &dyn Store, appends: &[Append]) -> Result<
 
 /// A row that is there under the same epoch is this very row, written by a try whose answer was lost.
 async fn settle_conflict(store: &dyn Store, append: &Append, constraint: &str) -> Verdict {
-    match store.find_journal_epoch(append.execution, append.entry.seq).await {
-        Ok(Some(epoch)) if epoch == append.epoch && append.create.is_none() => Verdict::Committed,
-        Ok(_) => {
+    match is_written(store, append).await {
+        Ok(true) => Verdict::Committed,
+        Ok(false) => {
             tracing::warn!(execution.id = %append.execution, seq = append.entry.seq, constraint, "journal row refused");
             Verdict::Conflict
         }
@@ -236,6 +236,16 @@ async fn settle_conflict(store: &dyn Store, append: &Append, constraint: &str) -
             Verdict::Failed
         }
     }
+}
+
+/// Whether the row is there. An id that follows from something may have been begun before under the same epoch: a creation is the
+/// one that is there only if it is the same, event by event.
+async fn is_written(store: &dyn Store, append: &Append) -> Result<bool, StoreError> {
+    let (execution, seq) = (append.execution, append.entry.seq);
+    if append.create.is_some() {
+        return Ok(store.load_journal(execution, seq, 1).await?.first() == Some(&append.entry));
+    }
+    Ok(store.find_journal_epoch(execution, seq).await? == Some(append.epoch))
 }
 
 /// Payload bytes of an append.

@@ -18,13 +18,15 @@ use crate::model::{
     schedule::Tick,
 };
 
-/// What happens to calls of a method, before they reach the store.
+/// What happens to calls of a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Fails with `Unavailable`; nothing takes effect.
     Unavailable,
-    /// Never answers.
+    /// Never answers, and nothing takes effect.
     Hang,
+    /// Takes effect; then the answer is lost, which looks as `Unavailable`. What the store refuses is told.
+    LoseAnswer,
 }
 
 /// The store in memory, with faults per method.
@@ -48,12 +50,15 @@ impl FaultyStore {
         };
     }
 
-    async fn pass(&self, method: &'static str) -> Result<()> {
+    /// What becomes of a call; `work` is what it does behind the faults.
+    async fn pass<T>(&self, method: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let unavailable = || Err(StoreError::Unavailable { doing: method, source: "a test says so".into() });
         let fault = self.faults.lock().unwrap().get(method).copied();
         match fault {
-            None => Ok(()),
-            Some(Fault::Unavailable) => Err(StoreError::Unavailable { doing: method, source: "a test says so".into() }),
+            None => work.await,
+            Some(Fault::Unavailable) => unavailable(),
             Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::LoseAnswer) => work.await.and_then(|_| unavailable()),
         }
     }
 }
@@ -75,8 +80,7 @@ macro_rules! pass_on {
             }
 
             $(async fn $method(&self, $($arg: $type),*) -> Result<$answer> {
-                self.pass(stringify!($method)).await?;
-                self.inner.$method($($arg),*).await
+                self.pass(stringify!($method), self.inner.$method($($arg),*)).await
             })*
         }
     };

@@ -6,6 +6,7 @@ use super::{ExecutionMsg, Live, Milestone, Reached, family, snapshots::Pace};
 use crate::{
     actors::{
         engine::LiveEvent,
+        execution_supervisor::nudge,
         journal_lane::{Ack, Verdict},
     },
     failpoint,
@@ -226,8 +227,12 @@ impl Live {
             Verdict::Failed => return Err("the journal could not be written".into()),
             Verdict::Fenced | Verdict::Conflict => {
                 tracing::warn!(execution.id = %self.id, ?verdict, "journal append refused, leaving the execution to its owner");
+                self.stop(myself);
+                if verdict == Verdict::Conflict {
+                    // What is stored under this id may be in nobody's hands: whoever looked for it found this actor.
+                    nudge(&self.engine, self.id);
+                }
                 self.tell_waiter(|_| Some(Reached::Refused(verdict)));
-                myself.stop(None);
                 return Ok(false);
             }
         }
@@ -335,6 +340,12 @@ impl Live {
         let open: Vec<Effect> = std::mem::take(&mut self.after_commit);
         debug_assert!(open.is_empty(), "an execution leaves with nothing to do");
         self.park();
+        self.stop(myself);
+    }
+
+    /// Stops the actor. What is sent to it from now on is not lost: the supervisor brings the execution back.
+    fn stop(&self, myself: &ActorRef<ExecutionMsg>) {
+        self.engine.directory.leaves(self.id, myself.get_id());
         myself.stop(None);
     }
 

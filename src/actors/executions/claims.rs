@@ -10,18 +10,24 @@ use super::{
     start::{Lineage, Prepared, StartError, StartRequest, Started},
 };
 use crate::{
+    actors::execution_supervisor::nudge,
     model::{
         event::Recorded,
         execution::{ExecutionStatus, OnConflict},
         ids::ExecutionId,
     },
-    store::{Append, ExclusiveOutcome, ExecutionFilter, IdempotencyKey, JournalRow, OnTaken, PageRequest, StateChange},
+    store::{
+        Append, ExclusiveOutcome, ExecutionFilter, IdempotencyKey, JournalRow, OnTaken, PageRequest, StateChange, StoreError,
+    },
 };
 
 /// How long an idempotency key is remembered, in milliseconds (24 hours).
 const KEY_TTL_MS: u64 = 24 * 3_600_000;
 /// How long a start waits for the end of executions that it has cancelled, in milliseconds.
 pub const CANCEL_MS_MAX: u64 = 20_000;
+/// How long a store that cannot be reached is asked again for claims, in milliseconds, and the pause before.
+const CLAIM_MS_MAX: u64 = 2_000;
+const CLAIM_PAUSE_MS: u64 = 50;
 /// Live executions with one business key that one try cancels.
 const CANCELLED_AT_ONCE: u32 = 100;
 
@@ -45,6 +51,8 @@ pub(super) struct Claims {
 pub(super) enum Claimed {
     /// The creation is stored.
     Stored,
+    /// The creation is stored, by a try whose answer was lost: somebody may have found it since.
+    StoredUnheard,
     /// There is an execution already that answers this start.
     Joins(ExecutionId),
 }
@@ -138,13 +146,20 @@ impl ExecutionsHandle {
             now_ms: at,
             expires_at: at.saturating_add(KEY_TTL_MS),
         });
-        let store = &self.engine.store;
-        let outcome = match (claims.on_taken, &key) {
-            (Some(on_taken), key) => store.create_exclusive(&append, key.as_ref(), on_taken).await,
-            (None, Some(key)) => store.create_keyed(&append, key).await.map(ExclusiveOutcome::from),
-            (None, None) => return Err(StartError::Unknown),
+        let outcome = match self.create(&append, key.as_ref(), claims.on_taken).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // It may be there all the same.
+                nudge(&self.engine, prepared.id);
+                return Err(StartError::Unavailable(error));
+            }
         };
-        match outcome.map_err(StartError::Unavailable)? {
+        let is_own = |execution: ExecutionId| execution == prepared.id;
+        match outcome {
+            ExclusiveOutcome::Exists { execution, .. } | ExclusiveOutcome::Taken { execution } if is_own(execution) => {
+                self.engine.metrics.execution_started(new.trigger, at);
+                Ok(Claimed::StoredUnheard)
+            }
             ExclusiveOutcome::Created => {
                 self.engine.metrics.execution_started(new.trigger, at);
                 Ok(Claimed::Stored)
@@ -156,6 +171,38 @@ impl ExecutionsHandle {
             ExclusiveOutcome::Taken { execution } if claims.on_taken == Some(OnTaken::Adopt) => Ok(Claimed::Joins(execution)),
             ExclusiveOutcome::Taken { execution } => Err(StartError::KeyTaken { execution }),
             ExclusiveOutcome::Fenced => Err(StartError::Unknown),
+        }
+    }
+
+    /// Stores a creation; asks again while the store cannot be reached. A try whose answer was lost shows as the execution that is
+    /// there.
+    async fn create(
+        &self,
+        append: &Append,
+        key: Option<&IdempotencyKey>,
+        on_taken: Option<OnTaken>,
+    ) -> Result<ExclusiveOutcome, StoreError> {
+        let deadline = Instant::now() + Duration::from_millis(CLAIM_MS_MAX);
+        let mut is_unheard = false;
+        loop {
+            let store = &self.engine.store;
+            let outcome = match (on_taken, key) {
+                (Some(on_taken), key) => store.create_exclusive(append, key, on_taken).await,
+                (None, Some(key)) => store.create_keyed(append, key).await.map(ExclusiveOutcome::from),
+                (None, None) => unreachable!("a start without claims is stored by the lane"),
+            };
+            match outcome {
+                Err(StoreError::Unavailable { doing, source }) if Instant::now() < deadline => {
+                    tracing::warn!(doing, error = %source, "claims of a start not stored, trying again");
+                    tokio::time::sleep(Duration::from_millis(CLAIM_PAUSE_MS)).await;
+                    is_unheard = true;
+                }
+                // Its key is free again if it has ended since.
+                Err(StoreError::Conflict { .. }) if is_unheard => {
+                    return Ok(ExclusiveOutcome::Taken { execution: append.execution });
+                }
+                outcome => return outcome,
+            }
         }
     }
 }

@@ -146,6 +146,15 @@ pub(super) struct Launch {
     pub(super) wait: Option<Wait>,
 }
 
+/// Whose execution a start goes on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joined {
+    /// The one that it has stored itself.
+    Own,
+    /// That of an earlier start.
+    Others,
+}
+
 /// Where a start comes from, and what it must not meet.
 #[derive(Default)]
 pub(super) struct Lineage {
@@ -238,8 +247,15 @@ impl ExecutionsHandle {
         let Admission { permit, turn } = admitted.ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })?;
         let is_stored = claims.idempotency.is_some() || claims.on_taken.is_some();
         let status = if permit.is_some() { ExecutionStatus::Running } else { ExecutionStatus::Queued };
-        if is_stored && let Claimed::Joins(execution) = self.claim(&prepared, status, claims).await? {
-            return self.join(workspace, execution, wait).await;
+        if is_stored {
+            match self.claim(&prepared, status, claims).await? {
+                Claimed::Stored => {}
+                Claimed::StoredUnheard => {
+                    nudge(&self.engine, id);
+                    return self.join(workspace, id, Joined::Own, wait).await;
+                }
+                Claimed::Joins(execution) => return self.join(workspace, execution, Joined::Others, wait).await,
+            }
         }
         let (reply, reached) = oneshot::channel();
         let until = wait.map_or(Milestone::Durable, |wait| match wait.until {
@@ -262,7 +278,12 @@ impl ExecutionsHandle {
         let supervisor = self.engine.supervisor.get().ok_or(StartError::Draining)?;
         let actor = metered(ExecutionActor, "execution").serving(id);
         let spawned = Actor::spawn_linked(None, actor, ExecutionArgs::Fresh(Box::new(fresh)), supervisor.get_cell()).await;
-        let (actor, _) = spawned.map_err(|_| StartError::Exists { execution: id })?;
+        let actor = match spawned {
+            Ok((actor, _)) => actor,
+            // Whoever looks for what lies in the store has found it first.
+            Err(_) if is_stored => return self.join(workspace, id, Joined::Own, wait).await,
+            Err(_) => return Err(StartError::Exists { execution: id }),
+        };
         if is_stored && wait.is_none() {
             return Ok(Started { execution: id, replayed: false, answer: None });
         }
@@ -356,16 +377,23 @@ impl ExecutionsHandle {
         }
     }
 
-    /// Answers a repeated start as the first one was answered.
-    async fn join(&self, workspace: WorkspaceId, execution: ExecutionId, wait: Option<Wait>) -> Result<Started, StartError> {
-        let Some(wait) = wait else { return Ok(Started { execution, replayed: true, answer: None }) };
+    /// Answers a start whose execution is stored already: a repeated one as the first one was answered.
+    async fn join(
+        &self,
+        workspace: WorkspaceId,
+        execution: ExecutionId,
+        joined: Joined,
+        wait: Option<Wait>,
+    ) -> Result<Started, StartError> {
+        let replayed = joined == Joined::Others;
+        let Some(wait) = wait else { return Ok(Started { execution, replayed, answer: None }) };
         let finished = self.wait(workspace, execution, wait.timeout).await.unwrap_or_default();
         let response = match wait.until {
             WaitUntil::Responded => self.response(workspace, execution).await.unwrap_or_default(),
             WaitUntil::Finished => None,
         };
         let answer = response.map(Answer::Responded).or(finished.map(Answer::Finished));
-        Ok(Started { execution, replayed: true, answer })
+        Ok(Started { execution, replayed, answer })
     }
 }
 
