@@ -251,3 +251,52 @@ impl Exposed {
         self.0.iter().any(|line| line.starts_with(series))
     }
 }
+
+#[tokio::test]
+async fn reads_if_match_alike_wherever_it_is_taken() {
+    let app = TestApp::start().await;
+    let client = &app.client;
+    let workflow = client.create_workflow(&workflows::mark()).await;
+    let draft = json!({ "workflow_id": workflow, "every": "1h", "paused": true });
+    let schedule = client.post("/schedules", &draft).await.text("id");
+    client.post("/variables", &json!({ "name": "a", "value": 1 })).await;
+    let resources = [
+        (format!("/workflows/{workflow}"), workflows::mark(), "workflow_stale"),
+        (format!("/schedules/{schedule}"), draft, "schedule_stale"),
+        ("/variables/a".to_owned(), json!({ "value": 2 }), "stale"),
+    ];
+    let document = client.get("/openapi.json").await.body;
+    let takes = |operation: &Value| operation["parameters"].as_array().into_iter().flatten().any(|it| it["name"] == "If-Match");
+    let operations = document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    assert_eq!(operations.filter(|operation| takes(operation)).count(), 2 * resources.len(), "all of them are tried here");
+
+    for (path, body, stale) in &resources {
+        let change = |tags: &[&[u8]]| {
+            let request = client.request(Method::PUT, path).json(body);
+            send(tags.iter().fold(request, |request, tag| request.header("if-match", *tag)))
+        };
+        let delete = |tags: &[&[u8]]| {
+            let request = client.request(Method::DELETE, path);
+            send(tags.iter().fold(request, |request, tag| request.header("if-match", *tag)))
+        };
+        change(&[]).await.assert_problem(428, "if_match_required");
+        let malformed: [&[&[u8]]; 7] =
+            [&[b"1"], &[b""], &[b"\""], &[b"W/1"], &[b"\"1\", \"2\""], &[b"\"1\"", b"\"1\""], &[b"\"\xff\""]];
+        for tags in malformed {
+            change(tags).await.assert_problem(400, "invalid_header");
+            delete(tags).await.assert_problem(400, "invalid_header");
+        }
+        // Well formed, but the tag of no version.
+        for tag in ["\"x\"", "\"+1\"", "\"0\"", "\"7\"", "W/\"7\"", "\"2147483648\"", "\"4294967295\"", "\"4294967296\""] {
+            change(&[tag.as_bytes()]).await.assert_problem(412, stale);
+            delete(&[tag.as_bytes()]).await.assert_problem(412, stale);
+        }
+        assert_eq!(change(&[b"W/\"1\""]).await.status, 200, "{path}");
+        assert_eq!(change(&[b"*"]).await.status, 200, "{path}");
+    }
+    // The workflow last: its schedule goes with it.
+    for (path, ..) in resources.iter().rev() {
+        assert_eq!(send(client.request(Method::DELETE, path).header("if-match", "\"3\"")).await.status, 204, "{path}");
+    }
+    app.stop().await;
+}

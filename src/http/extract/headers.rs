@@ -85,8 +85,12 @@ impl<S: Send + Sync> FromRequestParts<S> for OptionalIfMatch {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let mut values = parts.headers.get_all(header::IF_MATCH).into_iter();
+        let Some(value) = values.next() else { return Ok(Self(None)) };
         let invalid = || ApiError::new(&problem::INVALID_HEADER, "If-Match is one ETag, with its quotes, or `*`");
+        if values.next().is_some() {
+            return Err(invalid());
+        }
         let text = value.to_str().map_err(|_| invalid())?.trim();
         if text == "*" {
             return Ok(Self(Some(IfMatch::Any)));
@@ -94,7 +98,7 @@ impl<S: Send + Sync> FromRequestParts<S> for OptionalIfMatch {
         // A proxy that compresses makes tags weak; the version in them is the same.
         let tag = text.strip_prefix("W/").unwrap_or(text);
         let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).filter(|tag| !tag.contains('"'));
-        Ok(Self(Some(IfMatch::Version(quoted.ok_or_else(invalid)?.parse().unwrap_or(0)))))
+        Ok(Self(Some(IfMatch::Version(version_of(quoted.ok_or_else(invalid)?)))))
     }
 }
 
@@ -106,6 +110,12 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         let detail = "send the ETag of the version that you changed, or `*`";
         given.ok_or_else(|| ApiError::new(&problem::IF_MATCH_REQUIRED, detail))
     }
+}
+
+/// The version that a tag stands for; 0 for one that [`etag`] never made, such as `+1` or a number that no store keeps.
+fn version_of(tag: &str) -> u32 {
+    let version = tag.parse::<u32>().ok().filter(|version| i32::try_from(*version).is_ok() && version.to_string() == tag);
+    version.unwrap_or(0)
 }
 
 /// Reads the idempotency key.
@@ -148,14 +158,17 @@ mod tests {
         for (value, expected) in [("\"3\"", IfMatch::Version(3)), ("W/\"3\"", IfMatch::Version(3)), ("*", IfMatch::Any)] {
             assert_eq!(IfMatch::from_request_parts(&mut parts("if-match", value), &()).await.unwrap(), expected);
         }
-        for no_version in ["\"x\"", "\"-1\""] {
+        for no_version in ["\"x\"", "\"-1\"", "\"+3\"", "\"03\"", "\"\"", "\"2147483648\"", "\"4294967296\""] {
             let read = IfMatch::from_request_parts(&mut parts("if-match", no_version), &()).await.unwrap();
             assert_eq!(read, IfMatch::Version(0), "{no_version}");
         }
-        for no_tag in ["3", "", "\"1\", \"2\""] {
+        for no_tag in ["3", "", "\"", "W/3", "w/\"3\"", "*, *", "\"1\", \"2\"", "\"1\"\"", "\"\u{e4}"] {
             let error = IfMatch::from_request_parts(&mut parts("if-match", no_tag), &()).await.unwrap_err();
             assert_eq!(error.problem.status, 400, "{no_tag}");
         }
+        let mut twice = parts("if-match", "\"1\"");
+        twice.headers.append("if-match", "\"2\"".parse().unwrap());
+        assert_eq!(IfMatch::from_request_parts(&mut twice, &()).await.unwrap_err().problem.status, 400);
         let error = IfMatch::from_request_parts(&mut parts("x", "y"), &()).await.unwrap_err();
         assert_eq!(error.problem.status, 428);
     }
