@@ -12,11 +12,7 @@ pub use self::{
     draft::ScheduleDraft,
     error::ScheduleError,
 };
-use super::{
-    monitor::EngineMetrics,
-    scheduler::launch::Launcher,
-    workflows::WorkflowsHandle,
-};
+use super::{monitor::EngineMetrics, scheduler::launch::Launcher, workflows::WorkflowsHandle};
 use crate::{
     clock,
     model::{

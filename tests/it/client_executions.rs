@@ -89,7 +89,7 @@ async fn draws_every_attempt_of_the_stream_and_ends_as_the_execution_did() {
     project.run(&["execution", "watch", "exe_01900000000070008000000000000001"]).assert_failed(1, "execution_not_found");
     assert_eq!(project.run(&["execution", "watch", &id, "--timeout", "soon"]).code, 2);
     let refused = project.server.command(&["execution", "watch", &id]).env("CITADEL__CLIENT__TOKEN", "wrong").run();
-    refused.assert_failed(5, "unauthorized");
+    refused.assert_failed(5, "unauthenticated");
 }
 
 #[test]

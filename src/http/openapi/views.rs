@@ -148,10 +148,10 @@ mod tests {
     use crate::{
         actors::{
             journal_lane::LaneView,
+            metering::metered,
             monitor::{Counts, ScheduleCounts},
             observatory,
             places::Places,
-            metering::metered,
             pool::{PoolActor, PoolHandle, PoolLimits, PoolView},
         },
         model::{
