@@ -241,10 +241,17 @@ async fn a_start_under_the_id_of_one_that_was_left_behind_sees_to_it_that_it_run
 /// Stands for an execution's actor that is busy when its shard is lost.
 struct Busy;
 
+/// What holds the actor up in its handler.
+#[derive(Default)]
+struct Gate {
+    reached: Notify,
+    open: Notify,
+}
+
 impl Actor for Busy {
     type Msg = ExecutionMsg;
-    type State = (Option<DirectoryEntry>, Arc<Notify>);
-    type Arguments = (Arc<Engine>, ExecutionId, Arc<Notify>);
+    type State = (Option<DirectoryEntry>, Arc<Gate>);
+    type Arguments = (Arc<Engine>, ExecutionId, Arc<Gate>);
 
     async fn pre_start(
         &self,
@@ -262,7 +269,8 @@ impl Actor for Busy {
         _msg: ExecutionMsg,
         (_, gate): &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        gate.notified().await;
+        gate.reached.notify_one();
+        gate.open.notified().await;
         Ok(())
     }
 
@@ -277,11 +285,13 @@ async fn an_execution_whose_shard_comes_back_before_its_actor_has_stopped_is_bro
     let bench = Bench::start().await;
     let engine = &bench.app.engine;
     let supervisor = engine.supervisor.get().unwrap();
-    let (id, gate) = (bench.derived_id().0, Arc::new(Notify::new()));
+    let (id, gate) = (bench.derived_id().0, Arc::new(Gate::default()));
     bench.leave_behind(id).await;
     let arguments = (Arc::clone(engine), id, Arc::clone(&gate));
     let (busy, _) = Actor::spawn_linked(None, Busy, arguments, supervisor.get_cell()).await.unwrap();
     busy.cast(ExecutionMsg::Nudge).unwrap();
+    // From here on a stop has to wait for the handler.
+    gate.reached.notified().await;
     assert!(engine.directory.find(id).is_some());
 
     let other = std::iter::repeat_with(|| bench.derived_id().0).find(|other| other.shard() != id.shard()).unwrap();
@@ -293,7 +303,7 @@ async fn an_execution_whose_shard_comes_back_before_its_actor_has_stopped_is_bro
     // When this one has ended, the supervisor has taken all three messages, and the first actor is still there.
     assert_eq!(bench.end_of(other).await.status, ExecutionStatus::Succeeded);
     assert!(engine.directory.is_leaving(id));
-    gate.notify_one();
+    gate.open.notify_one();
     assert_eq!(bench.end_of(id).await.status, ExecutionStatus::Succeeded);
     bench.stop().await;
 }
