@@ -14,9 +14,12 @@ use std::{
 use citadel::{
     model::item::{Item, Outputs},
     runtimes::{
-        code::{Code, CodeInput, CodeLimits, CodeRequest},
+        code::{Code, CodeInput, CodeLimits, CodeRequest, JAVASCRIPT},
         expression::Template,
-        javascript::{GuestSession, JavaScript, JavaScriptConfig},
+        grants::Grants,
+        javascript::{GuestSession, JavaScript},
+        languages::{Language, Languages},
+        sandbox::{Sandbox, SandboxConfig},
         scope::{RunData, Scope},
     },
 };
@@ -39,13 +42,15 @@ const TRANSFORM: &str = "
 fn main() {
     let started = Instant::now();
     let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("javascript-bench");
-    let javascript = Arc::new(JavaScript::new(&JavaScriptConfig { cache_dir, instances_max: 16 }).unwrap());
+    let sandbox = Sandbox::new(&SandboxConfig { cache_dir, instances_max: 16 }).unwrap();
+    let javascript = Arc::new(JavaScript::new(sandbox).unwrap());
+    let languages = Languages::new([Arc::clone(&javascript) as Arc<dyn Language>]);
     println!("engine ready after {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
 
     empty_calls();
     let orders: Vec<Value> = (0..10).map(order).collect();
-    code_runs(&javascript, "empty function", "", &Value::Null);
-    code_runs(&javascript, "10-item transform", TRANSFORM, &Value::from(orders.clone()));
+    code_runs(&languages, "empty function", "", &Value::Null);
+    code_runs(&languages, "10-item transform", TRANSFORM, &Value::from(orders.clone()));
 
     first_expression(&javascript);
     let items: Vec<Item> = orders.into_iter().map(Item::from_value).collect();
@@ -94,11 +99,11 @@ fn empty_calls() {
     });
 }
 
-fn code_runs(javascript: &JavaScript, name: &str, source: &str, input: &Value) {
-    let code = Code::parse(source).unwrap();
-    let request = CodeRequest { code: &code, input: CodeInput::Value(input), limits: CodeLimits::default() };
+fn code_runs(languages: &Languages, name: &str, source: &str, input: &Value) {
+    let (code, grants) = (Code::parse(JAVASCRIPT, source).unwrap(), Grants::default());
+    let request = CodeRequest { code: &code, input: CodeInput::Value(input), limits: CodeLimits::default(), grants: &grants };
     percentiles(&format!("fresh run, {name}"), || {
-        black_box(javascript.run(&request).unwrap());
+        black_box(languages.run(&request).unwrap());
     });
 }
 

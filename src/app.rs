@@ -60,7 +60,11 @@ use crate::{
         registry::Registry,
         services::{Credential, Services},
     },
-    runtimes::javascript::{JavaScript, JavaScriptConfig},
+    runtimes::{
+        javascript::JavaScript,
+        languages::{Language, Languages},
+        sandbox::{Sandbox, SandboxConfig},
+    },
     store::{
         Store,
         blobs::BlobStore,
@@ -148,6 +152,7 @@ async fn start_on(
         egress: EgressClient::new(Arc::new(policy)).context("cannot make an HTTP client")?,
         blobs: Arc::new(BlobAccess(blobs.clone())),
         files_root: config.files.root.clone(),
+        languages: Arc::new(Languages::new([Arc::clone(&javascript) as Arc<dyn Language>])),
         javascript,
         credentials: Arc::new(OperatorCredentials::new(credentials_of(config))),
         children: Arc::clone(&children) as Arc<_>,
@@ -323,8 +328,8 @@ fn keep_up(metrics: PrometheusHandle) -> AbortOnDropHandle<()> {
 
 /// Loads the sandbox on a thread that may block: the first start on a machine compiles it.
 async fn start_javascript(config: &Config) -> anyhow::Result<Arc<JavaScript>> {
-    let sandbox = JavaScriptConfig { cache_dir: config.cache_dir(), instances_max: SANDBOXES_MAX };
-    let javascript = tokio::task::spawn_blocking(move || JavaScript::new(&sandbox)).await??;
+    let config = SandboxConfig { cache_dir: config.cache_dir(), instances_max: SANDBOXES_MAX };
+    let javascript = tokio::task::spawn_blocking(move || Sandbox::new(&config).and_then(JavaScript::new)).await??;
     Ok(Arc::new(javascript))
 }
 

@@ -2,7 +2,10 @@
 
 pub mod code;
 pub mod expression;
+pub mod grants;
 pub mod javascript;
+pub mod languages;
+pub mod sandbox;
 pub mod scope;
 pub mod syntax;
 #[cfg(test)]

@@ -28,8 +28,10 @@ use crate::{
         problem::Problem,
     },
     runtimes::{
-        code::{CODE_BYTES_MAX, Code, CodeError, CodeInput, CodeLimits, CodeOutput, CodeRequest},
-        javascript::MEMORY_BYTES_MAX,
+        code::{CODE_BYTES_MAX, Code, CodeError, CodeInput, CodeLimits, CodeOutput, JAVASCRIPT},
+        grants::Grants,
+        languages::{Language, Languages},
+        sandbox::MEMORY_BYTES_MAX,
         scope::Scope,
     },
 };
@@ -39,8 +41,6 @@ mod tests;
 
 /// Longest wall or CPU time that a node may ask for, in milliseconds.
 pub const WALL_MS_MAX: u64 = 15 * 60_000;
-
-const LANGUAGE: &str = "javascript";
 
 /// The node type.
 pub struct CodeNode;
@@ -75,14 +75,14 @@ impl NodeType for CodeNode {
     fn prepare(&self, node: &NodeDefinition) -> Result<Prepared, Vec<Problem>> {
         let params: Params = read(node)?;
         let mut problems = Vec::new();
-        if params.language != LANGUAGE {
-            let detail = format!("`{}` is not installed here: the languages are {LANGUAGE}", params.language);
+        if params.language != JAVASCRIPT {
+            let detail = format!("`{}` is not installed here: the languages are {JAVASCRIPT}", params.language);
             return Err(vec![Problem::new("/params/language", "not_installed", detail)]);
         }
         if !params.grants.is_empty() {
             problems.push(invalid("/params/grants", "the sandbox has no environment, files or network to grant"));
         }
-        let code = Code::parse(params.code.as_str())
+        let code = Code::parse(&params.language, params.code.as_str())
             .map_err(|error| Problem::new("/params/code", codes::CODE_SYNTAX, error.to_string()));
         match code {
             Ok(code) if problems.is_empty() => {
@@ -129,9 +129,9 @@ impl EffectNode for CodeRunner {
 
 /// One run over all items. As many items as came in are paired with them one by one.
 fn run_all(code: &Code, limits: CodeLimits, mut ctx: EffectContext) -> Result<Vec<Item>, NodeError> {
-    let javascript = Arc::clone(&ctx.services.javascript);
-    let request = CodeRequest { code, input: CodeInput::Items(&scope(&ctx, 0)), limits };
-    let output = keep_log(&ctx.log, javascript.run(&request)).map_err(CodeError::into_node_error)?;
+    let (languages, grants) = (Arc::clone(&ctx.services.languages), Grants::default());
+    let ran = language(&languages, code)?.session(code, limits, &grants).run(CodeInput::Items(&scope(&ctx, 0)));
+    let output = keep_log(&ctx.log, ran).map_err(CodeError::into_node_error)?;
     let values = values_of(output);
     check_count(values.len())?;
     let count = ctx.pure().items().len();
@@ -146,8 +146,8 @@ fn run_all(code: &Code, limits: CodeLimits, mut ctx: EffectContext) -> Result<Ve
 
 /// One run per item, in one sandbox with one set of limits.
 fn run_each(code: &Code, limits: CodeLimits, mut ctx: EffectContext) -> Result<Vec<Item>, NodeError> {
-    let javascript = Arc::clone(&ctx.services.javascript);
-    let mut session = javascript.session(code, limits);
+    let (languages, grants) = (Arc::clone(&ctx.services.languages), Grants::default());
+    let mut session = language(&languages, code)?.session(code, limits, &grants);
     let mut items = Vec::new();
     for index in 0..ctx.pure().items().len() {
         let ran = session.run(CodeInput::Item(&scope(&ctx, index)));
@@ -156,6 +156,11 @@ fn run_each(code: &Code, limits: CodeLimits, mut ctx: EffectContext) -> Result<V
         check_count(items.len())?;
     }
     Ok(items)
+}
+
+fn language<'a>(languages: &'a Languages, code: &Code) -> Result<&'a dyn Language, NodeError> {
+    let name = code.language();
+    languages.get(name).ok_or_else(|| NodeError::permanent(codes::NOT_INSTALLED, languages.complaint(name)))
 }
 
 fn scope(ctx: &EffectContext, index: usize) -> Scope<'_> {
@@ -211,7 +216,7 @@ fn keep_log(log: &Log, ran: Result<CodeOutput, CodeError>) -> Result<Value, Code
 }
 
 fn default_language() -> String {
-    LANGUAGE.to_owned()
+    JAVASCRIPT.to_owned()
 }
 
 /// JSON Schema of `params`.
@@ -221,7 +226,7 @@ fn schema() -> Value {
     object(
         &["code"],
         json!({
-            "language": { "description": "The language of the code.", "type": "string", "default": LANGUAGE, (LITERAL): true },
+            "language": { "description": "The language of the code.", "type": "string", "default": JAVASCRIPT, (LITERAL): true },
             "code": {
                 "description": "A function body that may `return` at top level, or that defines `main(input)`. `input` is the list of the \
                                 items' `json`, or one item's in mode `each`; the variables of expressions are there too. A returned \

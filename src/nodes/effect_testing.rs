@@ -28,7 +28,10 @@ use crate::{
         ids::{ExecutionId, WorkspaceId},
         item::{BlobRef, Item, Outputs, PortItems},
     },
-    runtimes::javascript::{GuestSession, JavaScript},
+    runtimes::{
+        javascript::{GuestSession, JavaScript},
+        languages::Languages,
+    },
 };
 
 /// Everything around a node. May reach the loopback interface.
@@ -50,6 +53,7 @@ impl Bench {
             files_root: None,
             sql: Arc::default(),
             javascript: JavaScript::for_tests(),
+            languages: Languages::for_tests(),
             credentials: Arc::new(FixedCredentials::default()),
             children: Arc::clone(&children) as Arc<dyn Children>,
         };

@@ -15,7 +15,7 @@ use crate::{
         item::{BlobRef, Items},
         trace::TraceParent,
     },
-    runtimes::javascript::JavaScript,
+    runtimes::{javascript::JavaScript, languages::Languages},
 };
 
 /// Everything that an effect node can reach. Cheap to clone.
@@ -28,7 +28,10 @@ pub struct Services {
     pub files_root: Option<PathBuf>,
     /// Open connections of SQL nodes.
     pub sql: Arc<SqlPools>,
+    /// What evaluates expressions.
     pub javascript: Arc<JavaScript>,
+    /// The languages of code.
+    pub languages: Arc<Languages>,
     pub credentials: Arc<dyn Credentials>,
     pub children: Arc<dyn Children>,
 }

@@ -1,22 +1,29 @@
-//! The contract of a code run: what it gets, what it gives back, how it fails. The same for every sandboxed language.
+//! The contract of a code run: what it gets, what it gives back, how it fails. The same for every language.
 //!
 //! A variable `input` holds the JSON input. The code is a function body that may `return` a value at top level; when it defines a
-//! function `main`, that is called with `input` instead. In a code node, JavaScript also has `items` and the variables of
+//! function `main`, that is called with `input` instead. In a code node there is also `items`, and JavaScript has the variables of
 //! expressions (`$json`, `$input.all()`, `$node("id")`, ...).
 
-mod run;
+mod input;
 mod source;
-#[cfg(test)]
-mod tests;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(super) use self::source::Parsed;
 pub use self::{
-    run::CodeSession,
-    source::{CODE_BYTES_MAX, Code},
+    input::CodeInput,
+    source::{CODE_BYTES_MAX, Code, JAVASCRIPT},
 };
-use super::{javascript::MEMORY_BYTES_MAX, scope::Scope};
+use super::{
+    grants::Grants,
+    sandbox::{
+        MEMORY_BYTES_MAX,
+        state::{Limits, Used},
+    },
+};
 use crate::model::{
     error::{NodeError, codes},
     log::{LogLevel, LogLine},
@@ -37,17 +44,7 @@ pub struct CodeRequest<'a> {
     pub code: &'a Code,
     pub input: CodeInput<'a>,
     pub limits: CodeLimits,
-}
-
-/// What the code sees.
-#[derive(Debug, Clone, Copy)]
-pub enum CodeInput<'a> {
-    /// `input` is this value, and there is nothing else.
-    Value(&'a Value),
-    /// Mode `all` of a code node: `input` is the list of every item's `json`.
-    Items(&'a Scope<'a>),
-    /// Mode `each` of a code node: `input` is the `json` of the scope's item.
-    Item(&'a Scope<'a>),
+    pub grants: &'a Grants,
 }
 
 /// What a run may use. A session of several runs has them once, for all its runs together.
@@ -72,6 +69,19 @@ impl Default for CodeLimits {
             memory_bytes: CODE_MEMORY_BYTES_DEFAULT.min(MEMORY_BYTES_MAX),
             output_bytes: crate::model::limits::OUTPUT_BYTES_MAX,
             log_bytes: CODE_LOG_BYTES_DEFAULT,
+        }
+    }
+}
+
+impl CodeLimits {
+    /// The limits of the instance that a session makes.
+    pub(super) fn of_instance(&self) -> Limits {
+        Limits {
+            wall: Duration::from_millis(self.wall_ms),
+            cpu: Duration::from_millis(self.cpu_ms),
+            memory_bytes: self.memory_bytes.min(MEMORY_BYTES_MAX),
+            output_bytes: self.output_bytes,
+            log_bytes: self.log_bytes,
         }
     }
 }
@@ -126,6 +136,13 @@ pub struct Usage {
     pub cold: bool,
 }
 
+impl Usage {
+    pub(super) fn of(used: Used, cold: bool) -> Self {
+        let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
+        Self { wall_ms: ms(used.wall), cpu_ms: ms(used.cpu), memory_peak_bytes: used.memory_bytes_peak, cold }
+    }
+}
+
 /// Why a run failed. **Shape**: `{ code, message, line?, column?, stack? }`; lines and columns count from 1 in the user's code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}")]
@@ -157,11 +174,19 @@ pub enum CodeErrorCode {
     Timeout,
     Memory,
     OutputLimit,
-    /// The sandbox itself: try again later.
+    /// The code wanted what it was not granted.
+    Denied,
+    /// The sandbox itself: try again later. Or there is no such language here.
     Unavailable,
 }
 
 impl CodeError {
+    /// A failure that has no place.
+    pub fn new(code: CodeErrorCode, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { code, message, line: None, column: None, stack: None, logs: Vec::new(), logs_truncated: false }
+    }
+
     /// The failure of a node run.
     pub fn into_node_error(self) -> NodeError {
         let code = match self.code {
@@ -170,6 +195,7 @@ impl CodeError {
             CodeErrorCode::Timeout => codes::SANDBOX_TIMEOUT,
             CodeErrorCode::Memory => codes::SANDBOX_MEMORY,
             CodeErrorCode::OutputLimit => codes::OUTPUT_LIMIT,
+            CodeErrorCode::Denied => codes::CODE_DENIED,
             CodeErrorCode::Unavailable => return NodeError::transient(codes::OVERLOADED, self.message),
         };
         let details = serde_json::json!({ "line": self.line, "column": self.column, "stack": self.stack });

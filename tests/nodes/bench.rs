@@ -25,7 +25,9 @@ use citadel::{
         services::{Blobs, ChildRequest, Children, Credential, Credentials, Services},
     },
     runtimes::{
-        javascript::{GuestSession, JavaScript, JavaScriptConfig},
+        javascript::{GuestSession, JavaScript},
+        languages::{Language, Languages},
+        sandbox::{Sandbox, SandboxConfig},
         scope::RunData,
     },
 };
@@ -34,8 +36,9 @@ use uuid::Uuid;
 
 /// Compiling the sandbox takes seconds: all tests share one.
 static JAVASCRIPT: LazyLock<Arc<JavaScript>> = LazyLock::new(|| {
-    let cache_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/javascript-cache");
-    Arc::new(JavaScript::new(&JavaScriptConfig { cache_dir, instances_max: 64 }).unwrap())
+    let cache_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sandbox-cache");
+    let sandbox = Sandbox::new(&SandboxConfig { cache_dir, instances_max: 64 }).unwrap();
+    Arc::new(JavaScript::new(sandbox).unwrap())
 });
 
 /// The services of a test, with one credential for every name.
@@ -51,6 +54,7 @@ impl Bench {
             blobs: Arc::new(Nothing),
             files_root: None,
             sql: Arc::default(),
+            languages: Arc::new(Languages::new([Arc::clone(&JAVASCRIPT) as Arc<dyn Language>])),
             javascript: Arc::clone(&JAVASCRIPT),
             credentials: Arc::new(One(credential)),
             children: Arc::new(Nothing),

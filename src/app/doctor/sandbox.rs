@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 
 use super::{Finding, shown_bytes};
 use crate::runtimes::{
-    code::{Code, CodeInput, CodeLimits, CodeRequest},
-    javascript::{JavaScript, JavaScriptConfig},
+    code::{Code, CodeInput, CodeLimits, CodeRequest, JAVASCRIPT},
+    grants::Grants,
+    javascript::JavaScript,
+    languages::{Language, Languages},
+    sandbox::{Sandbox, SandboxConfig},
 };
 
 /// A program whose answer shows that the guest works.
@@ -48,10 +51,12 @@ fn run_guest(cache_dir: &Path) -> anyhow::Result<()> {
     // A cache that is not there yet is not made: doctors change nothing.
     let spare = if cache_dir.is_dir() { None } else { Some(tempfile::tempdir()?) };
     let cache_dir = spare.as_ref().map_or(cache_dir, |spare| spare.path()).to_owned();
-    let javascript = Arc::new(JavaScript::new(&JavaScriptConfig { cache_dir, instances_max: 1 })?);
-    let code = Code::parse(PROGRAM)?;
-    let request = CodeRequest { code: &code, input: CodeInput::Value(&Value::Null), limits: CodeLimits::default() };
-    let answer = javascript.run(&request).map_err(|error| anyhow::anyhow!("{}", error.into_node_error()))?.output;
+    let javascript = JavaScript::new(Sandbox::new(&SandboxConfig { cache_dir, instances_max: 1 })?)?;
+    let languages = Languages::new([Arc::new(javascript) as Arc<dyn Language>]);
+    let (code, grants) = (Code::parse(JAVASCRIPT, PROGRAM)?, Grants::default());
+    let input = CodeInput::Value(&Value::Null);
+    let request = CodeRequest { code: &code, input, limits: CodeLimits::default(), grants: &grants };
+    let answer = languages.run(&request).map_err(|error| anyhow::anyhow!("{}", error.into_node_error()))?.output;
     anyhow::ensure!(answer == json!([2, 4, 6]), "it answered {answer}");
     Ok(())
 }

@@ -1,87 +1,66 @@
-//! The source of a code run: checked when a workflow is saved, wrapped into a function when it runs.
+//! The source of a code run: checked as far as that needs no sandbox when a workflow is saved, run later.
 
-use std::{fmt::Write as _, sync::Arc};
-
-use oxc::ast::ast::{Expression, Program, Statement};
+use std::sync::Arc;
 
 use crate::runtimes::{
-    syntax::{self, Position, SyntaxError, Wrapped},
-    variables::Variables,
+    javascript::Body,
+    syntax::{Position, SyntaxError},
 };
 
 /// Size of a source in bytes.
 pub const CODE_BYTES_MAX: usize = 128 * 1024;
 
-/// A JavaScript function body that parses.
+/// The name of JavaScript.
+pub const JAVASCRIPT: &str = "javascript";
+
+/// A source in its language.
 #[derive(Debug, Clone)]
 pub struct Code {
+    language: Arc<str>,
     source: Arc<str>,
-    variables: Variables,
+    parsed: Parsed,
 }
 
-/// What a wrapped source finds as `input`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum InputName {
-    /// The variable `input` of the scope, and no other.
-    Only,
-    /// The variable `input`, with all others.
-    Input,
-    /// The scope's `$json`, with all others.
-    Json,
+/// What is known of a source without running anything.
+#[derive(Debug, Clone)]
+pub(in crate::runtimes) enum Parsed {
+    /// Nothing: only its language can read it.
+    Text,
+    JavaScript(Body),
 }
 
 impl Code {
-    /// Parses a source. Errors: the first thing that is wrong, with its place.
-    pub fn parse(source: impl Into<Arc<str>>) -> Result<Self, SyntaxError> {
+    /// Parses a source as far as that needs no sandbox. The language need not be installed.
+    ///
+    /// Errors: the first thing that is wrong, with its place.
+    pub fn parse(language: &str, source: impl Into<Arc<str>>) -> Result<Self, SyntaxError> {
         let source = source.into();
         if source.len() > CODE_BYTES_MAX {
             let message = format!("the code has {} bytes, more than {CODE_BYTES_MAX}", source.len());
             return Err(SyntaxError { message, position: Position::at(&source, CODE_BYTES_MAX) });
         }
-        // As an async function, for `await` and `return` at top level.
-        let wrapped = Wrapped { before: "(async function () {\n", source: &source, after: "\n})" };
-        let variables = syntax::parse(wrapped, |program, start| {
-            if is_one_function(program) {
-                return Variables::of_code(program)
-                    .map_err(|unknown| SyntaxError::in_program(unknown.message, &source, start, unknown.offset));
-            }
-            Err(SyntaxError::in_program("a closing bracket has no opening one", &source, start, first_end(program)))
-        })?;
-        Ok(Self { source, variables })
+        let parsed = match language {
+            JAVASCRIPT => Parsed::JavaScript(Body::parse(Arc::clone(&source))?),
+            _ => Parsed::Text,
+        };
+        Ok(Self { language: language.into(), source, parsed })
     }
 
-    pub(super) fn variables(&self) -> &Variables {
-        &self.variables
+    pub fn language(&self) -> &str {
+        &self.language
     }
 
-    /// The function expression that the guest compiles: what is before the source is on lines that do not count, so that lines are
-    /// the user's. The source is in a function of its own, so that it may declare variables of the same names as those of the scope
-    /// (`const items = $input.all()`).
-    pub(super) fn function(&self, input: InputName) -> String {
-        let mut function = String::with_capacity(self.source.len() + 256);
-        function.push_str("(({ ");
-        function.push_str(if input == InputName::Json { "$json: input" } else { "input" });
-        if input != InputName::Only {
-            for variable in self.variables.iter() {
-                write!(function, ", {}", variable.name()).expect("writing to a String cannot fail");
-            }
-        }
-        function.push_str(" }) => (body => body())(async function () {\n\n");
-        function.push_str(&self.source);
-        function.push_str("\n;if (typeof main === \"function\") return main(input);\n}))");
-        function
+    /// The text that the user wrote.
+    pub fn source(&self) -> &str {
+        &self.source
     }
-}
 
-/// Whether the source did not close the function around it and open another.
-fn is_one_function(program: &Program<'_>) -> bool {
-    let [Statement::ExpressionStatement(statement)] = &program.body[..] else { return false };
-    let Expression::ParenthesizedExpression(parenthesized) = &statement.expression else { return false };
-    matches!(&parenthesized.expression, Expression::FunctionExpression(_))
-}
+    pub(in crate::runtimes) fn parsed(&self) -> &Parsed {
+        &self.parsed
+    }
 
-/// Where the first statement ends.
-fn first_end(program: &Program<'_>) -> u32 {
-    use oxc::span::GetSpan as _;
-    program.body.first().map_or(0, |statement| statement.span().end)
+    /// Whether the source may use the variable `items`. A source that only seems to costs time, nothing else.
+    pub fn mentions_items(&self) -> bool {
+        self.source.contains("items")
+    }
 }

@@ -3,7 +3,7 @@
 use super::{compile::Expression, value::Failure};
 use crate::{
     model::error::{NodeError, codes},
-    runtimes::{javascript::guest::GuestError, syntax::Position},
+    runtimes::{sandbox::error::GuestError, syntax::Position},
 };
 
 /// Why an evaluation failed.

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     model::limits::OUTPUT_BYTES_MAX,
     runtimes::{
-        javascript::{GuestSession, guest::GuestError},
+        javascript::GuestSession,
+        sandbox::error::GuestError,
         scope::{
             Scope,
             data::{Input, ScopeData},

@@ -168,8 +168,9 @@ mod tests {
 
     use super::*;
     use crate::runtimes::{
-        code::{Code, CodeInput, CodeLimits, CodeRequest},
-        javascript::JavaScript,
+        code::{Code, CodeInput, CodeLimits, CodeRequest, JAVASCRIPT},
+        grants::Grants,
+        languages::Languages,
     };
 
     #[test]
@@ -178,10 +179,12 @@ mod tests {
             "const own = (value) => Object.getOwnPropertyNames(value.prototype).filter((name) => name !== 'length').sort();
             const [ofObjects, ...others] = [Object, Array, String, Number, Boolean].map(own);
             return [ofObjects, ...others.map((names) => names.filter((name) => !ofObjects.includes(name)))];";
-        let code = Code::parse(source).unwrap();
-        let input = CodeInput::Value(&Value::Null);
-        let output =
-            JavaScript::for_tests().run(&CodeRequest { code: &code, input, limits: CodeLimits::default() }).unwrap().output;
-        assert_eq!(output, json!([OF_OBJECTS, OF_ARRAYS, OF_STRINGS, OF_NUMBERS, []]));
+        let code = Code::parse(JAVASCRIPT, source).unwrap();
+        let (input, grants) = (CodeInput::Value(&Value::Null), Grants::default());
+        let request = CodeRequest { code: &code, input, limits: CodeLimits::default(), grants: &grants };
+        assert_eq!(
+            Languages::for_tests().run(&request).unwrap().output,
+            json!([OF_OBJECTS, OF_ARRAYS, OF_STRINGS, OF_NUMBERS, []])
+        );
     }
 }

@@ -1,17 +1,18 @@
 //! One guest instance: compiles functions and calls them over JSON, under the limits that it was made with.
 
-use std::{fmt, time::Duration};
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wasmtime::{Memory, PoolConcurrencyLimitError, Store, Trap, TypedFunc};
+use wasmtime::{Memory, Store, TypedFunc};
 
-pub(in crate::runtimes) use super::host::Limits;
-use super::{
-    JavaScript,
-    host::{self, Exceeded, HostState},
+use super::{Host, JavaScript};
+use crate::{
+    model::log::LogLine,
+    runtimes::sandbox::{
+        error::{GuestError, Thrown},
+        imports,
+        state::{HostState, Limits, Used},
+    },
 };
-use crate::model::log::LogLine;
 
 /// What `call` of the guest returns when the result is what the function returned, and not what it threw.
 const STATUS_OK: i32 = 0;
@@ -20,7 +21,7 @@ const FILE_MARK: &str = "code.js:";
 
 /// A live instance. Not to be used again after a [`GuestError`] that [`GuestError::ends_instance`].
 pub(in crate::runtimes) struct Guest {
-    store: Store<HostState>,
+    store: Store<HostState<Host>>,
     memory: Memory,
     reserve: TypedFunc<u32, u32>,
     compile: TypedFunc<(u32, i32), i32>,
@@ -42,70 +43,15 @@ pub(in crate::runtimes) enum Mode {
     Strict,
 }
 
-/// What the calls of an instance have used since it was made or renewed.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::runtimes) struct Used {
-    pub(in crate::runtimes) wall: Duration,
-    pub(in crate::runtimes) cpu: Duration,
-    pub(in crate::runtimes) memory_bytes_peak: usize,
+/// What the guest tells of what was thrown.
+#[derive(Debug, Deserialize)]
+struct RawThrown {
+    name: String,
+    message: String,
+    stack: String,
 }
 
-/// Why a call gave no value.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::runtimes) enum GuestError {
-    #[error("{0}")]
-    Thrown(Thrown),
-    #[error("the code ran for more than {} ms", .0.as_millis())]
-    WallTime(Duration),
-    #[error("the code used more than {} ms of CPU time", .0.as_millis())]
-    CpuTime(Duration),
-    #[error("the code needs more than {bytes_max} bytes of memory")]
-    Memory { bytes_max: usize },
-    #[error("the code calls itself too deeply")]
-    StackOverflow,
-    #[error("the output is larger than {bytes_max} bytes")]
-    OutputTooLarge { bytes_max: usize },
-    #[error("the output is nested too deeply, or is no JSON")]
-    OutputMalformed(#[source] serde_json::Error),
-    #[error("too many sandboxes are in use")]
-    NoInstance,
-    /// The scope cannot be made for a reason that the sentence says.
-    #[error("{0}")]
-    Scope(String),
-    #[error("the sandbox failed")]
-    Trapped(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// What code threw.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(in crate::runtimes) struct Thrown {
-    /// The error's class; empty if it was no `Error`.
-    pub(in crate::runtimes) name: String,
-    pub(in crate::runtimes) message: String,
-    pub(in crate::runtimes) stack: String,
-}
-
-impl fmt::Display for Thrown {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.name {
-            "" => formatter.write_str(&self.message),
-            name => write!(formatter, "{name}: {}", self.message),
-        }
-    }
-}
-
-impl Thrown {
-    /// Line and column in the source where it was thrown, from 1; `None` if that was elsewhere.
-    pub(in crate::runtimes) fn position(&self) -> Option<(u32, u32)> {
-        self.frames().next().map(|(_, line, column)| (line, column))
-    }
-
-    /// The calls in the source, innermost first; `None` if there are none.
-    pub(in crate::runtimes) fn calls(&self) -> Option<String> {
-        let frames: Vec<&str> = self.frames().map(|(frame, ..)| frame).collect();
-        if frames.is_empty() { None } else { Some(frames.join("\n")) }
-    }
-
+impl RawThrown {
     /// The stack's frames in the source: not those of the header, of `prelude.js`, or of built-in functions.
     fn frames(&self) -> impl Iterator<Item = (&str, u32, u32)> {
         self.stack.lines().filter_map(|frame| {
@@ -119,37 +65,21 @@ impl Thrown {
     }
 }
 
-impl GuestError {
-    /// Whether the instance stopped in the middle of something.
-    pub(in crate::runtimes) fn ends_instance(&self) -> bool {
-        match self {
-            Self::Thrown(_) | Self::OutputTooLarge { .. } | Self::OutputMalformed(_) | Self::Scope(_) => false,
-            Self::WallTime(_)
-            | Self::CpuTime(_)
-            | Self::Memory { .. }
-            | Self::StackOverflow
-            | Self::NoInstance
-            | Self::Trapped(_) => true,
-        }
+impl From<RawThrown> for Thrown {
+    fn from(raw: RawThrown) -> Self {
+        let place = raw.frames().next().map(|(_, line, column)| (line, column));
+        let calls: Vec<&str> = raw.frames().map(|(frame, ..)| frame).collect();
+        let stack = if calls.is_empty() { None } else { Some(calls.join("\n")) };
+        Self { line: place.map(|at| at.0), column: place.map(|at| at.1), stack, name: raw.name, message: raw.message }
     }
 }
 
 impl JavaScript {
     /// A fresh instance: nothing of any other run is in it.
     pub(in crate::runtimes) fn instantiate(&self, limits: Limits) -> Result<Guest, GuestError> {
-        let mut store = Store::new(self.guest.module().engine(), HostState::new(limits));
-        store.limiter(|state| &mut state.memory);
-        store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.tick()));
-        store.set_epoch_deadline(1);
-        let instance = self.guest.instantiate(&mut store).map_err(|error| {
-            if error.is::<PoolConcurrencyLimitError>() {
-                GuestError::NoInstance
-            } else if store.data().memory.is_refused {
-                GuestError::Memory { bytes_max: limits.memory_bytes }
-            } else {
-                GuestError::Trapped(error.into())
-            }
-        })?;
+        let mut store = self.sandbox.store(limits, Host);
+        let instance =
+            self.guest.instantiate(&mut store).map_err(|error| GuestError::of_instantiation(error, store.data(), &limits))?;
         let missing = |error: wasmtime::Error| GuestError::Trapped(error.into());
         Ok(Guest {
             memory: instance.get_memory(&mut store, "memory").expect("the guest exports its memory"),
@@ -210,10 +140,8 @@ impl Guest {
         self.store.data_mut().log.take()
     }
 
-    pub(in crate::runtimes) fn used(&mut self) -> Used {
-        let state = self.store.data_mut();
-        let wall = state.deadline.wall_used();
-        Used { wall, cpu: state.deadline.cpu_used_after(wall), memory_bytes_peak: state.memory.bytes_peak }
+    pub(in crate::runtimes) fn used(&self) -> Used {
+        self.store.data().used()
     }
 
     /// Current size of the instance's memory; it never shrinks.
@@ -241,13 +169,13 @@ impl Guest {
         let packed = self.check_trap(called)?.to_le_bytes();
         let [l0, l1, l2, l3, a0, a1, a2, a3] = packed;
         let (address, length) = (u32::from_le_bytes([a0, a1, a2, a3]), u32::from_le_bytes([l0, l1, l2, l3]));
-        host::slice(self.memory.data(&self.store), address, length)
+        imports::slice(self.memory.data(&self.store), address, length)
             .ok_or_else(|| GuestError::Trapped("a result outside of the guest's memory".into()))
     }
 
     /// The guest's last result, where that is an exception.
     fn thrown(&mut self) -> GuestError {
-        let thrown: Thrown = match self.result().map(serde_json::from_slice) {
+        let thrown: RawThrown = match self.result().map(serde_json::from_slice) {
             Ok(Ok(thrown)) => thrown,
             Ok(Err(error)) => return GuestError::OutputMalformed(error),
             Err(error) => return error,
@@ -257,22 +185,12 @@ impl Guest {
         if self.store.data().memory.is_refused && is_about_memory {
             return GuestError::Memory { bytes_max: self.limits.memory_bytes };
         }
-        GuestError::Thrown(thrown)
+        GuestError::Thrown(thrown.into())
     }
 
     /// Says which limit a trap means.
     fn check_trap<T>(&self, called: wasmtime::Result<T>) -> Result<T, GuestError> {
-        called.map_err(|error| {
-            let state = self.store.data();
-            match (state.deadline.exceeded, error.downcast_ref::<Trap>()) {
-                (Some(Exceeded::Wall), _) => GuestError::WallTime(self.limits.wall),
-                (Some(Exceeded::Cpu), _) => GuestError::CpuTime(self.limits.cpu),
-                (None, Some(Trap::StackOverflow)) => GuestError::StackOverflow,
-                // QuickJS does not survive every allocation that fails.
-                (None, _) if state.memory.is_refused => GuestError::Memory { bytes_max: self.limits.memory_bytes },
-                (None, _) => GuestError::Trapped(error.into()),
-            }
-        })
+        called.map_err(|error| GuestError::of_trap(error, self.store.data(), &self.limits))
     }
 }
 

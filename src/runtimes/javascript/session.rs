@@ -7,9 +7,12 @@ use serde_json::Value;
 
 use super::{
     JavaScript,
-    guest::{Function, Guest, GuestError, Limits, Mode},
+    guest::{Function, Guest, Mode},
 };
-use crate::model::limits::OUTPUT_BYTES_MAX;
+use crate::{
+    model::limits::OUTPUT_BYTES_MAX,
+    runtimes::sandbox::{error::GuestError, state::Limits},
+};
 
 /// Wall time of one evaluation.
 pub const EXPRESSION_WALL_MAX: Duration = Duration::from_secs(2);

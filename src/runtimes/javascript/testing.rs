@@ -1,19 +1,15 @@
-//! One engine for all unit tests of the crate: compiling the guest takes seconds in a debug build.
+//! One guest for all unit tests of the crate.
 
-use std::{
-    path::Path,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
-use super::{JavaScript, JavaScriptConfig};
+use super::JavaScript;
+use crate::runtimes::sandbox::Sandbox;
 
-static JAVASCRIPT: LazyLock<Arc<JavaScript>> = LazyLock::new(|| {
-    let cache_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/javascript-cache");
-    Arc::new(JavaScript::new(&JavaScriptConfig { cache_dir, instances_max: 64 }).expect("the guest works here"))
-});
+static JAVASCRIPT: LazyLock<Arc<JavaScript>> =
+    LazyLock::new(|| Arc::new(JavaScript::new(Sandbox::for_tests()).expect("the guest works here")));
 
 impl JavaScript {
-    /// The engine that all tests share.
+    /// The guest that all tests share.
     pub(crate) fn for_tests() -> Arc<Self> {
         Arc::clone(&JAVASCRIPT)
     }

@@ -5,14 +5,34 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::runtimes::{javascript::JavaScript, testing::World};
+use crate::{
+    model::{error::codes, log::LogLevel},
+    runtimes::{
+        code::{
+            CODE_BYTES_MAX, CODE_WALL_MS_DEFAULT, Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, JAVASCRIPT,
+        },
+        expression::{ExpressionErrorKind, Template},
+        grants::Grants,
+        languages::Language,
+        syntax::SyntaxError,
+        testing::World,
+    },
+};
 
 /// How far beyond its deadline a run may end on a busy machine.
 const SLACK: Duration = Duration::from_secs(3);
 
 fn run_with(source: &str, input: &Value, limits: CodeLimits) -> Result<CodeOutput, CodeError> {
-    let code = Code::parse(source).unwrap_or_else(|error| panic!("{source}: {error}"));
-    JavaScript::for_tests().run(&CodeRequest { code: &code, input: CodeInput::Value(input), limits })
+    run_over(source, CodeInput::Value(input), limits)
+}
+
+fn run_over(source: &str, input: CodeInput<'_>, limits: CodeLimits) -> Result<CodeOutput, CodeError> {
+    let code = parse(source).unwrap_or_else(|error| panic!("{source}: {error}"));
+    JavaScript::for_tests().session(&code, limits, &Grants::default()).run(input)
+}
+
+fn parse(source: &str) -> Result<Code, SyntaxError> {
+    Code::parse(JAVASCRIPT, source)
 }
 
 fn run(source: &str) -> Result<CodeOutput, CodeError> {
@@ -93,25 +113,22 @@ fn errors_name_the_line_of_the_user() {
 #[test]
 fn what_does_not_parse_is_refused_with_its_place() {
     let place_of = |source: &str| {
-        let error = Code::parse(source).expect_err(source);
+        let error = parse(source).expect_err(source);
         (error.position.line, error.position.column)
     };
     assert_eq!(place_of("let x = ;"), (1, 9));
     assert_eq!(place_of("const ä = 1;\nif (ä {\n}"), (2, 7));
     assert_eq!(place_of("}); (function () {"), (1, 4));
     assert_eq!(place_of("let a = 1;\nreturn $jsn.a"), (2, 8));
-    assert!(Code::parse("x".repeat(CODE_BYTES_MAX)).is_ok());
-    assert_eq!(Code::parse("x".repeat(CODE_BYTES_MAX + 1)).unwrap_err().position.offset, CODE_BYTES_MAX);
+    assert!(parse(&"x".repeat(CODE_BYTES_MAX)).is_ok());
+    assert_eq!(parse(&"x".repeat(CODE_BYTES_MAX + 1)).unwrap_err().position.offset, CODE_BYTES_MAX);
 }
 
 #[test]
 fn code_of_a_node_sees_items_and_the_variables_of_expressions() {
     let world = World::new(json!({ "n": 1 }), json!({ "n": 2 }));
     let scope = world.scope();
-    let run = |source: &str, input: CodeInput<'_>| {
-        let code = Code::parse(source).unwrap();
-        JavaScript::for_tests().run(&CodeRequest { code: &code, input, limits: CodeLimits::default() }).unwrap().output
-    };
+    let run = |source: &str, input: CodeInput<'_>| run_over(source, input, CodeLimits::default()).unwrap().output;
     assert_eq!(run("return input", CodeInput::Items(&scope)), json!([{ "n": 1 }, { "n": 2 }]));
     assert_eq!(run("function main(all) { return all.length }", CodeInput::Items(&scope)), json!(2));
     assert_eq!(run("return input", CodeInput::Item(&scope)), json!({ "n": 2 }));
@@ -274,9 +291,9 @@ fn randomness_and_clock_are_not_those_of_the_snapshot() {
 
 #[test]
 fn a_session_reuses_one_sandbox_until_it_breaks() {
-    let code = Code::parse("if (input.n === 2) while (true) {}\nglobalThis.count = (globalThis.count ?? 0) + 1;\nif (input.n === 1) throw 1;\nreturn count").unwrap();
-    let javascript = JavaScript::for_tests();
-    let mut session = javascript.session(&code, CodeLimits { cpu_ms: 200, ..CodeLimits::default() });
+    let code = parse("if (input.n === 2) while (true) {}\nglobalThis.count = (globalThis.count ?? 0) + 1;\nif (input.n === 1) throw 1;\nreturn count").unwrap();
+    let (javascript, grants) = (JavaScript::for_tests(), Grants::default());
+    let mut session = javascript.session(&code, CodeLimits { cpu_ms: 200, ..CodeLimits::default() }, &grants);
     let mut run = |n: u32| {
         session
             .run(CodeInput::Value(&json!({ "n": n })))
@@ -292,9 +309,9 @@ fn a_session_reuses_one_sandbox_until_it_breaks() {
 
 #[test]
 fn limits_of_a_session_are_for_all_its_runs() {
-    let code = Code::parse("return 'x'.repeat(300)").unwrap();
-    let javascript = JavaScript::for_tests();
-    let mut session = javascript.session(&code, CodeLimits { output_bytes: 1_000, ..CodeLimits::default() });
+    let code = parse("return 'x'.repeat(300)").unwrap();
+    let (javascript, grants) = (JavaScript::for_tests(), Grants::default());
+    let mut session = javascript.session(&code, CodeLimits { output_bytes: 1_000, ..CodeLimits::default() }, &grants);
     for _ in 0..3 {
         assert!(session.run(CodeInput::Value(&Value::Null)).is_ok());
     }
@@ -309,4 +326,23 @@ fn usage_is_measured() {
             .usage;
     assert!(usage.cold && usage.wall_ms >= 50.0 && usage.memory_peak_bytes > 4_000_000, "{usage:?}");
     assert!(usage.cpu_ms > 0.0 && usage.cpu_ms <= usage.wall_ms + 20.0, "{usage:?}");
+}
+
+#[test]
+fn instances_obeyed_and_violated() {
+    JavaScript::for_tests(); // Has compiled the guest.
+    let javascript = Arc::new(JavaScript::new(Sandbox::with_instances(1)).unwrap());
+    let (code, grants) = (parse("return 1").unwrap(), Grants::default());
+    let world = World::new(json!({}), json!({}));
+    let template = Template::compile(&json!("{{ [1].map(x => x)[0] }}")).unwrap();
+
+    let mut session = GuestSession::new(Arc::clone(&javascript));
+    assert_eq!(template.evaluate(&world.scope(), &mut session), Ok(json!(1)));
+    let mut run = javascript.session(&code, CodeLimits::default(), &grants);
+    assert_eq!(run.run(CodeInput::Value(&Value::Null)).unwrap_err().code, CodeErrorCode::Unavailable);
+    session.release();
+    assert!(run.run(CodeInput::Value(&Value::Null)).is_ok());
+    assert_eq!(template.evaluate(&world.scope(), &mut session).unwrap_err().kind, ExpressionErrorKind::Unavailable);
+    drop(run);
+    assert_eq!(template.evaluate(&world.scope(), &mut session), Ok(json!(1)));
 }

@@ -1,0 +1,45 @@
+//! What code may reach outside of its sandbox: nothing but what it was granted, and that only through the host.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+/// What one node run was granted. Empty by default.
+#[derive(Clone, Default)]
+pub struct Grants {
+    /// Variables that the code finds in its environment. May be secret.
+    pub env: BTreeMap<String, String>,
+    /// The way to the network, if there is one.
+    pub network: Option<Arc<dyn Fetch>>,
+}
+
+impl fmt::Debug for Grants {
+    /// Names only: values may be secret.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.env.keys().collect();
+        formatter.debug_struct("Grants").field("env", &names).field("network", &self.network.is_some()).finish()
+    }
+}
+
+/// Sends HTTP requests for code, under the host's policy.
+pub trait Fetch: Send + Sync {
+    /// Blocks until the answer is there or the time is over.
+    ///
+    /// Errors: a sentence for the code that asked.
+    fn fetch(&self, request: FetchRequest, within: Duration) -> Result<FetchResponse, String>;
+}
+
+/// A request of code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchRequest {
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// An answer for code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchResponse {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}

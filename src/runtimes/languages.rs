@@ -1,0 +1,132 @@
+//! The languages that code can be written in, behind one interface, and which of them are here. Made once at start.
+//!
+//! Everything in it blocks its thread until it is done or a limit ends it: call from a blocking thread.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
+
+use super::{
+    code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, CodeRequest},
+    grants::Grants,
+};
+use crate::model::problem::did_you_mean;
+
+/// A language that runs code.
+pub trait Language: Send + Sync {
+    fn info(&self) -> LanguageInfo;
+
+    /// Finds what is wrong with a source that [`Code::parse`] does not know: most languages need their own compiler for that. Runs
+    /// nothing of it.
+    ///
+    /// Errors: [`CodeErrorCode::Syntax`] with the place; others if the check itself cannot be done.
+    fn check(&self, _code: &Code) -> Result<(), CodeError> {
+        Ok(())
+    }
+
+    /// Prepares to run the same code for several inputs, in mode `each` of a code node. Starts nothing yet.
+    fn session<'a>(&'a self, code: &'a Code, limits: CodeLimits, grants: &'a Grants) -> Box<dyn CodeSession + 'a>;
+}
+
+/// One sandbox that runs one code for the inputs of one node run. Its limits are for all of them together, except that a sandbox
+/// that broke is replaced by a fresh one with fresh limits.
+pub trait CodeSession {
+    /// Runs the code for one input.
+    ///
+    /// Errors: [`CodeError`]; the session can go on after any of them.
+    fn run(&mut self, input: CodeInput<'_>) -> Result<CodeOutput, CodeError>;
+}
+
+/// What is published of a language. **Shape**: `{ name, title, version, isolation, grants, notes }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LanguageInfo {
+    /// What `language` says.
+    pub name: String,
+    /// For people: `JavaScript`.
+    pub title: String,
+    /// Of the language or its interpreter: `QuickJS-NG 0.12`.
+    pub version: String,
+    pub isolation: Isolation,
+    pub grants: GrantsOffered,
+    /// Sentences about what is different here.
+    pub notes: Vec<String>,
+}
+
+/// What keeps code from everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// A WebAssembly instance in this process.
+    WebAssembly,
+    /// A process of its own, with everything that this system can take from it.
+    Process,
+    /// A process of its own on a system that cannot take everything from it: the operator allowed that.
+    ProcessReduced,
+}
+
+/// Which grants a language can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+pub struct GrantsOffered {
+    pub env: bool,
+    pub network: bool,
+}
+
+/// The languages of this process, by name.
+#[derive(Default)]
+pub struct Languages {
+    by_name: BTreeMap<String, Arc<dyn Language>>,
+}
+
+impl Languages {
+    /// Later languages replace earlier ones of the same name.
+    pub fn new(languages: impl IntoIterator<Item = Arc<dyn Language>>) -> Self {
+        Self { by_name: languages.into_iter().map(|language| (language.info().name, language)).collect() }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&dyn Language> {
+        self.by_name.get(name).map(|language| &**language)
+    }
+
+    /// Every language, sorted by name.
+    pub fn infos(&self) -> impl Iterator<Item = LanguageInfo> + '_ {
+        self.by_name.values().map(|language| language.info())
+    }
+
+    /// Runs code once, in a fresh sandbox.
+    ///
+    /// Errors: [`CodeError`], by the code that says what the caller can do; [`CodeErrorCode::Unavailable`] without that language.
+    pub fn run(&self, request: &CodeRequest<'_>) -> Result<CodeOutput, CodeError> {
+        let name = request.code.language();
+        let language = self.get(name).ok_or_else(|| CodeError::new(CodeErrorCode::Unavailable, self.complaint(name)))?;
+        language.session(request.code, request.limits, request.grants).run(request.input)
+    }
+
+    /// Why there is no language of that name, as a sentence.
+    pub fn complaint(&self, name: &str) -> String {
+        let names = self.by_name.keys().map(String::as_str);
+        let hint = match did_you_mean(name, names.clone()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("the languages are {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        format!("`{name}` is not installed here: {hint}")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! The languages that every test can run.
+
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::runtimes::javascript::JavaScript;
+
+    static LANGUAGES: LazyLock<Arc<Languages>> =
+        LazyLock::new(|| Arc::new(Languages::new([JavaScript::for_tests() as Arc<dyn Language>])));
+
+    impl Languages {
+        pub(crate) fn for_tests() -> Arc<Self> {
+            Arc::clone(&LANGUAGES)
+        }
+    }
+}
