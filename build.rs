@@ -1,15 +1,19 @@
-//! Makes sure that the JavaScript guest is there before it is embedded, and says how to build it if it is not.
+//! Makes sure that the WebAssembly guests are there before they are embedded, and says how to build them if they are not.
 
 use std::path::Path;
 
-const GUEST: &str = "guests/javascript/dist/javascript.wasm";
+const LANGUAGES: [&str; 2] = ["javascript", "lua"];
 
 fn main() {
-    println!("cargo::rerun-if-changed={GUEST}");
-    if Path::new(GUEST).is_file() {
-        let root = std::env::current_dir().expect("cargo runs build scripts in the package's directory");
-        println!("cargo::rustc-env=CITADEL_JAVASCRIPT_GUEST={}", root.join(GUEST).display());
-    } else {
-        println!("cargo::error={GUEST} is missing: run `make guests` (or scripts/guests.sh) first");
+    let root = std::env::current_dir().expect("cargo runs build scripts in the package's directory");
+    for language in LANGUAGES {
+        let guest = format!("guests/{language}/dist/{language}.wasm");
+        println!("cargo::rerun-if-changed={guest}");
+        if Path::new(&guest).is_file() {
+            let variable = format!("CITADEL_{}_GUEST", language.to_uppercase());
+            println!("cargo::rustc-env={variable}={}", root.join(guest).display());
+        } else {
+            println!("cargo::error={guest} is missing: run `make guests` (or scripts/guests.sh) first");
+        }
     }
 }

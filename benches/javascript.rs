@@ -1,7 +1,7 @@
-//! Times fresh JavaScript runs and expressions: `cargo bench --bench javascript`.
+//! Times fresh runs of code and expressions: `cargo bench --bench javascript`.
 //!
-//! Prints percentiles of a 10-item transform, each run in a fresh sandbox, beside an empty WebAssembly call, and how many expressions
-//! a second one thread evaluates here and in a reused guest.
+//! Prints percentiles of a 10-item transform in each language, each run in a fresh sandbox, beside an empty WebAssembly call, and how
+//! many expressions a second one thread evaluates here and in a reused guest.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and ends when something is wrong")]
 
 use std::{
@@ -14,11 +14,12 @@ use std::{
 use citadel::{
     model::item::{Item, Outputs},
     runtimes::{
-        code::{Code, CodeInput, CodeLimits, CodeRequest, JAVASCRIPT},
+        code::{Code, CodeInput, CodeLimits, CodeRequest, JAVASCRIPT, TYPESCRIPT},
         expression::Template,
         grants::Grants,
         javascript::{GuestSession, JavaScript},
-        languages::{Language, Languages},
+        languages::Languages,
+        lua::LUA,
         sandbox::{Sandbox, SandboxConfig},
         scope::{RunData, Scope},
     },
@@ -39,18 +40,33 @@ const TRANSFORM: &str = "
     return input.map((order, index) => ({ ...order, index, name: order.customer.name.toUpperCase(), share: order.total / total }));
 ";
 
+const TRANSFORM_IN_LUA: &str = "
+    local total, out = 0, {}
+    for _, order in ipairs(input) do
+      if order.customer.tier == 'gold' then for _, line in ipairs(order.lines) do total = total + line.price * line.count end end
+    end
+    for index, order in ipairs(input) do
+      order.index, order.name, order.share = index - 1, order.customer.name:upper(), order.total / total
+      out[index] = order
+    end
+    return out
+";
+
 fn main() {
     let started = Instant::now();
     let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("javascript-bench");
     let sandbox = Sandbox::new(&SandboxConfig { cache_dir, instances_max: 16 }).unwrap();
-    let javascript = Arc::new(JavaScript::new(sandbox).unwrap());
-    let languages = Languages::new([Arc::clone(&javascript) as Arc<dyn Language>]);
+    let javascript = Arc::new(JavaScript::new(Arc::clone(&sandbox)).unwrap());
+    let languages = Languages::new(Languages::embedded(&sandbox, &javascript).unwrap());
     println!("engine ready after {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
 
     empty_calls();
     let orders: Vec<Value> = (0..10).map(order).collect();
-    code_runs(&languages, "empty function", "", &Value::Null);
-    code_runs(&languages, "10-item transform", TRANSFORM, &Value::from(orders.clone()));
+    code_runs(&languages, JAVASCRIPT, "", &Value::Null);
+    let input = Value::from(orders.clone());
+    for (language, source) in [(JAVASCRIPT, TRANSFORM), (TYPESCRIPT, TRANSFORM), (LUA, TRANSFORM_IN_LUA)] {
+        code_runs(&languages, language, source, &input);
+    }
 
     first_expression(&javascript);
     let items: Vec<Item> = orders.into_iter().map(Item::from_value).collect();
@@ -99,10 +115,11 @@ fn empty_calls() {
     });
 }
 
-fn code_runs(languages: &Languages, name: &str, source: &str, input: &Value) {
-    let (code, grants) = (Code::parse(JAVASCRIPT, source).unwrap(), Grants::default());
+fn code_runs(languages: &Languages, language: &str, source: &str, input: &Value) {
+    let (code, grants) = (Code::parse(language, source).unwrap(), Grants::default());
     let request = CodeRequest { code: &code, input: CodeInput::Value(input), limits: CodeLimits::default(), grants: &grants };
-    percentiles(&format!("fresh run, {name}"), || {
+    let what = if source.is_empty() { "nothing" } else { "10 items" };
+    percentiles(&format!("fresh run, {language}, {what}"), || {
         black_box(languages.run(&request).unwrap());
     });
 }

@@ -62,8 +62,8 @@ use crate::{
     },
     runtimes::{
         javascript::JavaScript,
-        languages::{Language, Languages},
-        sandbox::{Sandbox, SandboxConfig},
+        languages::Languages,
+        sandbox::{EngineError, Sandbox, SandboxConfig},
     },
     store::{
         Store,
@@ -135,8 +135,8 @@ async fn start_on(
     on_meltdown: impl FnOnce(Meltdown) + Send + 'static,
 ) -> anyhow::Result<RunningApp> {
     let blobs = BlobStore::open(&config.data_dir.join("blobs")).await.context("cannot open the blob store")?;
-    let javascript = start_javascript(config).await?;
-    let registry = Arc::new(Registry::builtin());
+    let (javascript, languages) = start_languages(config).await?;
+    let registry = Arc::new(Registry::with_languages(Arc::clone(&languages)));
     let env = json!(config.env.visible);
     let parts = WorkflowsParts {
         store: Arc::clone(&store),
@@ -152,7 +152,7 @@ async fn start_on(
         egress: EgressClient::new(Arc::new(policy)).context("cannot make an HTTP client")?,
         blobs: Arc::new(BlobAccess(blobs.clone())),
         files_root: config.files.root.clone(),
-        languages: Arc::new(Languages::new([Arc::clone(&javascript) as Arc<dyn Language>])),
+        languages,
         javascript,
         credentials: Arc::new(OperatorCredentials::new(credentials_of(config))),
         children: Arc::clone(&children) as Arc<_>,
@@ -326,11 +326,17 @@ fn keep_up(metrics: PrometheusHandle) -> AbortOnDropHandle<()> {
     }))
 }
 
-/// Loads the sandbox on a thread that may block: the first start on a machine compiles it.
-async fn start_javascript(config: &Config) -> anyhow::Result<Arc<JavaScript>> {
+/// Loads the sandboxes on a thread that may block: the first start on a machine compiles them.
+async fn start_languages(config: &Config) -> anyhow::Result<(Arc<JavaScript>, Arc<Languages>)> {
     let config = SandboxConfig { cache_dir: config.cache_dir(), instances_max: SANDBOXES_MAX };
-    let javascript = tokio::task::spawn_blocking(move || Sandbox::new(&config).and_then(JavaScript::new)).await??;
-    Ok(Arc::new(javascript))
+    let started = tokio::task::spawn_blocking(move || {
+        let sandbox = Sandbox::new(&config)?;
+        let javascript = Arc::new(JavaScript::new(Arc::clone(&sandbox))?);
+        let languages = Languages::embedded(&sandbox, &javascript)?;
+        Ok::<_, EngineError>((javascript, languages))
+    });
+    let (javascript, languages) = started.await??;
+    Ok((javascript, Arc::new(Languages::new(languages))))
 }
 
 fn credentials_of(config: &Config) -> BTreeMap<String, Credential> {

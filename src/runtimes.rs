@@ -1,13 +1,18 @@
 //! Sandboxes: expressions and code. Bytes and JSON in, bytes and JSON out, under limits. Knows nothing of workflows' state.
 
+#[cfg(test)]
+mod abuse;
 pub mod code;
 pub mod expression;
 pub mod grants;
 pub mod javascript;
 pub mod languages;
+pub mod lua;
 pub mod sandbox;
 pub mod scope;
 pub mod syntax;
 #[cfg(test)]
 mod testing;
+pub mod typescript;
 mod variables;
+pub mod wasm;

@@ -20,9 +20,14 @@
 IMPORT("log") void host_log(int32_t level, const char *text, size_t length);
 // Gives 64 random bits.
 IMPORT("seed") uint64_t host_seed(void);
+// Sends an HTTP request, as JSON, and writes the answer, as JSON, to where `reserve` says. Returns its length; -1 without memory.
+IMPORT("fetch") int32_t host_fetch(const char *request, size_t length);
 
 // Number of the line before the lines of a source. Not 0, which QuickJS takes for 1.
 #define HEADER_LINE (-1)
+
+// How a source is compiled.
+enum flags { FLAG_STRICT = 1, FLAG_NETWORK = 2 };
 
 enum status { STATUS_OK = 0, STATUS_FAILED = 1 };
 
@@ -34,7 +39,7 @@ static const char prelude_source[] = {
 };
 
 // Functions of prelude.js.
-static JSValue prelude_invoke, prelude_describe, prelude_seal;
+static JSValue prelude_invoke, prelude_describe, prelude_seal, prelude_grant_network;
 
 // The compiled functions, by handle.
 static JSValue *functions;
@@ -75,6 +80,19 @@ static JSValue native_log(JSContext *ctx, JSValueConst this_value, int count, JS
   host_log(level, text, length);
   JS_FreeCString(ctx, text);
   return JS_UNDEFINED;
+}
+
+// native.fetch(request)
+static JSValue native_fetch(JSContext *ctx, JSValueConst this_value, int count, JSValueConst *arguments) {
+  (void)this_value, (void)count;
+  size_t length;
+  const char *request = JS_ToCStringLen(ctx, &length, arguments[0]);
+  if (!request) return JS_EXCEPTION;
+  int32_t answer_length = host_fetch(request, length);
+  JS_FreeCString(ctx, request);
+  if (answer_length < 0) return JS_ThrowOutOfMemory(ctx);
+  // The scope was read from `input` before the call.
+  return JS_NewStringLen(ctx, input, (size_t)answer_length);
 }
 
 // --- Results ---
@@ -163,12 +181,14 @@ EXPORT("initialize") void initialize(void) {
   JSValue native = JS_NewObject(context);
   JS_SetPropertyStr(context, native, "random", JS_NewCFunction(context, native_random, "random", 0));
   JS_SetPropertyStr(context, native, "log", JS_NewCFunction(context, native_log, "log", 2));
+  JS_SetPropertyStr(context, native, "fetch", JS_NewCFunction(context, native_fetch, "fetch", 1));
   JSValue prelude = evaluate(prelude_source, sizeof prelude_source - 1, "prelude.js", 1, JS_EVAL_FLAG_STRICT);
   JSValue exports = JS_Call(context, prelude, JS_UNDEFINED, 1, (JSValueConst *)&native);
   if (JS_IsException(exports)) abort();
   prelude_invoke = JS_GetPropertyStr(context, exports, "invoke");
   prelude_describe = JS_GetPropertyStr(context, exports, "describe");
   prelude_seal = JS_GetPropertyStr(context, exports, "seal");
+  prelude_grant_network = JS_GetPropertyStr(context, exports, "grantNetwork");
   JS_FreeValue(context, exports);
   JS_FreeValue(context, prelude);
   JS_FreeValue(context, native);
@@ -189,8 +209,9 @@ EXPORT("reserve") char *reserve(size_t length) {
 
 // Compiles the text of `length` bytes, a function expression. Its first line counts as HEADER_LINE: the third is line 1.
 // Returns its handle, or -1 with a result.
-EXPORT("compile") int32_t compile(size_t length, int32_t is_strict) {
+EXPORT("compile") int32_t compile(size_t length, enum flags flags) {
   input[length] = '\0';
+  if (flags & FLAG_NETWORK) JS_FreeValue(context, JS_Call(context, prelude_grant_network, JS_UNDEFINED, 0, NULL));
   if (functions_length == functions_capacity) {
     int32_t capacity = functions_capacity ? 2 * functions_capacity : 8;
     JSValue *grown = realloc(functions, sizeof(JSValue) * (size_t)capacity);
@@ -201,7 +222,7 @@ EXPORT("compile") int32_t compile(size_t length, int32_t is_strict) {
     functions = grown;
     functions_capacity = capacity;
   }
-  JSValue function = evaluate(input, length, "code.js", HEADER_LINE, is_strict ? JS_EVAL_FLAG_STRICT : 0);
+  JSValue function = evaluate(input, length, "code.js", HEADER_LINE, flags & FLAG_STRICT ? JS_EVAL_FLAG_STRICT : 0);
   if (JS_IsException(function)) {
     fail();
     return -1;

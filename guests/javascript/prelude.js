@@ -91,6 +91,7 @@
       return input === undefined && isArray(items) ? items.map((item) => item.json) : input;
     }
     get items() { return this.#raw.items; }
+    get env() { return this.#raw.granted ?? {}; }
     get $json() { return this.$item?.json; }
     get $binary() { return this.$item?.binary; }
     get $item() { return this.#raw.item ?? this.#raw.items?.[this.#raw.itemIndex]; }
@@ -111,6 +112,86 @@
     get $env() { return this.#raw.env; }
     get $now() { return new ZonedDate(this.#raw.now); }
     get $today() { return new ZonedDate(this.#raw.today); }
+  }
+
+  // --- fetch: there where the network was granted ---
+
+  const { parse } = JSON;
+  const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+  function toBase64(bytes) {
+    let text = "";
+    for (let at = 0; at < bytes.length; at += 3) {
+      const three = (bytes[at] << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
+      const digit = (place) => (at + place - 1 < bytes.length || place < 2 ? DIGITS[(three >> (18 - 6 * place)) & 63] : "=");
+      text += digit(0) + digit(1) + digit(2) + digit(3);
+    }
+    return text;
+  }
+
+  function fromBase64(text) {
+    const digits = text.replace(/=+$/, "");
+    const bytes = new Uint8Array(Math.floor((digits.length * 3) / 4));
+    let bits = 0, held = 0, length = 0;
+    for (const digit of digits) {
+      held = (held << 6) | DIGITS.indexOf(digit);
+      bits += 6;
+      if (bits >= 8) {
+        bits -= 8;
+        bytes[length++] = (held >> bits) & 255;
+      }
+    }
+    return bytes;
+  }
+
+  const pairsOf = (headers) => {
+    const pairs = isArray(headers) ? headers : Object.entries(headers ?? {});
+    return pairs.map(([name, value]) => [String(name), String(value)]);
+  };
+
+  class Headers {
+    #pairs;
+    constructor(pairs) { this.#pairs = pairs.map(([name, value]) => [name.toLowerCase(), value]); }
+    get(name) {
+      const wanted = String(name).toLowerCase();
+      const values = this.#pairs.filter(([known]) => known === wanted).map(([, value]) => value);
+      return values.length > 0 ? values.join(", ") : null;
+    }
+    has(name) { return this.get(name) !== null; }
+    entries() { return this.#pairs.values(); }
+    [Symbol.iterator]() { return this.entries(); }
+  }
+
+  // What `fetch` resolves to. The whole body is there already.
+  class Response {
+    #answer;
+    constructor(answer) {
+      this.#answer = answer;
+      this.headers = new Headers(answer.headers);
+    }
+    get url() { return this.#answer.url; }
+    get status() { return this.#answer.status; }
+    get ok() { return this.status >= 200 && this.status < 300; }
+    async text() { return this.#answer.text; }
+    async json() { return parse(this.#answer.text); }
+    async bytes() { return fromBase64(this.#answer.base64); }
+    async arrayBuffer() { return fromBase64(this.#answer.base64).buffer; }
+  }
+
+  function bodyOf(body) {
+    if (body === undefined || body === null) return {};
+    if (body instanceof ArrayBuffer) return { base64: toBase64(new Uint8Array(body)) };
+    if (ArrayBuffer.isView(body)) return { base64: toBase64(new Uint8Array(body.buffer, body.byteOffset, body.byteLength)) };
+    return { text: String(body) };
+  }
+
+  function grantNetwork() {
+    globalThis.fetch = async function fetch(url, { method = "GET", headers, body } = {}) {
+      const request = { url: String(url), method: String(method).toUpperCase(), headers: pairsOf(headers), ...bodyOf(body) };
+      const answer = parse(native.fetch(stringify(request)));
+      if (answer.error !== undefined) throw new TypeError(`fetch failed: ${answer.error}`);
+      return new Response(answer);
+    };
   }
 
   // --- What guest.c calls ---
@@ -137,5 +218,5 @@
     for (const object of [Math, JSON, Reflect, console, globalThis]) freeze(object);
   }
 
-  return { invoke, describe, seal };
+  return { invoke, describe, seal, grantNetwork };
 })

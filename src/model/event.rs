@@ -229,7 +229,7 @@ mod tests {
         assert!(read.event.log().is_none());
         assert_eq!(serde_json::to_value(&read).unwrap(), stored, "and writes them as they were");
         let line = LogLine { at: 4, level: LogLevel::Warn, text: "hm".to_owned() };
-        let log = RunLog { lines: vec![line], truncated: true };
+        let log = RunLog { lines: vec![line], truncated: true, usage: None };
         let with_log = Recorded { event: read.event.with_log(Some(log.clone())), ..read };
         let again: Recorded = serde_json::from_value(serde_json::to_value(&with_log).unwrap()).unwrap();
         assert_eq!(again.event.log().map(|(_, log)| log), Some(&log));

@@ -13,6 +13,7 @@ use super::{
     execution::NodeRunStatus,
     graph::Graph,
     item::{Item, PortItems, RunOutput},
+    log::CodeUsage,
     machine::{Effect, Machine},
 };
 
@@ -33,6 +34,8 @@ pub struct NodeRunView {
     pub outputs: Vec<PortItems>,
     /// What a waiting run waits for.
     pub wait: Option<Wait>,
+    /// What the code of the last attempt has used.
+    pub usage: Option<CodeUsage>,
 }
 
 /// The runs of every node in the order in which they began; nodes that did not run come last.
@@ -107,15 +110,18 @@ impl<'a> Fold<'a> {
 
     fn happened(&mut self, event: &Event, at: u64) {
         match event {
-            Event::NodeSucceeded { attempt, started_at, .. } => {
-                self.reported(attempt, *started_at).status = NodeRunStatus::Succeeded;
+            Event::NodeSucceeded { attempt, started_at, log, .. } => {
+                let run = self.reported(attempt, *started_at);
+                run.status = NodeRunStatus::Succeeded;
+                run.usage = log.as_ref().and_then(|log| log.usage);
             }
-            Event::NodeFailed { attempt, started_at, error, .. } => {
+            Event::NodeFailed { attempt, started_at, error, log, .. } => {
                 let is_repeated = self.machine.current_attempt(&attempt.node, attempt.run).is_some();
                 let run = self.reported(attempt, *started_at);
                 run.status = if is_repeated { NodeRunStatus::Retrying } else { NodeRunStatus::Failed };
                 run.finished_at = (!is_repeated).then_some(at);
                 run.error = Some(error.clone());
+                run.usage = log.as_ref().and_then(|log| log.usage);
             }
             Event::WaitStarted { attempt, started_at, wait } => {
                 let run = self.reported(attempt, *started_at);
@@ -204,6 +210,7 @@ impl NodeRunView {
             error: None,
             outputs: Vec::new(),
             wait: None,
+            usage: None,
         }
     }
 }

@@ -38,6 +38,21 @@ pub struct RunLog {
     /// Whether something was cut or dropped after the last line.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+    /// What running the code took, if any ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<CodeUsage>,
+}
+
+/// What an attempt's code has used, all its runs together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeUsage {
+    /// Microseconds.
+    pub wall_us: u64,
+    /// Microseconds.
+    pub cpu_us: u64,
+    pub memory_peak_bytes: u64,
+    /// Whether a sandbox had to be made first.
+    pub cold: bool,
 }
 
 impl RunLog {
@@ -55,9 +70,9 @@ impl RunLog {
         self.truncated |= truncated;
     }
 
-    /// The log, if anything was written.
+    /// The log, if there is anything in it.
     pub fn into_written(self) -> Option<Self> {
-        (!self.lines.is_empty() || self.truncated).then_some(self)
+        (!self.lines.is_empty() || self.truncated || self.usage.is_some()).then_some(self)
     }
 }
 

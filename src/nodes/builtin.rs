@@ -1,16 +1,19 @@
 //! The list of node types that are compiled in. A new one is added here and nowhere else.
 
+use std::sync::Arc;
+
 use super::{
     NodeType, aggregate, approval, code, dedupe, file, filter, format, http_request, if_node, limit, loop_node, manual, merge,
     no_op, parse, rename, respond, schedule, set, sort, split, sql, stop_error, summarize, switch, wait, webhook, workflow,
 };
+use crate::runtimes::languages::Languages;
 
-/// One of each, in any order.
-pub(super) fn node_types() -> Vec<Box<dyn NodeType>> {
+/// One of each, in any order. Without languages, code may be in any.
+pub(super) fn node_types(languages: Option<Arc<Languages>>) -> Vec<Box<dyn NodeType>> {
     vec![
         Box::new(aggregate::Aggregate),
         Box::new(approval::Approval),
-        Box::new(code::CodeNode),
+        Box::new(code::CodeNode::new(languages)),
         Box::new(dedupe::Dedupe),
         Box::new(file::FileRead),
         Box::new(file::FileWrite),

@@ -15,7 +15,7 @@ use crate::{
         event::Attempt,
         ids::{ExecutionId, WorkspaceId},
         item::{Input, Item, Outputs},
-        log::{LogLine, RunLog},
+        log::{CodeUsage, LogLine, RunLog},
         trace::TraceParent,
     },
     runtimes::{
@@ -169,6 +169,11 @@ impl Log {
     /// Adds lines; `truncated` says that something after them was dropped.
     pub fn add(&self, lines: Vec<LogLine>, truncated: bool) {
         self.written().add(lines, truncated);
+    }
+
+    /// Says what running the code took.
+    pub fn used(&self, usage: CodeUsage) {
+        self.written().usage = Some(usage);
     }
 
     /// Takes what was written so far; `None` if nothing was.

@@ -8,10 +8,13 @@ use super::{
     docs::{self, Docs},
     params::check::ParamsSchema,
 };
-use crate::model::{
-    catalog::{NodeCatalog, NodeShape},
-    definition::NodeDefinition,
-    problem::{Problem, did_you_mean},
+use crate::{
+    model::{
+        catalog::{NodeCatalog, NodeShape},
+        definition::NodeDefinition,
+        problem::{Problem, did_you_mean},
+    },
+    runtimes::languages::Languages,
 };
 
 /// All node types.
@@ -27,12 +30,21 @@ struct Entry {
 }
 
 impl Registry {
-    /// The node types that are compiled in. Panics if two have one name, a schema is none or an example has problems: a test
-    /// builds it.
+    /// The node types that are compiled in, where it is not known which languages are installed: for a look at definitions without
+    /// a server. Panics if two have one name, a schema is none or an example has problems: a test builds it.
     pub fn builtin() -> Self {
+        Self::of(builtin::node_types(None))
+    }
+
+    /// The node types that are compiled in, with the languages that code may be in. Panics as [`Self::builtin`].
+    pub fn with_languages(languages: Arc<Languages>) -> Self {
+        Self::of(builtin::node_types(Some(languages)))
+    }
+
+    fn of(node_types: Vec<Box<dyn NodeType>>) -> Self {
         let mut entries = BTreeMap::new();
         let examples = docs::examples();
-        for node_type in builtin::node_types() {
+        for node_type in node_types {
             let description = node_type.describe();
             let name = description.type_name;
             let params = ParamsSchema::compile(&description);

@@ -15,7 +15,7 @@ use serde_json::Value;
 pub(super) use self::source::Parsed;
 pub use self::{
     input::CodeInput,
-    source::{CODE_BYTES_MAX, Code, JAVASCRIPT},
+    source::{CODE_BYTES_MAX, Code, JAVASCRIPT, TYPESCRIPT},
 };
 use super::{
     grants::Grants,
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::model::{
     error::{NodeError, codes},
-    log::{LogLevel, LogLine},
+    log::{CodeUsage, LogLevel, LogLine},
 };
 
 /// Wall time of a run where the caller sets none, in milliseconds.
@@ -136,6 +136,18 @@ pub struct Usage {
     pub cold: bool,
 }
 
+impl From<Usage> for CodeUsage {
+    fn from(usage: Usage) -> Self {
+        let us = |ms: f64| u64::try_from(Duration::from_secs_f64(ms.max(0.0) / 1_000.0).as_micros()).unwrap_or(u64::MAX);
+        Self {
+            wall_us: us(usage.wall_ms),
+            cpu_us: us(usage.cpu_ms),
+            memory_peak_bytes: usage.memory_peak_bytes as u64,
+            cold: usage.cold,
+        }
+    }
+}
+
 impl Usage {
     pub(super) fn of(used: Used, cold: bool) -> Self {
         let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
@@ -143,8 +155,8 @@ impl Usage {
     }
 }
 
-/// Why a run failed. **Shape**: `{ code, message, line?, column?, stack? }`; lines and columns count from 1 in the user's code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+/// Why a run failed. **Shape**: `{ code, message, line?, column?, stack?, logs?, logs_truncated?, usage? }`; lines and columns count from 1 in the user's code.
+#[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
 #[error("{message}")]
 pub struct CodeError {
     pub code: CodeErrorCode,
@@ -162,6 +174,9 @@ pub struct CodeError {
     /// Whether console output was dropped because of `log_bytes`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub logs_truncated: bool,
+    /// What the run used, if it came so far as to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
 }
 
 /// The kinds of failure.
@@ -184,7 +199,7 @@ impl CodeError {
     /// A failure that has no place.
     pub fn new(code: CodeErrorCode, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code, message, line: None, column: None, stack: None, logs: Vec::new(), logs_truncated: false }
+        Self { code, message, line: None, column: None, stack: None, logs: Vec::new(), logs_truncated: false, usage: None }
     }
 
     /// The failure of a node run.

@@ -39,6 +39,8 @@ pub struct FetchRequest {
 /// An answer for code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchResponse {
+    /// What answered, after redirects.
+    pub url: String,
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,

@@ -2,41 +2,58 @@
 //! ([`GuestSession`]). A call blocks its thread until it is done or a limit ends it: call from a blocking thread.
 
 mod body;
-mod guest;
+mod fetch;
 mod run;
 mod session;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod thrown;
 
 use std::sync::Arc;
 
-use wasmtime::{InstancePre, Linker, Module};
-
 pub(super) use self::body::Body;
+pub use self::fetch::FETCHES_MAX;
+use self::fetch::Host;
 pub use self::session::{
     EXPRESSION_CPU_MAX, EXPRESSION_MEMORY_BYTES_MAX, EXPRESSION_OUTPUT_BYTES_MAX, EXPRESSION_WALL_MAX, GuestSession,
 };
 use super::sandbox::{
-    EngineError, Sandbox, imports,
-    snapshot::{self, Boot},
-    state::HostState,
+    EngineError, Sandbox,
+    error::GuestError,
+    interpreter::{Dialect, Function, Guest, Interpreter, Source},
+    state::Limits,
 };
 
 /// The guest, before its boot.
 const GUEST: &[u8] = include_bytes!(env!("CITADEL_JAVASCRIPT_GUEST"));
-/// Memory that the guest may take to boot, in bytes.
-const BOOT_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// What an instance has on the host's side besides what every language has.
-#[derive(Clone, Copy)]
-struct Host;
+const DIALECT: Dialect = Dialect { read_thrown: thrown::read, out_of_memory: "out of memory" };
 
 /// The pre-booted guest: made once per process.
 pub struct JavaScript {
-    sandbox: Arc<Sandbox>,
-    guest: InstancePre<HostState<Host>>,
+    interpreter: Interpreter<Host>,
+}
+
+/// How a source is compiled. The flags are those of guest.c.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Code: not strict.
+    Code,
+    /// An expression: strict.
+    Expression,
+    /// Code with `fetch`.
+    CodeWithNetwork,
+}
+
+impl Mode {
+    fn flags(self) -> i32 {
+        match self {
+            Self::Code => 0,
+            Self::Expression => 1,
+            Self::CodeWithNetwork => 2,
+        }
+    }
 }
 
 impl JavaScript {
@@ -44,14 +61,18 @@ impl JavaScript {
     ///
     /// Errors: [`EngineError`]; none of them passes by itself.
     pub fn new(sandbox: Arc<Sandbox>) -> Result<Self, EngineError> {
-        let module: Module = sandbox.load_or_compile("javascript", &[GUEST], || {
-            let boot =
-                Boot { init_function: "initialize", memory_bytes: BOOT_MEMORY_BYTES_MAX, guest: Host, define: imports::define };
-            snapshot::boot(GUEST, boot).map_err(EngineError::web_assembly("boot the JavaScript guest"))
-        })?;
-        let mut linker = Linker::new(sandbox.engine());
-        imports::define(&mut linker).map_err(EngineError::web_assembly("define the guest's imports"))?;
-        let guest = linker.instantiate_pre(&module).map_err(EngineError::web_assembly("link the JavaScript guest"))?;
-        Ok(Self { sandbox, guest })
+        let source =
+            Source { name: "javascript", wasm: GUEST, define: fetch::define, booting: Host::default(), dialect: &DIALECT };
+        Ok(Self { interpreter: Interpreter::new(sandbox, source)? })
     }
+
+    /// A fresh instance: nothing of any other run is in it.
+    fn instantiate(&self, limits: Limits, host: Host) -> Result<Guest<Host>, GuestError> {
+        self.interpreter.instantiate(limits, host)
+    }
+}
+
+/// Compiles a function expression. Its first two lines do not count in the positions of errors: the third is line 1.
+fn compile(guest: &mut Guest<Host>, source: &str, mode: Mode) -> Result<Function, GuestError> {
+    guest.compile(source, mode.flags())
 }

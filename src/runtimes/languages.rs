@@ -9,6 +9,11 @@ use serde::Serialize;
 use super::{
     code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, CodeRequest},
     grants::Grants,
+    javascript::JavaScript,
+    lua::Lua,
+    sandbox::{EngineError, Sandbox},
+    typescript::TypeScript,
+    wasm::Wasm,
 };
 use crate::model::problem::did_you_mean;
 
@@ -83,6 +88,19 @@ impl Languages {
         Self { by_name: languages.into_iter().map(|language| (language.info().name, language)).collect() }
     }
 
+    /// The languages that every binary brings: JavaScript, TypeScript, Lua and the user's WebAssembly.
+    ///
+    /// Errors: [`EngineError`]; none of them passes by itself.
+    pub fn embedded(sandbox: &Arc<Sandbox>, javascript: &Arc<JavaScript>) -> Result<Vec<Arc<dyn Language>>, EngineError> {
+        Ok(vec![
+            Arc::clone(javascript) as Arc<dyn Language>,
+            Arc::new(TypeScript::new(Arc::clone(javascript))),
+            Arc::new(Lua::new(Arc::clone(sandbox))?),
+            Arc::new(Wasm::new(Arc::clone(sandbox))?),
+        ])
+    }
+
+    /// The language of that name.
     pub fn get(&self, name: &str) -> Option<&dyn Language> {
         self.by_name.get(name).map(|language| &**language)
     }
@@ -119,10 +137,11 @@ pub(crate) mod testing {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::runtimes::javascript::JavaScript;
 
-    static LANGUAGES: LazyLock<Arc<Languages>> =
-        LazyLock::new(|| Arc::new(Languages::new([JavaScript::for_tests() as Arc<dyn Language>])));
+    static LANGUAGES: LazyLock<Arc<Languages>> = LazyLock::new(|| {
+        let embedded = Languages::embedded(&Sandbox::for_tests(), &JavaScript::for_tests());
+        Arc::new(Languages::new(embedded.expect("the guests work here")))
+    });
 
     impl Languages {
         pub(crate) fn for_tests() -> Arc<Self> {

@@ -7,19 +7,27 @@ mod cache;
 mod cpu;
 pub(super) mod error;
 pub(super) mod imports;
+pub(super) mod interpreter;
 pub(super) mod snapshot;
 pub(super) mod state;
 #[cfg(test)]
 mod testing;
 mod ticker;
+pub(super) mod wasi;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 pub(super) use self::cache::Compiled;
 use self::{
-    state::{HostState, Limits},
+    state::{HostState, Limits, Place},
     ticker::Ticker,
 };
 
@@ -86,6 +94,8 @@ impl EngineError {
 pub struct Sandbox {
     engine: Engine,
     cache_dir: PathBuf,
+    instances_max: u32,
+    instances: Arc<AtomicU32>,
     /// Stops with the engine.
     _ticker: Ticker,
 }
@@ -97,7 +107,13 @@ impl Sandbox {
             Engine::new(&engine_config(config.instances_max)).map_err(EngineError::web_assembly("set up WebAssembly"))?;
         cache::make_private(&config.cache_dir)?;
         let ticker = Ticker::start(engine.clone()).map_err(EngineError::Ticker)?;
-        Ok(Arc::new(Self { engine, cache_dir: config.cache_dir.clone(), _ticker: ticker }))
+        Ok(Arc::new(Self {
+            engine,
+            cache_dir: config.cache_dir.clone(),
+            instances_max: config.instances_max,
+            instances: Arc::default(),
+            _ticker: ticker,
+        }))
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -117,9 +133,14 @@ impl Sandbox {
         cache::load_or_compile(&self.engine, &self.cache_dir, name, key_parts, make)
     }
 
+    /// Instances that live now.
+    pub fn instances(&self) -> u32 {
+        self.instances.load(Ordering::Relaxed)
+    }
+
     /// A store for one fresh instance under these limits. `guest` is what the language needs besides.
     pub(super) fn store<T: 'static>(&self, limits: Limits, guest: T) -> Store<HostState<T>> {
-        let mut store = Store::new(&self.engine, HostState::new(limits, guest));
+        let mut store = Store::new(&self.engine, HostState::new(limits, guest, Place::take(&self.instances, self.instances_max)));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.tick()));
         store.set_epoch_deadline(1);
@@ -137,6 +158,7 @@ fn engine_config(instances_max: u32) -> Config {
         .total_memories(instances_max.saturating_mul(2))
         .total_tables(parts_max)
         .total_gc_heaps(instances_max)
+        .total_stacks(instances_max)
         .max_core_instances_per_component(INSTANCES_PER_COMPONENT_MAX)
         .max_tables_per_component(INSTANCES_PER_COMPONENT_MAX)
         .max_memories_per_component(MEMORIES_PER_COMPONENT_MAX)

@@ -1,4 +1,4 @@
-//! Parses JavaScript with oxc, and says where it is wrong. Called when a workflow is saved; nothing runs here.
+//! Parses JavaScript and TypeScript with oxc, and says where it is wrong. Called when a workflow is saved; nothing runs here.
 
 use std::thread;
 
@@ -73,11 +73,22 @@ pub(super) fn parse<R: Send>(
     wrapped: Wrapped<'_>,
     read: impl FnOnce(&Program<'_>, usize) -> Result<R, SyntaxError> + Send,
 ) -> Result<R, SyntaxError> {
+    parse_as(SourceType::script(), wrapped, |program, _, start| read(program, start))
+}
+
+/// As [`parse`], in a dialect. `read` also gets the text of the whole program.
+///
+/// Errors: as [`parse`].
+pub(super) fn parse_as<R: Send>(
+    source_type: SourceType,
+    wrapped: Wrapped<'_>,
+    read: impl FnOnce(&Program<'_>, &str, usize) -> Result<R, SyntaxError> + Send,
+) -> Result<R, SyntaxError> {
     let source = wrapped.source;
     let stack_bytes = PARSER_STACK_BYTES + PARSER_STACK_BYTES_PER_BYTE * source.len();
     let parsed = thread::scope(|scope| {
         let parser = thread::Builder::new().name("parser".to_owned()).stack_size(stack_bytes);
-        parser.spawn_scoped(scope, || parse_here(wrapped, read)).map(|thread| thread.join())
+        parser.spawn_scoped(scope, || parse_here(source_type, wrapped, read)).map(|thread| thread.join())
     });
     match parsed {
         Ok(Ok(result)) => result,
@@ -87,17 +98,17 @@ pub(super) fn parse<R: Send>(
 }
 
 fn parse_here<R>(
+    source_type: SourceType,
     Wrapped { before, source, after }: Wrapped<'_>,
-    read: impl FnOnce(&Program<'_>, usize) -> Result<R, SyntaxError>,
+    read: impl FnOnce(&Program<'_>, &str, usize) -> Result<R, SyntaxError>,
 ) -> Result<R, SyntaxError> {
     let text = [before, source, after].concat();
     let allocator = Allocator::default();
     let options = ParseOptions { parse_regular_expression: true, ..ParseOptions::default() };
-    let ParserReturn { program, diagnostics, .. } =
-        Parser::new(&allocator, &text, SourceType::script()).with_options(options).parse();
+    let ParserReturn { program, diagnostics, .. } = Parser::new(&allocator, &text, source_type).with_options(options).parse();
     match diagnostics.errors().next() {
         Some(diagnostic) => Err(error_of(diagnostic, source, before.len())),
-        None => read(&program, before.len()),
+        None => read(&program, &text, before.len()),
     }
 }
 

@@ -14,6 +14,8 @@ use crate::model::problem::did_you_mean;
 pub(super) enum Variable {
     /// `items`, in code only.
     PlainItems,
+    /// `env`, in code only: what the code was granted.
+    PlainEnv,
     Json,
     Binary,
     Item,
@@ -31,8 +33,9 @@ pub(super) enum Variable {
 }
 
 /// Every variable by its name.
-const NAMES: [(&str, Variable); 15] = [
+const NAMES: [(&str, Variable); 16] = [
     ("items", Variable::PlainItems),
+    ("env", Variable::PlainEnv),
     ("$json", Variable::Json),
     ("$binary", Variable::Binary),
     ("$item", Variable::Item),

@@ -1,5 +1,7 @@
 //! Runs of nodes.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -10,6 +12,7 @@ use crate::model::{
     execution::NodeRunStatus,
     history::NodeRunView,
     item::{Item, Items, Port, PortItems},
+    log::CodeUsage,
 };
 
 /// One run of one node. `items` of the outputs and the state of a wait are shown only where data was asked for.
@@ -27,6 +30,27 @@ pub struct NodeRunBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     wait: Option<WaitBody>,
     outputs: Vec<OutputBody>,
+    /// What code has used, in a node that runs some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageBody>,
+}
+
+/// What the code of one attempt has used, all its runs together.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UsageBody {
+    wall_ms: f64,
+    cpu_ms: f64,
+    memory_peak_bytes: u64,
+    /// Whether a sandbox had to be made first.
+    cold: bool,
+}
+
+impl From<CodeUsage> for UsageBody {
+    fn from(usage: CodeUsage) -> Self {
+        let ms = |us: u64| Duration::from_micros(us).as_secs_f64() * 1_000.0;
+        let CodeUsage { wall_us, cpu_us, memory_peak_bytes, cold } = usage;
+        Self { wall_ms: ms(wall_us), cpu_ms: ms(cpu_us), memory_peak_bytes, cold }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,6 +87,7 @@ impl NodeRunBody {
             error: run.error.map(ErrorBody::from),
             wait,
             outputs: run.outputs.into_iter().map(|output| OutputBody::new(output, with_data)).collect(),
+            usage: run.usage.map(UsageBody::from),
         }
     }
 }
@@ -99,6 +124,7 @@ mod tests {
             error: Some(NodeError::transient("timeout", "took too long")),
             outputs: PortItems::main(vec![Item::from_value(json!({ "secret": 1 }))]),
             wait: Some(Wait { until: None, signals: vec!["go".to_owned()], state: json!({ "secret": 2 }) }),
+            usage: Some(CodeUsage { wall_us: 1_500, cpu_us: 1_250, memory_peak_bytes: 65_536, cold: true }),
         }
     }
 

@@ -8,9 +8,21 @@ use crate::{
         Pool,
         effect_testing::{Bench, runner},
         registry::Registry,
-        testing::{node, problems},
+        testing::node,
     },
+    runtimes::languages::Languages,
 };
+
+fn registry() -> Registry {
+    Registry::with_languages(Languages::for_tests())
+}
+
+/// The problems of a node's parameters, as `pointer code`.
+#[track_caller]
+fn problems(params: Value) -> Vec<String> {
+    let Err(problems) = registry().prepare(&node("code", params)) else { panic!("the node has no problem") };
+    problems.iter().map(|problem| format!("{} {}", problem.pointer, problem.code)).collect()
+}
 
 async fn run(params: Value, items: Value) -> Result<Value, NodeError> {
     Bench::new().run_json(&node("code", params), items).await
@@ -86,20 +98,28 @@ async fn ends_with_the_timeout_of_the_node() {
 #[test]
 fn may_be_repeated_and_takes_a_place_among_the_sandboxes() {
     let node = node("code", json!({ "code": "return 1" }));
-    assert_eq!(Registry::builtin().prepare(&node).ok().unwrap().shape.effect, EffectClass::Idempotent);
+    assert_eq!(registry().prepare(&node).ok().unwrap().shape.effect, EffectClass::Idempotent);
+    let granted = json!({ "code": "return 1", "grants": { "network": true } });
+    assert_eq!(registry().prepare(&crate::nodes::testing::node("code", granted)).ok().unwrap().shape.effect, EffectClass::Effect);
     assert_eq!(runner(&node).pool(), Pool::Wasm);
 }
 
 #[test]
 fn reports_every_problem_before_a_run() {
     let broken = node("code", json!({ "code": "return 1;\nreturn (" }));
-    let Err(found) = Registry::builtin().prepare(&broken) else { panic!("accepted") };
+    let Err(found) = registry().prepare(&broken) else { panic!("accepted") };
     assert_eq!((found[0].pointer.as_str(), found[0].code.as_str()), ("/params/code", "code_syntax"));
     assert!(found[0].detail.starts_with("line 2, column "), "{}", found[0].detail);
-    assert_eq!(problems("code", json!({ "code": "x", "language": "cobol" })), ["/params/language not_installed"]);
-    let both = json!({ "code": "return (", "grants": { "network": true } });
-    assert_eq!(problems("code", both), ["/params/grants invalid_parameter", "/params/code code_syntax"]);
-    assert_eq!(problems("code", json!({ "code": "x", "limits": { "wall_ms": 0 } })).len(), 1);
+    assert_eq!(problems(json!({ "code": "x", "language": "cobol" })), ["/params/language not_installed"]);
+    let both = json!({ "code": "return (", "language": "lua", "grants": { "network": true, "env": { "A": "b" } } });
+    assert_eq!(problems(both), ["/params/grants/network invalid_parameter"]);
+    let both = json!({ "code": "AAAA", "language": "wasm", "grants": { "network": true } });
+    assert_eq!(problems(both), ["/params/grants/network invalid_parameter", "/params/code code_syntax"]);
+    assert_eq!(problems(json!({ "code": "enum E {}", "language": "typescript" })), ["/params/code code_syntax"]);
+    assert_eq!(problems(json!({ "code": "x", "grants": { "env": { "1": "b" } } })).len(), 1);
+    assert_eq!(problems(json!({ "code": "x", "grants": { "files": true } })).len(), 1);
+    assert!(Registry::builtin().prepare(&node("code", json!({ "code": "x", "language": "cobol" }))).is_ok());
+    assert_eq!(problems(json!({ "code": "x", "limits": { "wall_ms": 0 } })).len(), 1);
 }
 
 #[tokio::test]
@@ -113,7 +133,7 @@ async fn keeps_what_the_code_writes_however_it_ends() {
         log.take().map(|log| (log.lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>(), log.truncated))
     };
     let text = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
-    assert_eq!(written(json!({ "code": "return 1" })).await, None);
+    assert_eq!(written(json!({ "code": "return 1" })).await, Some((text(&[]), false)));
     assert_eq!(written(json!({ "code": "console.log('a', 1)" })).await, Some((text(&["a 1"]), false)));
     let failing = json!({ "code": "console.warn('before'); throw new Error('no')" });
     assert_eq!(written(failing).await, Some((text(&["before"]), false)));
@@ -121,4 +141,150 @@ async fn keeps_what_the_code_writes_however_it_ends() {
     assert_eq!(written(each).await, Some((text(&["1", "2"]), false)));
     let small = json!({ "code": "for (const n of [1, 2, 3, 4]) console.log('line', n)", "limits": { "log_bytes": 80 } });
     assert_eq!(written(small).await, Some((text(&["line 1", "line 2", ""]), true)));
+}
+
+#[tokio::test]
+async fn runs_every_language_that_is_there() {
+    let sums = [
+        ("javascript", "return { sum: input[0].n + input[1].n, of: items.length }"),
+        (
+            "typescript",
+            "const sum: number = (input as { n: number }[]).reduce((sum, { n }) => sum + n, 0); return { sum, of: $input.all().length }",
+        ),
+        ("lua", "local sum = 0 for _, item in ipairs(input) do sum = sum + item.n end return { sum = sum, of = #items }"),
+    ];
+    for (language, code) in sums {
+        let params = json!({ "language": language, "code": code });
+        assert_eq!(run(params, json!([{ "n": 1 }, { "n": 2 }])).await, Ok(json!([{ "sum": 3, "of": 2 }])), "{language}");
+    }
+    for (language, code) in [("javascript", "return { n: input.n + 1 }"), ("lua", "return { n = input.n + 1 }")] {
+        let params = json!({ "language": language, "code": code, "mode": "each" });
+        assert_eq!(run(params, json!([{ "n": 1 }, { "n": 2 }])).await, Ok(json!([{ "n": 2 }, { "n": 3 }])), "{language}");
+    }
+    let failed = run(json!({ "language": "lua", "code": "local a\nerror('no')" }), json!([{}])).await.unwrap_err();
+    assert_eq!((failed.code.as_str(), failed.details.unwrap()["line"].clone()), ("code_exception", json!(2)));
+}
+
+#[tokio::test]
+async fn a_language_that_was_removed_fails_for_good() {
+    let failed = run(json!({ "language": "cobol", "code": "x" }), json!([{}])).await.unwrap_err();
+    assert_eq!((failed.code.as_str(), failed.retryable), ("not_installed", false));
+    assert!(failed.message.contains("the languages are javascript, lua, typescript, wasm"), "{}", failed.message);
+}
+
+#[tokio::test]
+async fn code_sees_the_variables_that_it_was_granted() {
+    let grants = json!({ "env": { "TEXT": "plain", "ITEM": "{{ $json.n }}", "SECRET": { "credential": "token" } } });
+    for (language, code) in [("javascript", "return env"), ("typescript", "return env as object"), ("lua", "return env")] {
+        let params = json!({ "language": language, "code": code, "grants": grants });
+        let node = NodeDefinition { credential: Some("secret".to_owned()), ..node("code", params) };
+        let bench = Bench::new().with_credential("http_bearer", &[("token", "s3cret")]);
+        let expected = json!([{ "TEXT": "plain", "ITEM": "1", "SECRET": "s3cret" }]);
+        assert_eq!(bench.run_json(&node, json!([{ "n": 1 }])).await, Ok(expected), "{language}");
+    }
+    assert_eq!(run(json!({ "code": "return env" }), json!([{}])).await, Ok(json!([{}])));
+    let missing = json!({ "code": "return env", "grants": { "env": { "A": { "credential": "token" } } } });
+    assert_eq!(run(missing, json!([{}])).await.unwrap_err().code, "invalid_parameter");
+}
+
+#[tokio::test]
+async fn what_code_used_is_kept_however_it_ends() {
+    for code in ["return new Uint8Array(4e6).length", "new Uint8Array(4e6); throw new Error('no')"] {
+        let (bench, node) = (Bench::new(), node("code", json!({ "code": code })));
+        let ctx = bench.context(&node, json!([{}]));
+        let log = ctx.log.clone();
+        let _ = runner(&node).run(ctx).await;
+        let usage = log.take().and_then(|log| log.usage).unwrap();
+        assert!(usage.cold && usage.wall_us > 0 && usage.memory_peak_bytes > 4_000_000, "{code}: {usage:?}");
+    }
+}
+
+mod fetch {
+    //! `fetch` by grant.
+
+    use axum::{
+        Router,
+        body::Bytes,
+        http::{HeaderMap, Method},
+        routing::any,
+    };
+
+    use super::*;
+    use crate::auth::egress::testing::TestServer;
+
+    /// Answers with what it got.
+    async fn echo(method: Method, headers: HeaderMap, body: Bytes) -> ([(&'static str, &'static str); 1], String) {
+        let asked = headers.get("x-asked").and_then(|value| value.to_str().ok()).unwrap_or("-");
+        ([("x-answer", "yes")], json!({ "method": method.as_str(), "asked": asked, "body": body.to_vec() }).to_string())
+    }
+
+    async fn server() -> TestServer {
+        TestServer::start(Router::new().route("/echo", any(echo)).route("/bytes", any(async || vec![0_u8, 255, 1]))).await
+    }
+
+    async fn run_granted(bench: Bench, code: &str) -> Result<Value, NodeError> {
+        bench.run_json(&node("code", json!({ "code": code, "grants": { "network": true } })), json!([{}])).await
+    }
+
+    #[tokio::test]
+    async fn sends_requests_and_reads_answers() {
+        let server = server().await;
+        let url = server.url("/echo");
+        let code = format!(
+            "const answer = await fetch('{url}', {{ method: 'post', headers: {{ 'x-asked': 'ä'.length + 1 }}, body: 'ab' }});
+             return [answer.status, answer.ok, answer.headers.get('X-Answer'), await answer.json()]"
+        );
+        let expected = json!([{ "value": 200 }, { "value": true }, { "value": "yes" }, { "method": "POST", "asked": "2", "body": [97, 98] }]);
+        assert_eq!(run_granted(Bench::new(), &code).await, Ok(expected));
+        let code = format!(
+            "return (await (await fetch('{url}', {{ method: 'PUT', body: new Uint8Array([0, 255, 7, 9]) }})).json()).body"
+        );
+        assert_eq!(
+            run_granted(Bench::new(), &code).await,
+            Ok(json!([{ "value": 0 }, { "value": 255 }, { "value": 7 }, { "value": 9 }]))
+        );
+        let code = format!("return [...await (await fetch('{}')).bytes()]", server.url("/bytes"));
+        assert_eq!(run_granted(Bench::new(), &code).await, Ok(json!([{ "value": 0 }, { "value": 255 }, { "value": 1 }])));
+    }
+
+    #[tokio::test]
+    async fn obeys_the_egress_policy() {
+        let server = server().await;
+        let url = server.url("/echo");
+        let failed = run_granted(Bench::new().without_egress(), &format!("return await fetch('{url}')")).await.unwrap_err();
+        assert_eq!(failed.code, "code_exception");
+        assert!(failed.message.starts_with("TypeError: fetch failed: "), "{}", failed.message);
+        for wrong in ["fetch('file:///etc/passwd')", "fetch('nowhere')", "fetch('http://127.0.0.1:1', { headers: { 'a b': 1 } })"]
+        {
+            let failed = run_granted(Bench::new(), &format!("return await {wrong}")).await.unwrap_err();
+            assert!(failed.message.starts_with("TypeError: fetch failed: "), "{wrong}: {}", failed.message);
+        }
+    }
+
+    #[tokio::test]
+    async fn is_not_there_without_the_grant() {
+        assert_eq!(run(json!({ "code": "return typeof fetch" }), json!([{}])).await, Ok(json!([{ "value": "undefined" }])));
+    }
+
+    #[tokio::test]
+    async fn requests_obeyed_and_violated() {
+        let server = server().await;
+        let url = server.url("/bytes");
+        let code = |count: u32| format!("for (let n = 0; n < {count}; n++) await fetch('{url}'); return 'done'");
+        let max = crate::runtimes::javascript::FETCHES_MAX;
+        assert_eq!(run_granted(Bench::new(), &code(max)).await, Ok(json!([{ "value": "done" }])));
+        let failed = run_granted(Bench::new(), &code(max + 1)).await.unwrap_err();
+        assert!(failed.message.contains("more than 100 requests"), "{}", failed.message);
+    }
+
+    #[tokio::test]
+    async fn waits_no_longer_than_the_code_may_run() {
+        let silent = TestServer::start(Router::new().route("/", any(std::future::pending::<()>))).await;
+        let code = format!("return await fetch('{}')", silent.url("/"));
+        let params = json!({ "code": code, "limits": { "wall_ms": 300 }, "grants": { "network": true } });
+        let started = std::time::Instant::now();
+        let failed = Bench::new().run(&node("code", params), json!([{}])).await.unwrap_err();
+        assert!(["sandbox_timeout", "code_exception"].contains(&failed.code.as_str()), "{failed:?}");
+        assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    }
 }

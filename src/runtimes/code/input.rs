@@ -1,10 +1,15 @@
 //! What code sees as its input.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
 use super::Code;
-use crate::{model::item::Item, runtimes::scope::Scope};
+use crate::{
+    model::item::Item,
+    runtimes::{grants::Grants, scope::Scope},
+};
 
 /// What the code sees.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +30,13 @@ impl<'a> CodeInput<'a> {
 
     /// `{ input, items? }` as JSON, with `items` where the code may use it: what interpreters get that know no other variables.
     pub fn variables_to_json(self, code: &Code) -> Vec<u8> {
-        json_of(&Variables { input: self, has_items: code.mentions_items() })
+        json_of(&Variables { input: self, has_items: code.mentions_items(), env: None })
+    }
+
+    /// As [`Self::variables_to_json`], with the granted variables as `env`, if there are any.
+    pub fn variables_with_env_to_json(self, code: &Code, grants: &Grants) -> Vec<u8> {
+        let env = Some(&grants.env).filter(|env| !env.is_empty());
+        json_of(&Variables { input: self, has_items: code.mentions_items(), env })
     }
 
     fn items(self) -> Option<&'a [Item]> {
@@ -55,6 +66,7 @@ impl Serialize for Input<'_> {
 struct Variables<'a> {
     input: CodeInput<'a>,
     has_items: bool,
+    env: Option<&'a BTreeMap<String, String>>,
 }
 
 impl Serialize for Variables<'_> {
@@ -63,6 +75,9 @@ impl Serialize for Variables<'_> {
         map.serialize_entry("input", &Input(self.input))?;
         if let Some(items) = self.input.items().filter(|_| self.has_items) {
             map.serialize_entry("items", items)?;
+        }
+        if let Some(env) = self.env {
+            map.serialize_entry("env", env)?;
         }
         map.end()
     }
@@ -90,6 +105,11 @@ mod tests {
         check(CodeInput::Value(&json!([1])), "items", &json!({ "input": [1] }));
         check(CodeInput::Items(&scope), "input", &json!({ "input": [{ "n": 1 }, { "n": 2 }] }));
         let items = serde_json::to_value(scope.items).unwrap();
+        let grants = Grants { env: BTreeMap::from([("KEY".to_owned(), "value".to_owned())]), network: None };
+        let code = Code::parse("any", "").unwrap();
+        let with_env: Value =
+            serde_json::from_slice(&CodeInput::Value(&json!(1)).variables_with_env_to_json(&code, &grants)).unwrap();
+        assert_eq!(with_env, json!({ "input": 1, "env": { "KEY": "value" } }));
         check(CodeInput::Item(&scope), "items[0]", &json!({ "input": { "n": 2 }, "items": items }));
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::runtimes::{
     javascript::Body,
     syntax::{Position, SyntaxError},
+    typescript,
+    wasm::{Binary, WASM},
 };
 
 /// Size of a source in bytes.
@@ -12,6 +14,8 @@ pub const CODE_BYTES_MAX: usize = 128 * 1024;
 
 /// The name of JavaScript.
 pub const JAVASCRIPT: &str = "javascript";
+/// The name of TypeScript.
+pub const TYPESCRIPT: &str = "typescript";
 
 /// A source in its language.
 #[derive(Debug, Clone)]
@@ -27,6 +31,7 @@ pub(in crate::runtimes) enum Parsed {
     /// Nothing: only its language can read it.
     Text,
     JavaScript(Body),
+    Wasm(Binary),
 }
 
 impl Code {
@@ -35,12 +40,15 @@ impl Code {
     /// Errors: the first thing that is wrong, with its place.
     pub fn parse(language: &str, source: impl Into<Arc<str>>) -> Result<Self, SyntaxError> {
         let source = source.into();
-        if source.len() > CODE_BYTES_MAX {
+        // Binaries have a limit of their own.
+        if source.len() > CODE_BYTES_MAX && language != WASM {
             let message = format!("the code has {} bytes, more than {CODE_BYTES_MAX}", source.len());
             return Err(SyntaxError { message, position: Position::at(&source, CODE_BYTES_MAX) });
         }
         let parsed = match language {
             JAVASCRIPT => Parsed::JavaScript(Body::parse(Arc::clone(&source))?),
+            TYPESCRIPT => Parsed::JavaScript(Body::parse(typescript::strip(&source)?.into())?),
+            WASM => Parsed::Wasm(Binary::decode(&source)?),
             _ => Parsed::Text,
         };
         Ok(Self { language: language.into(), source, parsed })

@@ -6,7 +6,7 @@ use oxc::ast::ast::{Expression, Program, Statement};
 
 use crate::runtimes::{
     syntax::{self, SyntaxError, Wrapped},
-    variables::Variables,
+    variables::{Variable, Variables},
 };
 
 /// A JavaScript function body that parses.
@@ -19,7 +19,7 @@ pub(in crate::runtimes) struct Body {
 /// What a wrapped source finds as `input`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InputName {
-    /// The variable `input` of the scope, and no other.
+    /// The variable `input` of the scope, `env`, and no other.
     Only,
     /// The variable `input`, with all others.
     Input,
@@ -53,8 +53,8 @@ impl Body {
         let mut function = String::with_capacity(self.source.len() + 256);
         function.push_str("(({ ");
         function.push_str(if input == InputName::Json { "$json: input" } else { "input" });
-        if input != InputName::Only {
-            for variable in self.variables.iter() {
+        for variable in self.variables.iter() {
+            if input != InputName::Only || variable == Variable::PlainEnv {
                 write!(function, ", {}", variable.name()).expect("writing to a String cannot fail");
             }
         }

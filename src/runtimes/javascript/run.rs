@@ -1,17 +1,18 @@
 //! Runs code in JavaScript.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{
-    Body, JavaScript,
-    body::InputName,
-    guest::{Function, Guest, Mode},
-};
+use super::{Body, Host, JavaScript, Mode, body::InputName, compile};
 use crate::runtimes::{
-    code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, JAVASCRIPT, Parsed, Usage},
+    code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, JAVASCRIPT, Parsed},
     grants::Grants,
     languages::{CodeSession, GrantsOffered, Isolation, Language, LanguageInfo},
-    sandbox::error::GuestError,
+    sandbox::{
+        error::GuestError,
+        interpreter::{Function, Guest},
+    },
     scope::{
         Scope,
         data::{Input, InputData, ScopeData},
@@ -25,13 +26,13 @@ impl Language for JavaScript {
             title: "JavaScript".to_owned(),
             version: "QuickJS-NG".to_owned(),
             isolation: Isolation::WebAssembly,
-            grants: GrantsOffered::default(),
+            grants: GrantsOffered { env: true, network: true },
             notes: Vec::new(),
         }
     }
 
-    fn session<'a>(&'a self, code: &'a Code, limits: CodeLimits, _grants: &'a Grants) -> Box<dyn CodeSession + 'a> {
-        Box::new(JavaScriptSession { javascript: self, code, limits, live: None })
+    fn session<'a>(&'a self, code: &'a Code, limits: CodeLimits, grants: &'a Grants) -> Box<dyn CodeSession + 'a> {
+        Box::new(JavaScriptSession { javascript: self, code, limits, grants, live: None })
     }
 }
 
@@ -39,11 +40,12 @@ struct JavaScriptSession<'a> {
     javascript: &'a JavaScript,
     code: &'a Code,
     limits: CodeLimits,
+    grants: &'a Grants,
     live: Option<Live>,
 }
 
 struct Live {
-    guest: Guest,
+    guest: Guest<Host>,
     function: Function,
     input: InputName,
 }
@@ -64,28 +66,20 @@ impl CodeSession for JavaScriptSession<'_> {
             Some(live) => live,
             None => self.start(body, name)?,
         };
-        let result = live.call(body, input);
-        let (logs, logs_truncated) = live.guest.take_log();
-        match result {
-            Ok(output) => {
-                let usage = Usage::of(live.guest.used(), cold);
-                self.live = Some(live);
-                Ok(CodeOutput { output, logs, logs_truncated, usage })
-            }
-            Err(error) => {
-                if !error.ends_instance() {
-                    self.live = Some(live);
-                }
-                Err(CodeError { logs, logs_truncated, ..CodeError::from(error) })
-            }
-        }
+        let result = live.call(body, input, &self.grants.env);
+        let goes_on = !result.as_ref().is_err_and(GuestError::ends_instance);
+        let output = live.guest.finish(result, cold);
+        self.live = goes_on.then_some(live);
+        output
     }
 }
 
 impl JavaScriptSession<'_> {
     fn start(&self, body: &Body, input: InputName) -> Result<Live, CodeError> {
-        let mut guest = self.javascript.instantiate(self.limits.of_instance())?;
-        let function = guest.compile(&body.function(input), Mode::Sloppy).map_err(|error| match error {
+        let network = self.grants.network.clone();
+        let mode = if network.is_some() { Mode::CodeWithNetwork } else { Mode::Code };
+        let mut guest = self.javascript.instantiate(self.limits.of_instance(), Host::new(network))?;
+        let function = compile(&mut guest, &body.function(input), mode).map_err(|error| match error {
             // The guest finds a few more errors than the parser does.
             GuestError::Thrown(_) => CodeError { code: CodeErrorCode::Syntax, ..CodeError::from(error) },
             other => CodeError::from(other),
@@ -95,16 +89,22 @@ impl JavaScriptSession<'_> {
 }
 
 impl Live {
-    fn call(&mut self, body: &Body, input: CodeInput<'_>) -> Result<Value, GuestError> {
+    fn call(&mut self, body: &Body, input: CodeInput<'_>, env: &BTreeMap<String, String>) -> Result<Value, GuestError> {
         match input {
-            CodeInput::Value(input) => self.guest.call(self.function, &InputData { input }),
-            CodeInput::Items(scope) => self.call_over(scope, body, Input::Items),
-            CodeInput::Item(scope) => self.call_over(scope, body, Input::Item),
+            CodeInput::Value(input) => self.guest.call(self.function, &InputData::new(input, body.variables(), env)),
+            CodeInput::Items(scope) => self.call_over(scope, body, Input::Items, env),
+            CodeInput::Item(scope) => self.call_over(scope, body, Input::Item, env),
         }
     }
 
-    fn call_over(&mut self, scope: &Scope<'_>, body: &Body, input: Input) -> Result<Value, GuestError> {
-        let data = ScopeData::new(scope, body.variables(), input).map_err(GuestError::Scope)?;
+    fn call_over(
+        &mut self,
+        scope: &Scope<'_>,
+        body: &Body,
+        input: Input,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Value, GuestError> {
+        let data = ScopeData::new(scope, body.variables(), input).map_err(GuestError::Scope)?.with_granted(env);
         self.guest.call(self.function, &data)
     }
 }

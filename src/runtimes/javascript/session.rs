@@ -5,13 +5,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    JavaScript,
-    guest::{Function, Guest, Mode},
-};
+use super::{Host, JavaScript, Mode, compile};
 use crate::{
     model::limits::OUTPUT_BYTES_MAX,
-    runtimes::sandbox::{error::GuestError, state::Limits},
+    runtimes::sandbox::{
+        error::GuestError,
+        interpreter::{Function, Guest},
+        state::Limits,
+    },
 };
 
 /// Wall time of one evaluation.
@@ -36,7 +37,7 @@ pub struct GuestSession {
 }
 
 struct Live {
-    guest: Guest,
+    guest: Guest<Host>,
     /// Compiled once per session, by their source.
     functions: HashMap<Arc<str>, Function>,
 }
@@ -74,14 +75,18 @@ impl GuestSession {
 
 impl Live {
     fn start(javascript: &JavaScript) -> Result<Self, GuestError> {
-        let mut guest = javascript.instantiate(Limits {
-            wall: EXPRESSION_WALL_MAX,
-            cpu: EXPRESSION_CPU_MAX,
-            memory_bytes: EXPRESSION_MEMORY_BYTES_MAX,
-            output_bytes: EXPRESSION_OUTPUT_BYTES_MAX,
-            log_bytes: 0,
-        })?;
-        guest.seal()?;
+        let mut guest = javascript.instantiate(
+            Limits {
+                wall: EXPRESSION_WALL_MAX,
+                cpu: EXPRESSION_CPU_MAX,
+                memory_bytes: EXPRESSION_MEMORY_BYTES_MAX,
+                output_bytes: EXPRESSION_OUTPUT_BYTES_MAX,
+                log_bytes: 0,
+            },
+            Host::default(),
+        )?;
+        // Freezes what is global, so that one evaluation cannot change what a later one sees.
+        guest.call_export("seal")?;
         Ok(Self { guest, functions: HashMap::new() })
     }
 
@@ -96,7 +101,7 @@ impl Live {
         let function = match self.functions.get(source) {
             Some(function) => *function,
             None => {
-                let function = self.guest.compile(source, Mode::Strict)?;
+                let function = compile(&mut self.guest, source, Mode::Expression)?;
                 self.functions.insert(Arc::clone(source), function);
                 function
             }

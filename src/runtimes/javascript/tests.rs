@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     model::{error::codes, log::LogLevel},
     runtimes::{
+        abuse::Abuse,
         code::{
             CODE_BYTES_MAX, CODE_WALL_MS_DEFAULT, Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, JAVASCRIPT,
         },
@@ -346,3 +347,36 @@ fn instances_obeyed_and_violated() {
     drop(run);
     assert_eq!(template.evaluate(&world.scope(), &mut session), Ok(json!(1)));
 }
+
+#[test]
+fn abuse_ends_as_it_should() {
+    ABUSE.check(&*JavaScript::for_tests());
+}
+
+#[test]
+fn a_bad_run_never_affects_the_next() {
+    ABUSE.check_sequences(&*JavaScript::for_tests());
+}
+
+const ABUSE: Abuse<'_> = Abuse {
+    language: JAVASCRIPT,
+    endless: "while (true) {}",
+    memory: "const all = []; while (true) all.push(new Uint8Array(1e6))",
+    recursion: "function f() { return f() + 1 }\nreturn f()",
+    pattern: Some("return /(a+)+$/.test('a'.repeat(40) + 'b')"),
+    sleep: None,
+    output_flood: "return 'x'.repeat(100000)",
+    log_flood: "while (true) console.log('flood')",
+    huge_input: "return input.length",
+    holds_input: true,
+    syntax_error: ("const x = 1;\nconst y = = 2", Some(2)),
+    no_json: Some("return 1n"),
+    throws: ("const f = () => {\n  throw new Error('no')\n}\nf()", "no", Some(2)),
+    poisons: &[
+        "globalThis.leak = 1; Array.prototype.map = () => 'poisoned'; JSON.stringify = () => 'x'; Object.prototype.leak = 1",
+        "Math.random = () => 0; console.log = () => { throw 1 }; delete globalThis.Promise; Object.freeze(Array.prototype)",
+        "for (const name of Object.getOwnPropertyNames(globalThis)) delete globalThis[name]",
+    ],
+    healthy: "console.log('fine'); const clean = typeof leak === 'undefined' && [1].map(n => n + 1)[0] === 2 && !Object.isFrozen(Array.prototype);
+        return [input + 1, clean ? 'clean' : 'dirty']",
+};

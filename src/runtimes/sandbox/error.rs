@@ -57,7 +57,11 @@ impl fmt::Display for Thrown {
 impl GuestError {
     /// What an instance that could not be made means.
     pub(in crate::runtimes) fn of_instantiation<T>(error: wasmtime::Error, state: &HostState<T>, limits: &Limits) -> Self {
-        if error.is::<PoolConcurrencyLimitError>() { Self::NoInstance } else { Self::of_trap(error, state, limits) }
+        if state.memory.is_without_place() || error.is::<PoolConcurrencyLimitError>() {
+            Self::NoInstance
+        } else {
+            Self::of_trap(error, state, limits)
+        }
     }
 
     /// Says which limit a trap means.

@@ -5,6 +5,8 @@ use wasmtime::{Caller, Error, Extern, Linker, Memory, Result};
 use super::state::HostState;
 use crate::{clock, runtimes::code::level_from_guest};
 
+/// WASI preview 1.
+const WASI: &str = "wasi_snapshot_preview1";
 /// WASI's `errno::badf`: the guest has no files.
 const ERRNO_BAD_FILE: i32 = 8;
 /// WASI's `errno::inval`.
@@ -20,12 +22,34 @@ pub(in crate::runtimes) fn define<T: 'static>(linker: &mut Linker<HostState<T>>)
         Ok(())
     })?;
     linker.func_wrap("citadel", "seed", clock::chance)?;
-    linker.func_wrap("wasi_snapshot_preview1", "clock_time_get", clock_time_get::<T>)?;
-    linker.func_wrap("wasi_snapshot_preview1", "fd_close", |_: i32| ERRNO_BAD_FILE)?;
-    linker.func_wrap("wasi_snapshot_preview1", "fd_fdstat_get", |_: i32, _: i32| ERRNO_BAD_FILE)?;
-    linker.func_wrap("wasi_snapshot_preview1", "fd_seek", |_: i32, _: i64, _: i32, _: i32| ERRNO_BAD_FILE)?;
-    linker.func_wrap("wasi_snapshot_preview1", "fd_write", |_: i32, _: i32, _: i32, _: i32| ERRNO_BAD_FILE)?;
+    linker.func_wrap(WASI, "clock_time_get", clock_time_get::<T>)?;
+    linker.func_wrap(WASI, "random_get", random_get::<T>)?;
+    linker
+        .func_wrap(WASI, "proc_exit", |code: i32| -> Result<()> { Err(Error::msg(format!("the guest ended itself: {code}"))) })?;
+    linker.func_wrap(WASI, "fd_close", |_: i32| ERRNO_BAD_FILE)?;
+    linker.func_wrap(WASI, "fd_fdstat_get", |_: i32, _: i32| ERRNO_BAD_FILE)?;
+    linker.func_wrap(WASI, "fd_fdstat_set_flags", |_: i32, _: i32| ERRNO_BAD_FILE)?;
+    linker.func_wrap(WASI, "fd_prestat_get", |_: i32, _: i32| ERRNO_BAD_FILE)?;
+    linker.func_wrap(WASI, "fd_prestat_dir_name", |_: i32, _: i32, _: i32| ERRNO_BAD_FILE)?;
+    linker.func_wrap(WASI, "fd_read", |_: i32, _: i32, _: i32, _: i32| ERRNO_BAD_FILE)?;
+    linker.func_wrap(WASI, "fd_renumber", |_: i32, _: i32| ERRNO_BAD_FILE)?;
+    linker.func_wrap(WASI, "fd_seek", |_: i32, _: i64, _: i32, _: i32| ERRNO_BAD_FILE)?;
+    linker.func_wrap(WASI, "fd_write", |_: i32, _: i32, _: i32, _: i32| ERRNO_BAD_FILE)?;
+    linker
+        .func_wrap(WASI, "path_open", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i64, _: i64, _: i32, _: i32| ERRNO_BAD_FILE)?;
     Ok(())
+}
+
+/// Fills a buffer of the guest with chance.
+fn random_get<T>(mut caller: Caller<'_, HostState<T>>, buffer: u32, length: u32) -> Result<i32> {
+    let memory = memory_of(&mut caller)?;
+    let (start, length) = (usize::try_from(buffer)?, usize::try_from(length)?);
+    let buffer = memory.data_mut(&mut caller).get_mut(start..).and_then(|rest| rest.get_mut(..length));
+    let buffer = buffer.ok_or_else(|| Error::msg("a buffer outside of the guest's memory"))?;
+    for chunk in buffer.chunks_mut(size_of::<u64>()) {
+        chunk.copy_from_slice(&clock::chance().to_le_bytes()[..chunk.len()]);
+    }
+    Ok(0)
 }
 
 /// Clock 0 is the time of day, 1 counts from the start of the instance; both in nanoseconds. Source: WASI preview 1.

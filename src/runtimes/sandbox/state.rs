@@ -1,8 +1,14 @@
 //! What an instance has on the host's side, whatever its language: its limits, its clocks and its console output.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use wasmtime::{ResourceLimiter, Result, UpdateDeadline};
+use wasmtime::{Error, ResourceLimiter, Result, UpdateDeadline};
 
 use super::{TABLE_ELEMENTS_MAX, cpu, ticker::TICK};
 use crate::{
@@ -30,7 +36,6 @@ pub(in crate::runtimes) struct HostState<T = ()> {
     pub(in crate::runtimes) log: Log,
     /// What the monotonic clock counts from; it stands still where there is none.
     pub(super) started_at: Option<Instant>,
-    #[allow(dead_code, reason = "read by the languages that need a WASI context")]
     pub(in crate::runtimes) guest: T,
 }
 
@@ -43,17 +48,27 @@ pub(in crate::runtimes) struct Used {
 }
 
 impl<T> HostState<T> {
-    pub(super) fn new(limits: Limits, guest: T) -> Self {
-        Self { started_at: Some(Instant::now()), ..Self::booting(limits, guest) }
+    /// `place` is `None` where there is none left: then the instance cannot be made.
+    pub(super) fn new(limits: Limits, guest: T, place: Option<Place>) -> Self {
+        let mut state = Self::booting(limits, guest);
+        state.started_at = Some(Instant::now());
+        state.memory.admission = place.map_or(Admission::Refused, |place| Admission::Place { _held: place });
+        state
     }
 
     /// For the instance that is snapshotted. Its clock stands still, so that no clock of a later instance runs behind it.
     pub(super) fn booting(limits: Limits, guest: T) -> Self {
         Self {
             guest,
-            memory: MemoryLimit { bytes_max: limits.memory_bytes, bytes_peak: 0, is_refused: false },
+            memory: MemoryLimit {
+                admission: Admission::Boot,
+                bytes_max: limits.memory_bytes,
+                bytes_now: 0,
+                bytes_peak: 0,
+                is_refused: false,
+            },
             deadline: Deadline::new(limits.wall, limits.cpu),
-            log: Log { lines: Vec::new(), bytes_left: limits.log_bytes, is_truncated: false },
+            log: Log::new(limits.log_bytes),
             started_at: None,
         }
     }
@@ -64,21 +79,63 @@ impl<T> HostState<T> {
     }
 }
 
-/// Bounds the linear memory and remembers how much of it was wanted.
+/// Bounds the memories of an instance together and remembers how much of them was wanted.
 pub(in crate::runtimes) struct MemoryLimit {
+    /// One of the places that instances of this process may take; without one there is no memory.
+    admission: Admission,
     bytes_max: usize,
+    bytes_now: usize,
     pub(in crate::runtimes) bytes_peak: usize,
     /// Whether the guest wanted more than it may have since this was last cleared.
     pub(in crate::runtimes) is_refused: bool,
 }
 
+/// What an instance's memory stands on.
+enum Admission {
+    /// The boot of a guest, which no limit counts.
+    Boot,
+    Place {
+        _held: Place,
+    },
+    Refused,
+}
+
+/// One of the places of a process. Given back when it is dropped.
+pub(super) struct Place(Arc<AtomicU32>);
+
+impl Place {
+    /// A place among `count_max` of those that `taken` counts; `None` if all are taken.
+    pub(super) fn take(taken: &Arc<AtomicU32>, count_max: u32) -> Option<Self> {
+        let count = |taken: u32| if taken < count_max { Some(taken + 1) } else { None };
+        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).ok()?;
+        Some(Self(Arc::clone(taken)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl MemoryLimit {
+    pub(super) fn is_without_place(&self) -> bool {
+        matches!(self.admission, Admission::Refused)
+    }
+}
+
 impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        if desired > self.bytes_max {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        if self.is_without_place() {
+            return Err(Error::msg("too many instances"));
+        }
+        let bytes = self.bytes_now.saturating_add(desired.saturating_sub(current));
+        if bytes > self.bytes_max {
             self.is_refused = true;
             return Ok(false);
         }
-        self.bytes_peak = self.bytes_peak.max(desired);
+        self.bytes_now = bytes;
+        self.bytes_peak = self.bytes_peak.max(bytes);
         Ok(true)
     }
 
@@ -134,6 +191,11 @@ impl Deadline {
         UpdateDeadline::Interrupt
     }
 
+    /// What is left of the wall time.
+    pub(in crate::runtimes) fn wall_left(&self) -> Duration {
+        self.wall_max.saturating_sub(self.wall_used())
+    }
+
     fn wall_used(&self) -> Duration {
         self.started_at.elapsed()
     }
@@ -164,6 +226,10 @@ pub(in crate::runtimes) struct Log {
 }
 
 impl Log {
+    pub(in crate::runtimes) fn new(bytes_max: usize) -> Self {
+        Self { lines: Vec::new(), bytes_left: bytes_max, is_truncated: false }
+    }
+
     pub(in crate::runtimes) fn write(&mut self, level: LogLevel, text: &[u8]) {
         if self.is_truncated {
             return;

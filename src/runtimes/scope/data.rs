@@ -1,5 +1,7 @@
 //! The part of a scope that is sent to the guest: JSON that `Scope` in `prelude.js` reads.
 
+use std::collections::BTreeMap;
+
 use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
@@ -14,7 +16,8 @@ use super::{
 use crate::model::item::{Item, RunOutput};
 
 /// A scope, cut down to what one source uses. **Shape**: `{ item?, items?, itemIndex, runIndex, nodes?, execution?, workflow?, vars?,
-/// env?, now?, today? }`, with `nodes` as `{ id: { item } | { items, index } }`.
+/// env?, now?,
+/// today?, granted? }`, with `nodes` as `{ id: { item } | { items, index } }`.
 pub(crate) struct ScopeData<'a> {
     scope: &'a Scope<'a>,
     variables: &'a Variables,
@@ -22,7 +25,11 @@ pub(crate) struct ScopeData<'a> {
     nodes: Vec<(&'a str, NodeData<'a>)>,
     now: Option<ZonedTime>,
     today: Option<ZonedTime>,
+    granted: Option<&'a Env>,
 }
+
+/// Variables of the environment that code was granted.
+type Env = BTreeMap<String, String>;
 
 /// What the variable `input` needs of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +51,12 @@ impl<'a> ScopeData<'a> {
         let zone = &scope.data.timezone;
         let now = variables.has(Variable::Now).then(|| ZonedTime::now(scope.now_ms, zone)).transpose()?;
         let today = variables.has(Variable::Today).then(|| ZonedTime::today(scope.now_ms, zone)).transpose()?;
-        Ok(Self { scope, variables, input, nodes: nodes_of(scope, variables), now, today })
+        Ok(Self { scope, variables, input, nodes: nodes_of(scope, variables), now, today, granted: None })
+    }
+
+    /// Adds `granted`, where the source uses it.
+    pub(crate) fn with_granted(self, env: &'a Env) -> Self {
+        Self { granted: granted(self.variables, env), ..self }
     }
 }
 
@@ -98,6 +110,9 @@ impl Serialize for ScopeData<'_> {
                 map.serialize_entry(key, time)?;
             }
         }
+        if let Some(granted) = self.granted {
+            map.serialize_entry("granted", granted)?;
+        }
         map.end()
     }
 }
@@ -136,10 +151,22 @@ impl Serialize for AllItems<'_> {
     }
 }
 
-/// What the code of a plain run gets: `input` alone.
+/// What the code of a plain run gets: `input`, and what it was granted.
 #[derive(Serialize)]
 pub(crate) struct InputData<'a> {
-    pub(crate) input: &'a Value,
+    input: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted: Option<&'a Env>,
+}
+
+impl<'a> InputData<'a> {
+    pub(crate) fn new(input: &'a Value, variables: &Variables, env: &'a Env) -> Self {
+        Self { input, granted: granted(variables, env) }
+    }
+}
+
+fn granted<'a>(variables: &Variables, env: &'a Env) -> Option<&'a Env> {
+    if variables.has(Variable::PlainEnv) { Some(env) } else { None }
 }
 
 /// Whether both are the same object in memory, not just equal.
