@@ -72,9 +72,9 @@ pub enum Event {
         /// What the node answers to whoever started the execution and waits (a `respond` node).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         response: Option<Response>,
-        /// What the attempt wrote on its console.
+        /// What the attempt wrote on its console, and what its code used.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        log: Option<RunLog>,
+        log: Option<Box<RunLog>>,
     },
     NodeFailed {
         #[serde(flatten)]
@@ -85,7 +85,7 @@ pub enum Event {
         chance: u64,
         /// What the attempt wrote on its console before it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        log: Option<RunLog>,
+        log: Option<Box<RunLog>>,
     },
     /// A crash cut an attempt off, and a signal has to say whether it is repeated.
     AttemptInterrupted {
@@ -155,7 +155,7 @@ impl Event {
     #[must_use]
     pub fn with_log(mut self, written: Option<RunLog>) -> Self {
         if let Self::NodeSucceeded { log, .. } | Self::NodeFailed { log, .. } = &mut self {
-            *log = written;
+            *log = written.map(Box::new);
         }
         self
     }
@@ -163,7 +163,7 @@ impl Event {
     /// What an attempt wrote, with the attempt.
     pub fn log(&self) -> Option<(&Attempt, &RunLog)> {
         if let Self::NodeSucceeded { attempt, log: Some(log), .. } | Self::NodeFailed { attempt, log: Some(log), .. } = self {
-            return Some((attempt, log));
+            return Some((attempt, &**log));
         }
         None
     }

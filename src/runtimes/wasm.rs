@@ -46,7 +46,10 @@ impl Wasm {
     }
 }
 
-fn linkers(engine: &Engine) -> wasmtime::Result<(Linker<HostState<WasiP1Ctx>>, component::Linker<HostState<WasiState>>)> {
+/// What modules and components find.
+type Linkers = (Linker<HostState<WasiP1Ctx>>, component::Linker<HostState<WasiState>>);
+
+fn linkers(engine: &Engine) -> wasmtime::Result<Linkers> {
     let mut modules = Linker::new(engine);
     wasmtime_wasi::p1::add_to_linker_async(&mut modules, |state: &mut HostState<WasiP1Ctx>| &mut state.guest)?;
     let mut components = component::Linker::new(engine);
