@@ -10,6 +10,7 @@ mod client_commands;
 mod client_executions;
 mod client_schedules;
 mod client_workflows;
+mod code;
 mod commands;
 mod contexts;
 mod conventions;
