@@ -4,6 +4,7 @@
 mod actors;
 mod bench;
 mod client;
+mod code;
 mod completions;
 mod context;
 mod db;
@@ -84,6 +85,8 @@ enum Command {
     Execution(execution::ExecutionArguments),
     /// Looks after schedules of a server.
     Schedule(schedule::ScheduleArguments),
+    /// Runs code on a server, without a workflow.
+    Code(code::CodeArguments),
     /// Shows the live actors of a server.
     Actors(actors::ActorsArguments),
     /// Prints the OpenAPI document of the API.
@@ -134,6 +137,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Workflow(arguments) => Box::pin(workflow::workflow(arguments, &prepare()?.loaded)).await,
         Command::Execution(arguments) => Box::pin(execution::execution(arguments, &prepare()?.loaded)).await,
         Command::Schedule(arguments) => Box::pin(schedule::schedule(arguments, &prepare()?.loaded)).await,
+        Command::Code(arguments) => Box::pin(code::code(arguments, &prepare()?.loaded)).await,
         Command::Actors(arguments) => Box::pin(actors::actors(arguments, &prepare()?.loaded)).await,
         Command::Openapi => Ok(openapi()),
         Command::Completions(arguments) => completions::completions(&arguments),
@@ -161,6 +165,7 @@ impl Command {
             Self::Workflow(arguments) => arguments.add_flags(flags),
             Self::Execution(arguments) => arguments.add_flags(flags),
             Self::Schedule(arguments) => arguments.add_flags(flags),
+            Self::Code(arguments) => arguments.add_flags(flags),
             Self::Actors(arguments) => arguments.add_flags(flags),
             Self::Init(_) | Self::Db(_) | Self::Openapi | Self::Completions(_) | Self::Version(_) => {}
         }

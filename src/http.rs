@@ -33,8 +33,8 @@ pub use self::{
 };
 use crate::{
     actors::{
-        accounts::AccountsService, executions::ExecutionsHandle, schedules::SchedulesHandle, trial::TrialsHandle,
-        variables::VariablesHandle, workflows::WorkflowsHandle,
+        accounts::AccountsService, code_runs::CodeRunsHandle, executions::ExecutionsHandle, schedules::SchedulesHandle,
+        trial::TrialsHandle, variables::VariablesHandle, workflows::WorkflowsHandle,
     },
     nodes::{registry::Registry, services::Blobs},
     store::Store,
@@ -62,6 +62,7 @@ pub struct AppParts {
     pub variables: VariablesHandle,
     pub registry: Arc<Registry>,
     pub trials: TrialsHandle,
+    pub code_runs: CodeRunsHandle,
     pub accounts: AccountsService,
     pub blobs: Arc<dyn Blobs>,
     pub cursors: CursorKey,

@@ -14,7 +14,7 @@ use super::{
     start,
 };
 use crate::{
-    actors::{accounts::AccountsService, supervisor::Meltdown, trial::TrialsHandle},
+    actors::{accounts::AccountsService, code_runs::CodeRunsHandle, supervisor::Meltdown, trial::TrialsHandle},
     auth::private_file::write_private_file,
     config::{Config, Loader},
     http::{self, AppParts, AppState, CursorKey, Monitor, Rates, Readiness, RequestTimes, StreamSlots},
@@ -171,6 +171,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         schedules: app.schedules.clone(),
         variables: app.engine.variables.clone(),
         registry: app.registry.clone(),
+        code_runs: CodeRunsHandle::new(app.engine.clone()),
         trials: TrialsHandle::new(app.engine.clone(), app.registry.clone()),
         accounts: AccountsService::new(app.store.clone(), app.limits.clone()),
         blobs: app.engine.services.blobs.clone(),

@@ -2,6 +2,7 @@
 
 mod actor;
 mod batch;
+mod code;
 mod event;
 mod execution;
 mod filter;
@@ -18,6 +19,7 @@ mod workflow;
 pub(super) use self::{
     actor::{ActorBody, ActorsBody},
     batch::{BatchBody, BatchSelectionBody},
+    code::{CodeRunBody, RuntimesBody},
     event::{EndBody, EventBody},
     execution::{ExecutionBody, StartedBody},
     filter::FilterBody,

@@ -32,13 +32,14 @@ use super::router::documented_routes;
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
 
 /// Groups of operations, in the order in which people want to read of them.
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("auth", "Logins and tokens"),
     ("workflows", "Definitions, their versions, and what is published of them"),
     ("executions", "Runs of workflows: start, watch, signal, cancel"),
     ("schedules", "What starts executions by the time"),
     ("variables", "Values that expressions see as `$vars`"),
     ("node types", "What workflows can be made of"),
+    ("code", "Code without a workflow"),
     ("hooks", "The webhooks that active workflows have published"),
     ("monitoring", "Figures of this process, and its actors"),
     ("health", "For orchestrators"),

@@ -79,6 +79,7 @@ problem_types! {
     INVALID_BODY = UNPROCESSABLE_ENTITY, "invalid_body", "The body does not have the expected form";
     INVALID_DEFINITION = UNPROCESSABLE_ENTITY, "invalid_definition", "The workflow definition has problems";
     INVALID_SCHEDULE = UNPROCESSABLE_ENTITY, "invalid_schedule", "The schedule has problems";
+    INVALID_CODE_RUN = UNPROCESSABLE_ENTITY, "invalid_code_run", "The code cannot be run as the request says";
     SCHEDULE_LIMIT = UNPROCESSABLE_ENTITY, "schedule_limit", "The workspace has as many schedules as it may have";
     INVALID_BATCH = UNPROCESSABLE_ENTITY, "invalid_batch", "The batch does not say what to do with which executions";
     BATCH_TOO_LARGE = UNPROCESSABLE_ENTITY, "batch_too_large", "The batch has too many executions";

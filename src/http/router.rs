@@ -17,8 +17,8 @@ use super::{
     health,
     rates::limit_requests,
     routes::{
-        auth, batch, docs, execution_events, executions, hooks, logs, meta, monitor, node_types, retry, schedules, start,
-        variables, workflows,
+        auth, batch, docs, execution_events, executions, hooks, logs, meta, monitor, node_types, retry, runtimes, schedules,
+        start, variables, workflows,
     },
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
@@ -102,6 +102,7 @@ fn waiting_api() -> OpenApiRouter<AppState> {
     let starts = OpenApiRouter::default()
         .routes(routes!(start::start_execution))
         .routes(routes!(node_types::test_node_type))
+        .routes(routes!(runtimes::execute_code))
         .layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
     let retries =
         OpenApiRouter::default().routes(routes!(retry::retry_execution)).layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
@@ -149,6 +150,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(variables::list_tags))
         .routes(routes!(node_types::list_node_types))
         .routes(routes!(node_types::get_node_type))
+        .routes(routes!(runtimes::list_runtimes))
         .routes(routes!(meta::get_workflow_schema))
         .routes(routes!(docs::get_openapi))
         .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));

@@ -11,6 +11,7 @@ pub(super) mod meta;
 pub(super) mod monitor;
 pub(super) mod node_types;
 pub(super) mod retry;
+pub(super) mod runtimes;
 pub(super) mod schedules;
 pub(super) mod start;
 pub(super) mod variables;

@@ -98,20 +98,18 @@ pub struct CodeOutput {
     pub usage: Usage,
 }
 
-impl CodeOutput {
-    /// The lines of `console.debug`, `console.log` and `console.info`, each ended by a newline.
-    pub fn stdout(&self) -> String {
-        self.lines(|level| matches!(level, LogLevel::Debug | LogLevel::Info))
-    }
+/// What code writes to standard output: the lines of `console.debug`, `console.log` and `console.info`, each ended by a newline.
+pub fn stdout_of(logs: &[LogLine]) -> String {
+    lines_of(logs, |level| matches!(level, LogLevel::Debug | LogLevel::Info))
+}
 
-    /// The lines of `console.warn` and `console.error`, each ended by a newline.
-    pub fn stderr(&self) -> String {
-        self.lines(|level| matches!(level, LogLevel::Warn | LogLevel::Error))
-    }
+/// What code writes to standard error: the lines of `console.warn` and `console.error`, each ended by a newline.
+pub fn stderr_of(logs: &[LogLine]) -> String {
+    lines_of(logs, |level| matches!(level, LogLevel::Warn | LogLevel::Error))
+}
 
-    fn lines(&self, is_wanted: impl Fn(LogLevel) -> bool) -> String {
-        self.logs.iter().filter(|line| is_wanted(line.level)).flat_map(|line| [line.text.as_str(), "\n"]).collect()
-    }
+fn lines_of(logs: &[LogLine], is_wanted: impl Fn(LogLevel) -> bool) -> String {
+    logs.iter().filter(|line| is_wanted(line.level)).flat_map(|line| [line.text.as_str(), "\n"]).collect()
 }
 
 /// The level at an index of the list in `prelude.js`; anything beyond it is an error.

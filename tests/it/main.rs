@@ -11,6 +11,7 @@ mod client_executions;
 mod client_schedules;
 mod client_workflows;
 mod code;
+mod code_runs;
 mod commands;
 mod contexts;
 mod conventions;

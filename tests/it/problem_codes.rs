@@ -141,6 +141,7 @@ async fn retries(reached: &mut Reached) {
     let workflow = app.client.create_workflow(&workflows::mark()).await;
     let ended = app.client.run(&workflow, &json!({})).await.text("id");
     let retry = async |body: Value| app.client.post(&format!("/executions/{ended}/retry"), &body).await;
+    reached.by("invalid_code_run", &app.client.post("/runtimes/execute", &json!({ "language": "cobol", "code": "x" })).await);
     reached.by("nothing_to_retry", &retry(json!({})).await);
     reached.by("cannot_reuse", &retry(json!({ "from": { "node": "nowhere" } })).await);
     app.stop().await;

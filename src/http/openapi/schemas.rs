@@ -34,6 +34,10 @@ use crate::{
         schedule::Overlap,
     },
     nodes::{docs::Docs, schedule::spec::CatchUpMode},
+    runtimes::{
+        code::{CodeLimits, Usage},
+        languages::LanguageInfo,
+    },
 };
 
 /// Where the definition's schema has its parts, and where the document has them.
@@ -95,6 +99,9 @@ described_below! {
     PortItems = "PortItems";
     Response = "HookResponse";
     Docs = "NodeDocs";
+    CodeLimits = "CodeLimits";
+    Usage = "CodeUsage";
+    LanguageInfo = "Language";
     WorkflowDefinition = "WorkflowDefinition";
 }
 

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::schemas::{count, reference};
+use crate::runtimes::code::CodeLimits;
 
 /// Schemas by name.
 pub(super) fn by_hand() -> Map<String, Value> {
@@ -64,6 +65,17 @@ pub(super) fn by_hand() -> Map<String, Value> {
         ),
         "Effect": { "type": "string", "enum": ["pure", "idempotent", "effect", "wait"] },
         "NodeDocs": object(docs(), &[]),
+        "CodeLimits": limits(),
+        "CodeUsage": object(
+            json!({
+                "wall_ms": milliseconds(),
+                "cpu_ms": described(milliseconds(), "The wall time of a run that was shorter than a tick of the clock (10 ms)."),
+                "memory_peak_bytes": count(),
+                "cold": described(json!({ "type": "boolean" }), "Whether the run had to make its sandbox first."),
+            }),
+            &[],
+        ),
+        "Language": object(language(), &[]),
     });
     match schemas {
         Value::Object(schemas) => schemas,
@@ -119,6 +131,42 @@ fn docs() -> Value {
     })
 }
 
+/// What a run may use, each from 1 to what `GET /runtimes` says.
+fn limits() -> Value {
+    let limit = |description, default| json!({ "description": description, "type": "integer", "minimum": 1, "default": default });
+    let default = CodeLimits::default();
+    json!({
+        "type": "object",
+        "properties": {
+            "wall_ms": limit("Wall time in milliseconds.", json!(default.wall_ms)),
+            "cpu_ms": limit("CPU time in milliseconds.", json!(default.cpu_ms)),
+            "memory_bytes": limit("Memory in bytes.", json!(default.memory_bytes)),
+            "output_bytes": limit("Output as JSON in bytes.", json!(default.output_bytes)),
+            "log_bytes": limit("Console output in bytes; the rest is dropped.", json!(default.log_bytes)),
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn language() -> Value {
+    let flag = || json!({ "type": "boolean" });
+    json!({
+        "name": described(json!({ "type": "string" }), "What `language` says."),
+        "title": { "type": "string" },
+        "version": { "type": "string" },
+        "isolation": described(
+            json!({ "type": "string", "enum": ["web_assembly", "process", "process_reduced"] }),
+            "A WebAssembly instance in the server, or a process of its own.",
+        ),
+        "grants": object(json!({ "env": flag(), "network": flag() }), &[]),
+        "notes": described(strings(), "What is different here."),
+    })
+}
+
+fn milliseconds() -> Value {
+    json!({ "type": "number", "minimum": 0 })
+}
+
 /// An object of exactly these fields, all of which are there but for the optional ones.
 fn object(properties: Value, optional: &[&str]) -> Value {
     let names = properties.as_object().into_iter().flat_map(Map::keys);
@@ -160,6 +208,7 @@ mod tests {
             item::{Item, PortItems},
         },
         nodes::registry::Registry,
+        runtimes::{code::Usage, languages::Languages},
     };
 
     /// What is written has the fields that are described, each of which may be missing only if it is optional.
@@ -191,6 +240,10 @@ mod tests {
         let docs = registry.docs("http.request").unwrap();
         check("NodeDocs", docs);
         check("NodeExample", &docs.examples[0]);
+        for language in Languages::for_tests().infos() {
+            check("Language", language);
+        }
+        check("CodeUsage", Usage { wall_ms: 1.0, cpu_ms: 1.0, memory_peak_bytes: 1, cold: true });
     }
 
     #[tokio::test]

@@ -5,7 +5,12 @@ use serde_json::json;
 use super::*;
 use crate::{
     model::log::LogLevel,
-    runtimes::{abuse::Abuse, code::CodeRequest, languages::Languages, testing::World},
+    runtimes::{
+        abuse::Abuse,
+        code::{CodeRequest, stderr_of, stdout_of},
+        languages::Languages,
+        testing::World,
+    },
 };
 
 fn run_over(source: &str, input: CodeInput<'_>, grants: &Grants) -> Result<CodeOutput, CodeError> {
@@ -122,7 +127,7 @@ fn console_output_is_kept_with_its_level() {
     let output = run("print('a', 1, nil, json.null) warn('b', 'c')").unwrap();
     let lines: Vec<(LogLevel, &str)> = output.logs.iter().map(|line| (line.level, line.text.as_str())).collect();
     assert_eq!(lines, [(LogLevel::Info, "a\t1\tnil\tnull"), (LogLevel::Warn, "bc")]);
-    assert_eq!((output.stdout(), output.stderr()), ("a\t1\tnil\tnull\n".to_owned(), "bc\n".to_owned()));
+    assert_eq!((stdout_of(&output.logs), stderr_of(&output.logs)), ("a\t1\tnil\tnull\n".to_owned(), "bc\n".to_owned()));
 }
 
 #[test]

@@ -1,0 +1,166 @@
+//! Runs code for a caller: once, in a fresh sandbox, without a workflow; by the places, languages and limits of code nodes. Not an
+//! actor: the pool bounds how many run and wait, and the caller's limits how long.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::{
+    engine::Engine,
+    pool::{PoolRefused, Priority, Slot},
+};
+use crate::{
+    model::{error::codes, limits::OUTPUT_BYTES_MAX, problem::Problem},
+    nodes::Pool,
+    runtimes::{
+        code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, CodeRequest},
+        grants::Grants,
+        languages::LanguageInfo,
+        sandbox::MEMORY_BYTES_MAX,
+    },
+};
+
+/// The most that a caller may ask for: it waits for the answer.
+pub const CODE_RUN_LIMITS_MAX: CodeLimits = CodeLimits {
+    wall_ms: 60_000,
+    cpu_ms: 60_000,
+    memory_bytes: MEMORY_BYTES_MAX,
+    output_bytes: OUTPUT_BYTES_MAX,
+    log_bytes: crate::model::limits::LOG_BYTES_MAX,
+};
+/// How long a run may wait for its place.
+const PLACE_WITHIN: Duration = Duration::from_secs(30);
+
+/// A piece of code to run once.
+pub struct CodeRunRequest {
+    pub language: String,
+    pub source: String,
+    pub input: Value,
+    pub limits: CodeLimits,
+    /// What the code finds in its environment. May be secret.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Why nothing was run.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeRunError {
+    #[error("as many runs wait already as are allowed")]
+    Overloaded,
+    #[error("the server is shutting down")]
+    Draining,
+    /// With pointers into the request.
+    #[error("the request has problems")]
+    Invalid(Vec<Problem>),
+    #[error("the run was interrupted")]
+    Interrupted,
+}
+
+/// The way to run code. Cheap to clone.
+#[derive(Clone)]
+pub struct CodeRunsHandle {
+    engine: Arc<Engine>,
+}
+
+impl CodeRunsHandle {
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// The languages that are here, by name.
+    pub fn languages(&self) -> Vec<LanguageInfo> {
+        self.engine.services.languages.infos().collect()
+    }
+
+    /// Runs code once. What the code does wrong is in the inner result.
+    ///
+    /// Errors: see [`CodeRunError`].
+    pub async fn run(&self, request: CodeRunRequest) -> Result<Result<CodeOutput, CodeError>, CodeRunError> {
+        self.check(&request)?;
+        let code = match Code::parse(&request.language, request.source.as_str()) {
+            Ok(code) => code,
+            Err(error) => {
+                let at = (Some(error.position.line), Some(error.position.column));
+                return Ok(Err(CodeError { line: at.0, column: at.1, ..CodeError::new(CodeErrorCode::Syntax, error.message) }));
+            }
+        };
+        let slot = self.place().await?;
+        let languages = Arc::clone(&self.engine.services.languages);
+        // Goes on if the caller leaves: its limits end it, and until then it has its place.
+        let run = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            let grants = Grants { env: request.env, network: None };
+            languages.run(&CodeRequest {
+                code: &code,
+                input: CodeInput::Value(&request.input),
+                limits: request.limits,
+                grants: &grants,
+            })
+        });
+        run.await.map_err(|_| CodeRunError::Interrupted)
+    }
+
+    fn check(&self, request: &CodeRunRequest) -> Result<(), CodeRunError> {
+        if self.engine.is_draining.load(Ordering::Relaxed) {
+            return Err(CodeRunError::Draining);
+        }
+        let mut problems = beyond(&request.limits);
+        let languages = &self.engine.services.languages;
+        match languages.get(&request.language) {
+            Some(language) if !request.env.is_empty() && !language.info().grants.env => {
+                let detail = format!("{} has no environment", request.language);
+                problems.push(Problem::new("/env", codes::INVALID_PARAMETER, detail));
+            }
+            Some(_) => {}
+            None => problems.push(Problem::new("/language", codes::NOT_INSTALLED, languages.complaint(&request.language))),
+        }
+        if problems.is_empty() { Ok(()) } else { Err(CodeRunError::Invalid(problems)) }
+    }
+
+    /// Waits for a place among the sandboxes, behind the work of executions.
+    async fn place(&self) -> Result<Slot, CodeRunError> {
+        let (tell, told) = oneshot::channel();
+        self.engine.pool(Pool::Wasm).acquire(Priority::New, move |place| drop(tell.send(place)));
+        match tokio::time::timeout(PLACE_WITHIN, told).await {
+            Ok(Ok(Ok(slot))) => Ok(slot),
+            Ok(Ok(Err(PoolRefused::Full))) | Err(_) => Err(CodeRunError::Overloaded),
+            Ok(Ok(Err(PoolRefused::Down)) | Err(_)) => Err(CodeRunError::Draining),
+        }
+    }
+}
+
+/// The limits that are zero or above the most.
+fn beyond(limits: &CodeLimits) -> Vec<Problem> {
+    let max = &CODE_RUN_LIMITS_MAX;
+    let bytes = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+    let pairs = [
+        ("wall_ms", limits.wall_ms, max.wall_ms),
+        ("cpu_ms", limits.cpu_ms, max.cpu_ms),
+        ("memory_bytes", bytes(limits.memory_bytes), bytes(max.memory_bytes)),
+        ("output_bytes", bytes(limits.output_bytes), bytes(max.output_bytes)),
+        ("log_bytes", bytes(limits.log_bytes), bytes(max.log_bytes)),
+    ];
+    let is_beyond = |(_, value, most): &(&str, u64, u64)| !(1..=*most).contains(value);
+    let problem = |(name, _, most): (&str, u64, u64)| {
+        Problem::new(&format!("/limits/{name}"), codes::INVALID_PARAMETER, format!("has to be from 1 to {most}"))
+    };
+    pairs.into_iter().filter(is_beyond).map(problem).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_obeyed_and_violated() {
+        assert_eq!(beyond(&CODE_RUN_LIMITS_MAX), []);
+        assert_eq!(beyond(&CodeLimits::default()), []);
+        let over = CodeLimits { wall_ms: CODE_RUN_LIMITS_MAX.wall_ms + 1, log_bytes: 0, ..CodeLimits::default() };
+        let pointers: Vec<String> = beyond(&over).into_iter().map(|problem| problem.pointer).collect();
+        assert_eq!(pointers, ["/limits/wall_ms", "/limits/log_bytes"]);
+    }
+}

@@ -1,0 +1,110 @@
+//! Code without a workflow: the languages of a server, and running code in them by the API and by the command line.
+
+use serde_json::{Value, json};
+
+use crate::{
+    overload::resident_bytes,
+    support::{Project, ServerProcess, TestApp},
+};
+
+#[tokio::test]
+async fn lists_the_languages_that_are_here_with_their_limits() {
+    let app = TestApp::start().await;
+    let listed = app.client.get("/runtimes").await;
+    let names: Vec<&str> = listed.body["languages"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    for embedded in ["javascript", "lua", "typescript", "wasm"] {
+        assert!(names.contains(&embedded), "{names:?}");
+    }
+    assert!(listed.body["limits"]["default"]["wall_ms"].as_u64() <= listed.body["limits"]["max"]["wall_ms"].as_u64());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn runs_code_in_every_embedded_language() {
+    let app = TestApp::start().await;
+    for (language, code) in [
+        ("javascript", "console.log('sum'); console.warn('careful'); return { sum: input.a + input.b };"),
+        (
+            "typescript",
+            "type Pair = { a: number; b: number }; console.log('sum'); console.warn('careful');\nreturn { sum: (input as Pair).a + input.b };",
+        ),
+        ("lua", "print('sum'); warn('careful'); return { sum = input.a + input.b }"),
+    ] {
+        let request = json!({ "language": language, "code": code, "input": { "a": 2, "b": 3 } });
+        let ran = app.client.post("/runtimes/execute", &request).await;
+        assert_eq!((ran.status, &ran.body["output"]["sum"], &ran.body["error"]), (200, &json!(5), &Value::Null), "{ran:?}");
+        assert_eq!((&ran.body["stdout"], &ran.body["stderr"]), (&json!("sum\n"), &json!("careful\n")), "{ran:?}");
+        assert!(ran.body["usage"]["memory_peak_bytes"].as_u64() > Some(0) && ran.body["duration_ms"].is_number(), "{ran:?}");
+    }
+    let env = json!({ "code": "return env.CITY", "env": { "CITY": "Oslo" } });
+    assert_eq!(app.client.post("/runtimes/execute", &env).await.body["output"], "Oslo");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn code_that_fails_is_an_answer_and_one_that_asks_too_much_is_refused() {
+    let app = TestApp::start().await;
+    let run = async |body: Value| app.client.post("/runtimes/execute", &body).await;
+    for (body, code, line) in [
+        (json!({ "code": "let a = 1;\nthrow new Error('no')" }), "exception", json!(2)),
+        (json!({ "code": "return 1 +" }), "syntax", json!(1)),
+        (json!({ "code": "for (;;) {}", "limits": { "wall_ms": 100 } }), "timeout", Value::Null),
+        (json!({ "code": "return 'x'.repeat(2000)", "limits": { "output_bytes": 1000 } }), "output_limit", Value::Null),
+    ] {
+        let failed = run(body.clone()).await;
+        let error = &failed.body["error"];
+        assert_eq!(
+            (failed.status, &error["code"], &failed.body["output"]),
+            (200, &json!(code), &Value::Null),
+            "{body} {failed:?}"
+        );
+        assert!(error["line"] == line && !error["message"].as_str().unwrap().is_empty(), "{body} {failed:?}");
+    }
+    let refused = run(json!({ "language": "cobol", "code": "x", "limits": { "wall_ms": 0, "memory_bytes": 1u64 << 40 } })).await;
+    refused.assert_problem(422, "invalid_code_run");
+    let pointers: Vec<&str> =
+        refused.body["errors"].as_array().unwrap().iter().map(|one| one["pointer"].as_str().unwrap()).collect();
+    assert_eq!(pointers, ["/limits/wall_ms", "/limits/memory_bytes", "/language"]);
+    run(json!({ "language": "lua" })).await.assert_problem(422, "invalid_body");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_runs_at_once_are_served_with_few_sandboxes() {
+    let server = ServerProcess::start();
+    let client = &server.client();
+    let run = async |number: u64| {
+        let body = json!({ "code": "return input.map(n => n * 2)", "input": [number] });
+        let ran = client.post("/runtimes/execute", &body).await;
+        assert_eq!((ran.status, &ran.body["output"]), (200, &json!([number * 2])), "{ran:?}");
+    };
+    run(0).await;
+    let before = resident_bytes(server.pid());
+    futures_util::future::join_all((1..=1_000).map(run)).await;
+    let grown = resident_bytes(server.pid()).saturating_sub(before);
+    // A thousand sandboxes at their limit would take 64 GB, and resting ones 155 MB.
+    assert!(grown < 100_000_000, "memory has grown by {grown} bytes");
+    let pools = client.get("/stats").await.body["pools"].clone();
+    let wasm = pools.as_array().unwrap().iter().find(|pool| pool["name"] == "wasm").unwrap();
+    assert_eq!((&wasm["busy"], &wasm["queued"]), (&json!(0), &json!(0)), "{wasm}");
+}
+
+#[test]
+fn the_command_line_runs_a_file_of_code() {
+    let project = Project::new();
+    let path = |name: &str, text: &str| project.write(name, text).display().to_string();
+    let sum = path("sum.lua", "print('adding')\nreturn input.a + input.b");
+    let ran = project.run(&["code", "run", &sum, "-i", "{\"a\":2,\"b\":3}"]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "5\n", "adding\n"), "{ran:?}");
+    let input = path("input.json", "{\"a\":20,\"b\":3}");
+    assert_eq!(project.json(&["code", "run", &sum, "-i", &input])["output"], 23);
+    let broken = path("broken.js", "const a = 1;\nnull.x");
+    project.run(&["code", "run", &broken]).assert_failed(3, "broken.js:2:");
+    let unknown = path("notes.txt", "return 1");
+    project.run(&["code", "run", &unknown]).assert_failed(2, "does not tell the language");
+    assert_eq!(project.prints(&["code", "run", &unknown, "--lang", "javascript"]), "1\n");
+    project.run(&["code", "run", &unknown, "--lang", "cobol"]).assert_failed(1, "invalid_code_run");
+    project.run(&["code", "run", "nowhere.js"]).assert_failed(1, "cannot read");
+    let slow = path("slow.js", "for (;;) {}");
+    project.run(&["code", "run", &slow, "--wall", "100ms"]).assert_failed(3, "timeout");
+}
