@@ -197,12 +197,17 @@ fn plan_tree(
         Pool::Io => config.limits.io_slots,
         Pool::Wasm => config.limits.wasm_slots.unwrap_or(cores),
     };
+    let memory = |pool| match pool {
+        Pool::Io => usize::MAX,
+        Pool::Wasm => config.limits.wasm_memory_bytes,
+    };
     let mut specs = Vec::new();
     let lane_store = Arc::clone(&store);
     specs.push(lane.child("lane", "lane", move || (JournalLane, LaneArgs { store: Arc::clone(&lane_store) })));
     let mut pools = BTreeMap::new();
     for pool in Pool::ALL {
-        let handle = PoolHandle::new(pool.as_str(), PoolLimits { slots_max: slots(pool), queue_max: POOL_QUEUE_MAX });
+        let limits = PoolLimits { slots_max: slots(pool), queue_max: POOL_QUEUE_MAX, memory_bytes_max: memory(pool) };
+        let handle = PoolHandle::new(pool.as_str(), limits);
         specs.push(handle.child());
         pools.insert(pool.as_str(), handle);
     }

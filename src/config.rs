@@ -163,6 +163,8 @@ pub struct LimitsConfig {
     pub io_slots: usize,
     /// Sandboxes that may compute at once; unset: one per core.
     pub wasm_slots: Option<usize>,
+    /// What the memory limits of code that runs at once may add up to, in bytes.
+    pub wasm_memory_bytes: usize,
     /// Requests that may wait for the journal's next commit.
     pub lane_depth_max: usize,
     /// Bytes that may wait for the journal's next commit.
@@ -341,6 +343,7 @@ impl Default for LimitsConfig {
             executions_queued_max: 10_000,
             io_slots: 256,
             wasm_slots: None,
+            wasm_memory_bytes: 1024 * 1024 * 1024,
             lane_depth_max: 20_000,
             lane_bytes_max: 256 * 1024 * 1024,
             http_connections_max: 10_000,

@@ -149,6 +149,11 @@ pub trait EffectNode: Send + Sync {
         Pool::Io
     }
 
+    /// Memory that a run may take, in bytes; zero if it has no limit of its own. Counts against the pool's.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+
     /// Goes on after a [`Outcome::Wait`]; pure.
     fn resume(&self, _ctx: &mut NodeContext<'_>, _woken: &Woken) -> Result<Vec<PortItems>, NodeError> {
         Err(NodeError::permanent(crate::model::error::codes::INVALID_DEFINITION, "this node type does not wait"))

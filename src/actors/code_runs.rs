@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 
 use super::{
     engine::Engine,
-    pool::{PoolRefused, Priority, Slot},
+    pool::{PoolRefused, Priority, Slot, Want},
 };
 use crate::{
-    model::{error::codes, limits::OUTPUT_BYTES_MAX, problem::Problem},
+    model::{error::codes, ids::WorkspaceId, limits::OUTPUT_BYTES_MAX, problem::Problem},
     nodes::Pool,
     runtimes::{
         code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, CodeRequest},
@@ -38,6 +38,8 @@ const PLACE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A piece of code to run once.
 pub struct CodeRunRequest {
+    /// Whose turn it is among those that wait.
+    pub workspace: WorkspaceId,
     pub language: String,
     pub source: String,
     pub input: Value,
@@ -88,7 +90,7 @@ impl CodeRunsHandle {
                 return Ok(Err(CodeError { line: at.0, column: at.1, ..CodeError::new(CodeErrorCode::Syntax, error.message) }));
             }
         };
-        let slot = self.place().await?;
+        let slot = self.place(&request).await?;
         let languages = Arc::clone(&self.engine.services.languages);
         // Goes on if the caller leaves: its limits end it, and until then it has its place.
         let run = tokio::task::spawn_blocking(move || {
@@ -122,9 +124,10 @@ impl CodeRunsHandle {
     }
 
     /// Waits for a place among the sandboxes, behind the work of executions.
-    async fn place(&self) -> Result<Slot, CodeRunError> {
+    async fn place(&self, request: &CodeRunRequest) -> Result<Slot, CodeRunError> {
         let (tell, told) = oneshot::channel();
-        self.engine.pool(Pool::Wasm).acquire(Priority::New, move |place| drop(tell.send(place)));
+        let want = Want { priority: Priority::New, share: request.workspace.uuid(), memory_bytes: request.limits.memory_bytes };
+        self.engine.pool(Pool::Wasm).acquire(want, move |place| drop(tell.send(place)));
         match tokio::time::timeout(PLACE_WITHIN, told).await {
             Ok(Ok(Ok(slot))) => Ok(slot),
             Ok(Ok(Err(PoolRefused::Full))) | Err(_) => Err(CodeRunError::Overloaded),
@@ -146,7 +149,7 @@ fn beyond(limits: &CodeLimits) -> Vec<Problem> {
     ];
     let is_beyond = |(_, value, most): &(&str, u64, u64)| !(1..=*most).contains(value);
     let problem = |(name, _, most): (&str, u64, u64)| {
-        Problem::new(&format!("/limits/{name}"), codes::INVALID_PARAMETER, format!("has to be from 1 to {most}"))
+        Problem::new(format!("/limits/{name}"), codes::INVALID_PARAMETER, format!("has to be from 1 to {most}"))
     };
     pairs.into_iter().filter(is_beyond).map(problem).collect()
 }

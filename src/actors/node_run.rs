@@ -17,14 +17,14 @@ use tokio::task::JoinHandle;
 use super::{
     engine::Engine,
     execution::{ExecutionMsg, panicked},
-    pool::{PoolRefused, Priority, Slot},
+    pool::{PoolRefused, Priority, Slot, Want},
 };
 use crate::{
     clock, failpoint,
     model::{
         error::{NodeError, codes},
         event::Attempt,
-        ids::{ExecutionId, WorkspaceId},
+        ids::{ExecutionId, WorkflowId, WorkspaceId},
         item::{Input, Item, Outputs},
         log::RunLog,
         trace::TraceParent,
@@ -61,6 +61,7 @@ pub struct NodeArgs {
 pub struct NodeWork {
     pub execution: ExecutionId,
     pub workspace: WorkspaceId,
+    pub workflow: WorkflowId,
     pub attempt: Attempt,
     pub nesting: u32,
     pub trace: Option<TraceParent>,
@@ -114,13 +115,14 @@ impl Actor for NodeActor {
     type Arguments = NodeArgs;
 
     async fn pre_start(&self, myself: ActorRef<NodeMsg>, args: NodeArgs) -> Result<NodeState, ActorProcessingErr> {
-        let pool = match &args.runner {
-            Runner::Effect(node) => node.pool(),
-            Runner::Pure(_) | Runner::Engine => Pool::Wasm,
+        let (pool, memory_bytes) = match &args.runner {
+            Runner::Effect(node) => (node.pool(), node.memory_bytes()),
+            Runner::Pure(_) | Runner::Engine => (Pool::Wasm, 0),
         };
         let priority = if args.work.is_repeated { Priority::Resumed } else { Priority::New };
         // A node actor that is gone drops the place, which then is free again.
-        args.engine.pool(pool).acquire(priority, move |place| drop(myself.cast(NodeMsg::Granted(place))));
+        let want = Want { priority, share: args.work.workflow.uuid(), memory_bytes };
+        args.engine.pool(pool).acquire(want, move |place| drop(myself.cast(NodeMsg::Granted(place))));
         Ok(NodeState { args: Some(args), task: None })
     }
 

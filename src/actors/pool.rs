@@ -3,17 +3,22 @@
 //! Bounds: the places, and the requests that wait for one. Never awaits: it answers by calling the request's [`Grant`].
 
 mod places;
+mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use serde::Serialize;
 use tokio::time::Instant;
+use uuid::Uuid;
 
-use self::places::Places;
 pub use self::places::{Grant, Slot};
+use self::{
+    places::Places,
+    queue::{FairQueue, Waiting},
+};
 use super::{
     ask::{AskError, ask},
     metering::{Refused, metered, try_cast},
@@ -23,13 +28,24 @@ use super::{
 /// How long a snapshot may take.
 const SNAPSHOT_WITHIN: Duration = Duration::from_millis(500);
 
-/// Who is served first among those that wait. Within one priority the first to ask is the first to be served.
+/// Who is served first among those that wait. Within one priority the shares have their turns, and within a share the first to ask
+/// is the first to be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
     /// Work of executions that have begun: finishing them frees memory. New work waits as long as there is any of it.
     Resumed,
     /// The first effect of an execution.
     New,
+}
+
+/// What is asked of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Want {
+    pub priority: Priority,
+    /// Whose work it is: a workflow's id. Those that wait have their turns.
+    pub share: Uuid,
+    /// Memory that the work may take, in bytes; zero if it has no limit of its own.
+    pub memory_bytes: usize,
 }
 
 /// Why there is no place.
@@ -50,14 +66,19 @@ pub struct PoolLimits {
     pub slots_max: usize,
     /// Requests that may wait for a place.
     pub queue_max: usize,
+    /// What the limits of all work with a place may add up to, in bytes. Work that wants more has the pool for itself.
+    pub memory_bytes_max: usize,
 }
 
-/// A pool at one moment. **Shape**: `{"name", "slots", "busy", "queued", "oldest_wait_ms"}`.
+/// A pool at one moment. **Shape**: `{"name", "slots", "busy", "memory_bytes", "memory_bytes_max", "queued", "oldest_wait_ms"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PoolView {
     pub name: &'static str,
     pub slots: usize,
     pub busy: usize,
+    /// What the work with a place may take, and what it may add up to; null where memory is not bounded.
+    pub memory_bytes: usize,
+    pub memory_bytes_max: Option<usize>,
     pub queued: usize,
     /// How long the request has waited that waits longest; zero if none does.
     pub oldest_wait_ms: u64,
@@ -66,7 +87,7 @@ pub struct PoolView {
 /// What a pool is told.
 pub enum PoolMsg {
     /// Handle -> pool. Answers through the grant, at once or when a place is free.
-    Acquire { priority: Priority, grant: Grant },
+    Acquire { want: Want, grant: Grant },
     /// Slot -> pool. A place is free; a hint, since the count itself is shared.
     Freed,
     /// Handle -> pool.
@@ -78,13 +99,8 @@ metered!(PoolMsg);
 /// The requests that wait, by priority.
 pub struct PoolState {
     pool: PoolHandle,
-    resumed: VecDeque<Waiting>,
-    new: VecDeque<Waiting>,
-}
-
-struct Waiting {
-    grant: Grant,
-    since: Instant,
+    resumed: FairQueue,
+    new: FairQueue,
 }
 
 /// The pool's shell.
@@ -97,13 +113,13 @@ impl Actor for PoolActor {
 
     /// Starts with an empty queue. Places that an earlier incarnation lent out stay counted until they come back.
     async fn pre_start(&self, _: ActorRef<PoolMsg>, pool: PoolHandle) -> Result<PoolState, ActorProcessingErr> {
-        Ok(PoolState { pool, resumed: VecDeque::new(), new: VecDeque::new() })
+        Ok(PoolState { pool, resumed: FairQueue::default(), new: FairQueue::default() })
     }
 
     async fn handle(&self, _: ActorRef<PoolMsg>, message: PoolMsg, state: &mut PoolState) -> Result<(), ActorProcessingErr> {
         match message {
-            PoolMsg::Acquire { priority, grant } => {
-                state.enqueue(priority, grant);
+            PoolMsg::Acquire { want, grant } => {
+                state.enqueue(want, grant);
                 state.serve();
             }
             PoolMsg::Freed => state.serve(),
@@ -117,25 +133,29 @@ impl Actor for PoolActor {
 
 impl PoolState {
     /// Lets a request wait, if it may.
-    fn enqueue(&mut self, priority: Priority, grant: Grant) {
-        // The queue is served before every message ends, so one that waits means that no place is free.
-        if self.queued() >= self.pool.limits.queue_max && self.pool.places.are_all_busy() {
+    fn enqueue(&mut self, want: Want, grant: Grant) {
+        // The queue is served before every message ends, so one that waits means that there is no room for it.
+        if self.queued() >= self.pool.limits.queue_max && !self.pool.places.has_room(want.memory_bytes) {
             grant.answer(Err(PoolRefused::Full));
             return;
         }
-        let queue = match priority {
+        let queue = match want.priority {
             Priority::Resumed => &mut self.resumed,
             Priority::New => &mut self.new,
         };
-        queue.push_back(Waiting { grant, since: Instant::now() });
+        queue.push(Waiting { share: want.share, memory_bytes: want.memory_bytes, grant, since: Instant::now() });
     }
 
-    /// Hands out free places. Ends: every round takes one request out of the queue.
+    /// Hands out places for as long as there is room for the request that is next: nothing smaller overtakes it. Ends: every round
+    /// takes one request out of a queue.
     fn serve(&mut self) {
-        while self.queued() > 0 {
-            let Some(slot) = Slot::take(&self.pool.places, &self.pool.service) else { return };
-            let waiting = self.resumed.pop_front().or_else(|| self.new.pop_front()).expect("the queue is not empty");
-            waiting.grant.answer(Ok(slot));
+        loop {
+            let queue = if self.resumed.len() > 0 { &mut self.resumed } else { &mut self.new };
+            let Some(first) = queue.first() else { return };
+            let Some(slot) = Slot::take(&self.pool.places, &self.pool.service, first.memory_bytes) else { return };
+            if let Some(waiting) = queue.pop() {
+                waiting.grant.answer(Ok(slot));
+            }
         }
     }
 
@@ -144,11 +164,15 @@ impl PoolState {
     }
 
     fn snapshot(&self) -> PoolView {
-        let oldest = [self.resumed.front(), self.new.front()].into_iter().flatten().map(|waiting| waiting.since.elapsed()).max();
+        let oldest = [self.resumed.oldest(), self.new.oldest()].into_iter().flatten().min().map(|since| since.elapsed());
+        let (busy, memory_bytes) = self.pool.places.held();
+        let memory_bytes_max = self.pool.limits.memory_bytes_max;
         PoolView {
             name: self.pool.name,
             slots: self.pool.limits.slots_max,
-            busy: self.pool.places.busy(),
+            busy,
+            memory_bytes,
+            memory_bytes_max: (memory_bytes_max < usize::MAX).then_some(memory_bytes_max),
             queued: self.queued(),
             oldest_wait_ms: oldest.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
         }
@@ -167,7 +191,12 @@ pub struct PoolHandle {
 impl PoolHandle {
     /// A pool that has not started yet; see [`PoolHandle::child`].
     pub fn new(name: &'static str, limits: PoolLimits) -> Self {
-        Self { name, limits, places: Arc::new(Places::new(limits.slots_max)), service: ServiceRef::new() }
+        Self {
+            name,
+            limits,
+            places: Arc::new(Places::new(limits.slots_max, limits.memory_bytes_max)),
+            service: ServiceRef::new(),
+        }
     }
 
     /// The specification that a supervisor starts the pool by.
@@ -178,8 +207,8 @@ impl PoolHandle {
 
     /// Asks for a place. `grant` is called exactly once, from the pool's task or from this call, with the place or the reason
     /// why there is none; it must neither block nor panic. A requester that is gone by then just drops the [`Slot`].
-    pub fn acquire(&self, priority: Priority, grant: impl FnOnce(Result<Slot, PoolRefused>) + Send + 'static) {
-        let message = PoolMsg::Acquire { priority, grant: Grant::new(grant) };
+    pub fn acquire(&self, want: Want, grant: impl FnOnce(Result<Slot, PoolRefused>) + Send + 'static) {
+        let message = PoolMsg::Acquire { want, grant: Grant::new(grant) };
         let Some(pool) = self.service.get() else { return }; // Dropping the message answers `Down`.
         // The mailbox holds at most one `Freed` per place beside the requests.
         match try_cast(&pool, message, self.limits.queue_max.saturating_add(self.limits.slots_max)) {

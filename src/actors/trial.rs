@@ -175,6 +175,7 @@ impl TrialsHandle {
         Ok(NodeWork {
             execution,
             workspace: request.workspace,
+            workflow: plan.workflow,
             attempt: Attempt { node: EXAMPLE_NODE.into(), run: 0, attempt: 1 },
             nesting: 0,
             trace: None,

@@ -15,7 +15,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     }
     let limits = &config.limits;
     let executions = [limits.executions_live_max, limits.executions_queued_max];
-    let counts = [limits.io_slots, limits.lane_depth_max, limits.lane_bytes_max, limits.http_connections_max, limits.streams_max];
+    let counts = [
+        limits.io_slots,
+        limits.wasm_memory_bytes,
+        limits.lane_depth_max,
+        limits.lane_bytes_max,
+        limits.http_connections_max,
+        limits.streams_max,
+    ];
     if executions.contains(&0) || counts.contains(&0) || limits.wasm_slots == Some(0) {
         return Err(ConfigError::Contradiction("no number of the section limits may be zero"));
     }

@@ -68,6 +68,7 @@ pub const SETTINGS: &[Setting] = &[
         "Executions that may wait in memory because their workflow bounds how many run at once.",
     ),
     setting("limits.io_slots", "count", "Effects that may wait for sockets and files at once."),
+    setting("limits.wasm_memory_bytes", "bytes", "What the memory limits of code that runs at once may add up to."),
     setting("limits.wasm_slots", "count", "Sandboxes that may compute at once; unset: one per core.").example("4"),
     setting("limits.lane_depth_max", "count", "Requests that may wait for the journal's next commit."),
     setting("limits.lane_bytes_max", "bytes", "Bytes that may wait for the journal's next commit."),

@@ -60,6 +60,7 @@ fn set_gauges(gauges: &Gauges, phase: Phase) {
     for pool in &gauges.pools {
         gauge!("citadel_pool_slots", "pool" => pool.name, "state" => "in_use").set(count(pool.busy));
         gauge!("citadel_pool_slots", "pool" => pool.name, "state" => "free").set(count(pool.slots.saturating_sub(pool.busy)));
+        gauge!("citadel_pool_memory_bytes", "pool" => pool.name).set(count(pool.memory_bytes));
         set_queue(pool.name, pool.queued, pool.oldest_wait_ms);
     }
     set_queue("executions", gauges.queue.depth, gauges.queue.oldest_wait_ms);

@@ -127,4 +127,8 @@ impl EffectNode for CodeRunner {
     fn pool(&self) -> Pool {
         Pool::Wasm
     }
+
+    fn memory_bytes(&self) -> usize {
+        self.limits.memory_bytes
+    }
 }

@@ -54,6 +54,7 @@ fn describe() {
     describe_counter!("citadel_egress_denied_total", "Outgoing connections that the egress policy refused");
     describe_gauge!("citadel_cluster_nodes", "Nodes, by state");
     describe_gauge!("citadel_executions_live", "Executions in memory");
+    describe_gauge!("citadel_pool_memory_bytes", "What the limits of all work with a place of a pool add up to");
     describe_gauge!("citadel_pool_slots", "Places of a pool, in use and free");
     describe_histogram!("citadel_lane_batch_rows", "Appends of one commit of the journal");
     describe_histogram!("citadel_lane_commit_seconds", "One commit of the journal");

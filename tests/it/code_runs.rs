@@ -108,3 +108,27 @@ fn the_command_line_runs_a_file_of_code() {
     let slow = path("slow.js", "for (;;) {}");
     project.run(&["code", "run", &slow, "--wall", "100ms"]).assert_failed(3, "timeout");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_that_floods_the_sandboxes_does_not_hold_up_the_others() {
+    let app = TestApp::start_with(|config| config.limits.wasm_slots = Some(1)).await;
+    let busy = |name: &str| {
+        let burn = json!({ "code": "const until = Date.now() + 50; while (Date.now() < until) {} return input" });
+        json!({
+            "name": name,
+            "nodes": [{ "id": "start", "type": "manual" }, { "id": "burn", "type": "code", "params": burn }],
+            "edges": [{ "from": "start", "to": "burn" }],
+        })
+    };
+    let flood = app.client.create_workflow(&busy("flood")).await;
+    let other = app.client.create_workflow(&busy("other")).await;
+    let nothing = json!({});
+    let flooding = (0..60).map(|_| app.client.start(&flood, &nothing));
+    futures_util::future::join_all(flooding).await;
+    let ended = app.client.run(&other, &json!({})).await;
+    assert_eq!(ended.body["status"], "succeeded", "{ended:?}");
+    let succeeded = app.client.get(&format!("/executions?workflow_id={flood}&status=succeeded&limit=200")).await;
+    let before_it = succeeded.body["items"].as_array().unwrap().len();
+    assert!(before_it < 40, "{before_it} of 60 executions that came first were served first");
+    app.stop().await;
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Client, Receiver, ServerProcess, TestApp, eventually, workflows};
 
 /// Names and types of `docs/monitoring.md` that a server has from its start on.
-const FROM_THE_START: [(&str, &str); 24] = [
+const FROM_THE_START: [(&str, &str); 25] = [
     ("citadel_build_info", "gauge"),
     ("citadel_executions_started_total", "counter"),
     ("citadel_executions_finished_total", "counter"),
@@ -27,6 +27,7 @@ const FROM_THE_START: [(&str, &str); 24] = [
     ("citadel_cluster_nodes", "gauge"),
     ("citadel_executions_live", "gauge"),
     ("citadel_pool_slots", "gauge"),
+    ("citadel_pool_memory_bytes", "gauge"),
     ("citadel_lane_batch_rows", "histogram"),
     ("citadel_lane_commit_seconds", "histogram"),
     ("citadel_store_connections", "gauge"),

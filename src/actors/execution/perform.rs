@@ -55,6 +55,7 @@ impl Live {
         let work = NodeWork {
             execution: self.id,
             workspace: self.journal.workspace(),
+            workflow: self.plan.workflow,
             attempt: attempt.clone(),
             nesting: self.machine.nesting(),
             trace: self.trace,

@@ -1,40 +1,68 @@
 //! The count of places, shared by all incarnations of a pool, and the guards that keep it right: a place comes back when its
 //! [`Slot`] is dropped, and a request is answered even if the pool dies with it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{PoolMsg, PoolRefused};
 use crate::actors::supervisor::ServiceRef;
 
-/// How many places are lent out. Outlives the pool's actor: what a dead incarnation lent out still counts.
+/// How many places are lent out, for how much memory. Outlives the pool's actor: what a dead incarnation lent out still counts.
 ///
-/// Orderings are sequentially consistent: a place must be given back before the current incarnation is looked up to be told,
-/// else a pool that restarts in between could miss both.
+/// A place is given back, under the lock, before the current incarnation is looked up to be told: else a pool that restarts in
+/// between could miss both.
 #[derive(Debug)]
 pub(super) struct Places {
     slots_max: usize,
-    busy: AtomicUsize,
+    memory_bytes_max: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    slots: usize,
+    memory_bytes: usize,
 }
 
 impl Places {
-    pub(super) fn new(slots_max: usize) -> Self {
-        Self { slots_max, busy: AtomicUsize::new(0) }
+    pub(super) fn new(slots_max: usize, memory_bytes_max: usize) -> Self {
+        Self { slots_max, memory_bytes_max, held: Mutex::default() }
     }
 
-    pub(super) fn busy(&self) -> usize {
-        self.busy.load(SeqCst)
+    /// Places that are lent out, and the memory that their work may take.
+    pub(super) fn held(&self) -> (usize, usize) {
+        let held = self.lock();
+        (held.slots, held.memory_bytes)
     }
 
-    pub(super) fn are_all_busy(&self) -> bool {
-        self.busy() >= self.slots_max
+    /// Whether work that may take so much memory could begin.
+    pub(super) fn has_room(&self, memory_bytes: usize) -> bool {
+        self.fits(&self.lock(), memory_bytes)
     }
 
-    fn take(&self) -> bool {
-        let one_more = |busy| (busy < self.slots_max).then_some(busy + 1);
-        self.busy.fetch_update(SeqCst, SeqCst, one_more).is_ok()
+    fn take(&self, memory_bytes: usize) -> bool {
+        let mut held = self.lock();
+        let fits = self.fits(&held, memory_bytes);
+        if fits {
+            held.slots += 1;
+            held.memory_bytes += memory_bytes;
+        }
+        fits
+    }
+
+    fn give_back(&self, memory_bytes: usize) {
+        let mut held = self.lock();
+        held.slots -= 1;
+        held.memory_bytes -= memory_bytes;
+    }
+
+    fn fits(&self, held: &Held, memory_bytes: usize) -> bool {
+        let is_alone = held.memory_bytes == 0;
+        held.slots < self.slots_max && (is_alone || held.memory_bytes.saturating_add(memory_bytes) <= self.memory_bytes_max)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        // Every change is complete before anything could panic.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,18 +70,19 @@ impl Places {
 pub struct Slot {
     places: Arc<Places>,
     pool: ServiceRef<PoolMsg>,
+    memory_bytes: usize,
 }
 
 impl Slot {
-    /// Takes a place if one is free.
-    pub(super) fn take(places: &Arc<Places>, pool: &ServiceRef<PoolMsg>) -> Option<Self> {
-        places.take().then(|| Self { places: Arc::clone(places), pool: pool.clone() })
+    /// Takes a place if there is room for work that may take so much memory.
+    pub(super) fn take(places: &Arc<Places>, pool: &ServiceRef<PoolMsg>, memory_bytes: usize) -> Option<Self> {
+        places.take(memory_bytes).then(|| Self { places: Arc::clone(places), pool: pool.clone(), memory_bytes })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.places.busy.fetch_sub(1, SeqCst);
+        self.places.give_back(self.memory_bytes);
         if let Some(pool) = self.pool.get() {
             let _ = pool.cast(PoolMsg::Freed); // A pool that is down will count for itself when it is up again.
         }

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::*;
 use crate::actors::testing::eventually;
 
-const LIMITS: PoolLimits = PoolLimits { slots_max: 2, queue_max: 4 };
+const LIMITS: PoolLimits = PoolLimits { slots_max: 2, queue_max: 4, memory_bytes_max: 100 };
 
 /// Starts an incarnation as the supervisor would.
 async fn start(pool: &PoolHandle) -> JoinHandle<()> {
@@ -30,12 +30,29 @@ fn stop(pool: &PoolHandle) {
 /// The answers in the order they were given, each with its request's number.
 type Answers = mpsc::UnboundedReceiver<(u32, Result<Slot, PoolRefused>)>;
 
+fn want(priority: Priority) -> Want {
+    Want { priority, share: Uuid::nil(), memory_bytes: 0 }
+}
+
+/// Asks once per share, each time for so much memory; the requests are numbered from 0.
+fn request_of(pool: &PoolHandle, shares: &[u128], memory_bytes: usize) -> Answers {
+    let (answer, answers) = mpsc::unbounded_channel();
+    for (number, share) in (0..).zip(shares) {
+        let answer = answer.clone();
+        let want = Want { share: Uuid::from_u128(*share), memory_bytes, ..want(Priority::New) };
+        pool.acquire(want, move |slot| {
+            let _ = answer.send((number, slot));
+        });
+    }
+    answers
+}
+
 /// Asks once per priority; the requests are numbered from 0.
 fn request(pool: &PoolHandle, priorities: &[Priority]) -> Answers {
     let (answer, answers) = mpsc::unbounded_channel();
     for (number, priority) in (0..).zip(priorities) {
         let answer = answer.clone();
-        pool.acquire(*priority, move |slot| {
+        pool.acquire(want(*priority), move |slot| {
             let _ = answer.send((number, slot));
         });
     }
@@ -75,6 +92,45 @@ async fn lends_its_places_and_serves_resumed_work_first() {
 }
 
 #[tokio::test]
+async fn shares_have_their_turns() {
+    let pool = started().await;
+    let mut busy = request_of(&pool, &[9, 9], 0);
+    let (mut last, other) = (granted(&mut busy).await.1, granted(&mut busy).await.1);
+    let mut answers = request_of(&pool, &[1, 1, 1, 2], 0);
+    assert_eq!(pool.snapshot().await.unwrap().queued, 4);
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        drop(last);
+        let (number, slot) = granted(&mut answers).await;
+        order.push(number);
+        last = slot;
+    }
+    assert_eq!(order, [0, 3, 1, 2], "the second share does not wait for all of the first");
+    drop((last, other));
+    stop(&pool);
+}
+
+#[tokio::test]
+async fn memory_bytes_obeyed_and_violated() {
+    let pool = started().await;
+    let mut answers = request_of(&pool, &[1, 1], 60);
+    let (_, first) = granted(&mut answers).await;
+    let view = pool.snapshot().await.unwrap();
+    assert_eq!((view.busy, view.queued, view.memory_bytes, view.memory_bytes_max), (1, 1, 60, Some(100)));
+    assert!(answers.try_recv().is_err(), "there is a place, but no memory");
+    drop(first);
+    let (_, second) = granted(&mut answers).await;
+    let mut small = request_of(&pool, &[2], 40);
+    let (_, third) = granted(&mut small).await;
+    assert_eq!(pool.places.held(), (2, 100));
+    drop((second, third));
+    let (_, large) = granted(&mut request_of(&pool, &[1], 1_000)).await;
+    assert!(!pool.places.has_room(1), "what wants more than there is has the pool for itself");
+    drop(large);
+    stop(&pool);
+}
+
+#[tokio::test]
 async fn refuses_when_as_many_wait_as_may() {
     let pool = started().await;
     let mut answers = request(&pool, &[Priority::New; 6]);
@@ -101,13 +157,13 @@ async fn a_place_whose_requester_is_gone_comes_back_by_itself() {
     let pool = started().await;
     let held = request(&pool, &[Priority::New; 2]);
     let (answer, cancelled) = oneshot::channel();
-    pool.acquire(Priority::Resumed, move |slot| drop(answer.send(slot)));
+    pool.acquire(want(Priority::Resumed), move |slot| drop(answer.send(slot)));
     drop(cancelled);
     let mut patient = request(&pool, &[Priority::New]);
     drop(held); // Both places come back; the cancelled request gets one of them first.
     let (_, slot) = granted(&mut patient).await;
     drop(slot);
-    eventually("all places are free", || pool.places.busy() == 0).await;
+    eventually("all places are free", || pool.places.held() == (0, 0)).await;
     stop(&pool);
 }
 
@@ -161,7 +217,7 @@ async fn a_new_incarnation_counts_what_the_old_one_lent_out() {
     let (number, d) = granted(&mut answers).await;
     assert_eq!(number, 1);
     drop((c, d));
-    eventually("all places are free", || pool.places.busy() == 0).await;
+    eventually("all places are free", || pool.places.held() == (0, 0)).await;
     stop(&pool);
 }
 
@@ -179,7 +235,7 @@ async fn never_exceeds_its_bound_nor_wedges_under_restarts() {
             let mut rounds = 0;
             while rounds < ROUNDS {
                 let (answer, answered) = oneshot::channel();
-                pool.acquire(Priority::New, move |slot| drop(answer.send(slot)));
+                pool.acquire(want(Priority::New), move |slot| drop(answer.send(slot)));
                 let Ok(_slot) = answered.await.unwrap() else {
                     tokio::task::yield_now().await; // Down: the next incarnation comes.
                     continue;
@@ -201,6 +257,6 @@ async fn never_exceeds_its_bound_nor_wedges_under_restarts() {
         worker.unwrap();
     }
     assert_eq!(done.load(SeqCst), WORKERS * ROUNDS);
-    eventually("all places are free", || pool.places.busy() == 0).await;
+    eventually("all places are free", || pool.places.held() == (0, 0)).await;
     stop(&pool);
 }

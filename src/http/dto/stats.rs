@@ -112,7 +112,15 @@ mod tests {
             live_max: 10,
             queue: QueueView { depth: 7, depth_max: 100, oldest_wait_ms: 900 },
             lane: LaneView { depth: 1, depth_max: 9, bytes: 100, oldest_wait_ms: 2 },
-            pools: vec![PoolView { name: "io", slots: 4, busy: 4, queued: 2, oldest_wait_ms: 5 }],
+            pools: vec![PoolView {
+                name: "io",
+                slots: 4,
+                busy: 4,
+                memory_bytes: 0,
+                memory_bytes_max: None,
+                queued: 2,
+                oldest_wait_ms: 5,
+            }],
             connections: Vec::new(),
         };
         let at = |now_ms| serde_json::to_value(StatsBody::new(counted(), gauges(), 1_700_000_000_000, now_ms)).unwrap();

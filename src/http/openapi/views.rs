@@ -25,7 +25,15 @@ pub(super) fn by_hand() -> Map<String, Value> {
             &[],
         ),
         "Pool": object(
-            json!({ "name": { "type": "string" }, "slots": count(), "busy": count(), "queued": count(), "oldest_wait_ms": count() }),
+            json!({
+                "name": { "type": "string" },
+                "slots": count(),
+                "busy": count(),
+                "memory_bytes": described(count(), "What the work with a place may take."),
+                "memory_bytes_max": { "type": ["integer", "null"], "minimum": 0, "description": "What it may add up to, where that is bounded." },
+                "queued": count(),
+                "oldest_wait_ms": count(),
+            }),
             &[],
         ),
         "ActorKind": object(kind(), &[]),
@@ -230,7 +238,6 @@ mod tests {
         check("ScheduleCounts", ScheduleCounts::default());
         check("Queue", Places::new(1).view(0));
         check("Lane", LaneView { depth: 0, depth_max: 1, bytes: 0, oldest_wait_ms: 0 });
-        check("Pool", PoolView { name: "io", slots: 1, busy: 0, queued: 0, oldest_wait_ms: 0 });
         let error = NodeError::transient("timeout", "late").with_details(json!({ "item": 3 }));
         check("NodeError", NodeError { retry_after_ms: Some(5), ..error });
         check("NodeError", NodeError::permanent("timeout", "late"));
@@ -248,7 +255,12 @@ mod tests {
 
     #[tokio::test]
     async fn describes_actors_that_live() {
-        let pool = PoolHandle::new("io", PoolLimits { slots_max: 1, queue_max: 1 });
+        let name = "io";
+        check(
+            "Pool",
+            PoolView { name, slots: 1, busy: 0, memory_bytes: 0, memory_bytes_max: None, queued: 0, oldest_wait_ms: 0 },
+        );
+        let pool = PoolHandle::new("io", PoolLimits { slots_max: 1, queue_max: 1, memory_bytes_max: 1 });
         let (actor, running) = Actor::spawn(None, metered(PoolActor, "pool"), pool).await.unwrap();
         let snapshot = observatory::snapshot();
         check("ActorView", snapshot.actors.first().unwrap());

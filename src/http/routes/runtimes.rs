@@ -70,11 +70,11 @@ pub(in crate::http) async fn list_runtimes(State(app): State<AppState>, _caller:
 )]
 pub(in crate::http) async fn execute_code(
     State(app): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     Json(body): Json<CodeRunInput>,
 ) -> Result<Answer<CodeRunBody>, ApiError> {
     let CodeRunInput { language, code, input, limits, env } = body;
-    let request = CodeRunRequest { language, source: code, input, limits, env };
+    let request = CodeRunRequest { workspace: caller.workspace(), language, source: code, input, limits, env };
     Ok(Answer(app.code_runs.run(request).await?.into()))
 }
 
