@@ -34,6 +34,10 @@ fn cpu_time_of_all_processes_together_obeyed_and_violated() {
     assert_eq!(with(limits, "bash", source), Ok(json!(1)));
     let source = "for i in 1 2 3; do (while :; do :; done) & done; wait; echo 1";
     assert_eq!(with(CodeLimits { cpu_ms: 300, ..limits }, "bash", source), Err(CodeErrorCode::Timeout));
+    // What a run has used is known, also where it is ended at the deadline.
+    let limits = CodeLimits { wall_ms: 1_000, ..limits };
+    let usage = full().run_with(&Run { limits, ..Run::new("bash", source) }).unwrap_err().usage.unwrap();
+    assert!(usage.wall_ms >= 1_000.0 && usage.cpu_ms > 0.0 && usage.memory_peak_bytes > 0, "{usage:?}");
 }
 
 #[test]
@@ -103,20 +107,23 @@ fn tasks_obeyed_and_violated() {
     assert_eq!(full().python(&source(40)), "40");
     let started: u32 = full().python(&source(200)).trim().parse().unwrap();
     assert!((40..64).contains(&started), "{started}");
-    let said = reduced().python(&source(200));
-    assert!(said.trim().parse::<u32>().is_ok_and(|started| started < 80), "{said}");
+    // There the system counts the tasks of other runs too; the launcher counts those of this one.
+    match reduced().run("python-native", &source(200), Value::Null) {
+        Ok(output) => assert!(output.output.as_u64().is_some_and(|started| started < 64), "{output:?}"),
+        Err(error) => assert_eq!(error.message, "the code has more than 64 processes and threads"),
+    }
 }
 
 #[test]
 fn the_items_of_a_session_share_its_time() {
-    let (code, grants) = (Code::parse("bash", "sleep 0.2; cat").unwrap(), Grants::default());
+    let (code, grants) = (Code::parse("bash", "sleep 0.7; cat").unwrap(), Grants::default());
     let language = full().languages.get("bash").unwrap();
-    let limits = CodeLimits { wall_ms: 700, ..CodeLimits::default() };
+    let limits = CodeLimits { wall_ms: 3_000, ..CodeLimits::default() };
     let mut session = language.session(&code, limits, &grants);
     let mut run = |n: u32| session.run(CodeInput::Value(&json!(n)));
-    assert_eq!([run(1).unwrap().output, run(2).unwrap().output], [json!(1), json!(2)]);
-    let failed = (3..6).find_map(|n| run(n).err()).expect("its time is over by now");
-    assert_eq!((failed.code, failed.message.as_str()), (CodeErrorCode::Timeout, "the code ran for more than 700 ms"));
+    assert_eq!(run(1).unwrap().output, json!(1));
+    let failed = (2..6).find_map(|n| run(n).err()).expect("its time is over by now");
+    assert_eq!((failed.code, failed.message.as_str()), (CodeErrorCode::Timeout, "the code ran for more than 3000 ms"));
     // What broke is replaced.
     assert_eq!(run(9).unwrap().output, json!(9));
 }

@@ -37,9 +37,11 @@ impl Project {
     }
 }
 
+/// The `json` of the items that were printed.
 fn printed(output: &Output) -> Value {
     assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let items: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    items.into_iter().map(|item| item["json"].clone()).collect()
 }
 
 #[test]

@@ -44,20 +44,22 @@ pub(super) fn conclude(
 ) -> Result<CodeOutput, CodeError> {
     let logs = lines(&finished.stderr, now_ms);
     let logs_truncated = finished.stderr.truncated;
+    let usage = usage(&finished, cold);
     match failure(spec, limits, &finished) {
-        Some(error) => Err(CodeError { logs, logs_truncated, ..error }),
-        None => {
-            let usage = usage(&finished, cold);
-            Ok(CodeOutput { output: output(&finished.stdout), logs, logs_truncated, usage })
+        Some(error) => {
+            let has_run = error.code != CodeErrorCode::Unavailable;
+            Err(CodeError { logs, logs_truncated, usage: has_run.then_some(usage), ..error })
         }
+        None => Ok(CodeOutput { output: output(&finished.stdout), logs, logs_truncated, usage }),
     }
 }
 
 fn usage(finished: &Finished, cold: bool) -> Usage {
-    let (cpu_ms, memory) = match &finished.outcome {
-        Outcome::Ended(ended) => (ended.cpu_ms, ended.memory_peak_bytes),
-        Outcome::Refused { .. } | Outcome::WallTime | Outcome::OutputLimit => (0.0, 0),
+    let ended = match &finished.outcome {
+        Outcome::Ended(ended) => Some(ended),
+        Outcome::Refused { .. } | Outcome::WallTime | Outcome::OutputLimit => finished.used.as_ref(),
     };
+    let (cpu_ms, memory) = ended.map_or((0.0, 0), |ended| (ended.cpu_ms, ended.memory_peak_bytes));
     Usage {
         wall_ms: finished.wall.as_secs_f64() * 1_000.0,
         cpu_ms,

@@ -23,6 +23,8 @@ use super::{
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// Bytes read at once.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+/// How long its report may take where it was ended itself.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
 /// Pause between two looks whether the launcher has ended.
 const LOOK_AGAIN: Duration = Duration::from_micros(200);
 /// Bytes of reports.
@@ -48,6 +50,8 @@ pub(super) struct Finished {
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Written,
     pub(super) wall: Duration,
+    /// What it had used when it was ended for a reason that the launcher does not know.
+    pub(super) used: Option<Ended>,
 }
 
 /// How a run ended.
@@ -63,6 +67,15 @@ pub(super) enum Outcome {
     WallTime,
     /// It wrote too much to standard output.
     OutputLimit,
+}
+
+impl Outcome {
+    fn into_ended(self) -> Option<Ended> {
+        match self {
+            Self::Ended(ended) => Some(ended),
+            Self::Refused { .. } | Self::WallTime | Self::OutputLimit => None,
+        }
+    }
 }
 
 /// What was written to standard error.
@@ -127,11 +140,15 @@ pub(super) fn run(program: &Path, job: &Job<'_>) -> io::Result<Finished> {
         }
     }
     launcher.end()?;
-    let outcome = match stop {
-        Some(outcome) => outcome,
-        None => outcome_of(&collected.report)?,
+    let wall = started.elapsed();
+    let (outcome, used) = match stop {
+        Some(outcome) => {
+            collected.report.extend(launcher.last_words());
+            (outcome, outcome_of(&collected.report).ok().and_then(Outcome::into_ended))
+        }
+        None => (outcome_of(&collected.report)?, None),
     };
-    Ok(Finished { outcome, stdout: collected.stdout, stderr: collected.stderr, wall: started.elapsed() })
+    Ok(Finished { outcome, stdout: collected.stdout, stderr: collected.stderr, wall, used })
 }
 
 struct Collected {
@@ -183,7 +200,7 @@ impl Launched {
     pub(super) fn end(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + END_WITHIN;
         // The end of the socket is the word to end. Who has ended already does not mind.
-        let _ = self.control.shutdown(std::net::Shutdown::Both);
+        let _ = self.control.shutdown(std::net::Shutdown::Write);
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
                 self.child.kill()?;
@@ -191,6 +208,15 @@ impl Launched {
             std::thread::sleep(LOOK_AGAIN);
         }
         Ok(())
+    }
+
+    /// What the launcher has reported since. For after [`Self::end`].
+    fn last_words(&mut self) -> Vec<u8> {
+        let mut words = Vec::new();
+        // Only figures are lost with them.
+        let _ = self.control.set_read_timeout(Some(LAST_WORDS_WITHIN));
+        let _ = (&self.control).take(REPORT_BYTES_MAX as u64).read_to_end(&mut words);
+        words
     }
 }
 

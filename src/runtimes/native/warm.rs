@@ -159,7 +159,7 @@ impl Host {
             Answer::Late => (Outcome::WallTime, Vec::new()),
             Answer::Over(report) => (process::outcome_of(&report)?, Vec::new()),
         };
-        Ok(Finished { outcome, stdout, stderr, wall: started.elapsed() })
+        Ok(Finished { outcome, stdout, stderr, wall: started.elapsed(), used: None })
     }
 
     fn send(&mut self, head: &serde_json::Value, data: &[u8]) -> io::Result<()> {
