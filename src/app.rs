@@ -5,6 +5,7 @@ pub mod database;
 pub mod definition_file;
 pub mod doctor;
 pub mod embedded;
+pub mod languages;
 #[cfg(test)]
 mod lost_answers;
 pub mod process;
@@ -333,14 +334,15 @@ fn keep_up(metrics: PrometheusHandle) -> AbortOnDropHandle<()> {
 
 /// Loads the sandboxes on a thread that may block: the first start on a machine compiles them.
 async fn start_languages(config: &Config) -> anyhow::Result<(Arc<JavaScript>, Arc<Languages>)> {
-    let config = SandboxConfig { cache_dir: config.cache_dir(), instances_max: SANDBOXES_MAX };
+    let settings = SandboxConfig { cache_dir: config.cache_dir(), instances_max: SANDBOXES_MAX };
     let started = tokio::task::spawn_blocking(move || {
-        let sandbox = Sandbox::new(&config)?;
+        let sandbox = Sandbox::new(&settings)?;
         let javascript = Arc::new(JavaScript::new(Arc::clone(&sandbox))?);
         let languages = Languages::embedded(&sandbox, &javascript)?;
         Ok::<_, EngineError>((javascript, languages))
     });
-    let (javascript, languages) = started.await??;
+    let (javascript, mut languages) = started.await??;
+    languages.extend(languages::processes(config).await?);
     Ok((javascript, Arc::new(Languages::new(languages))))
 }
 

@@ -46,12 +46,16 @@ pub struct Config {
     /// The user's directory for settings of programs, if there is one; filled in by [`Loader::load`].
     #[serde(skip)]
     pub user_config_dir: Option<PathBuf>,
+    /// This program, which native code is launched by; filled in by [`Loader::load`]. Unset: there is no native code.
+    #[serde(skip)]
+    pub program: Option<PathBuf>,
     pub http: HttpConfig,
     pub store: StoreConfig,
     pub node: NodeConfig,
     pub admin: AdminConfig,
     pub egress: EgressConfig,
     pub files: FilesConfig,
+    pub runtimes: RuntimesConfig,
     pub limits: LimitsConfig,
     pub retention: RetentionConfig,
     pub log: LogConfig,
@@ -141,6 +145,66 @@ pub struct EgressConfig {
 pub struct FilesConfig {
     /// The directory of the file nodes; unset switches them off.
     pub root: Option<PathBuf>,
+}
+
+/// Code that runs as processes of the machine's interpreters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuntimesConfig {
+    pub isolation: NativeIsolation,
+    /// The user and group of processes, where the server is run by root. Nothing else may belong to it.
+    pub uid: NonZeroU32,
+    /// Processes that may run at once; unset: two per core.
+    pub native_slots: Option<usize>,
+    /// Files that one run may have, in bytes.
+    pub disk_bytes: u64,
+    /// A directory of control groups (version 2) that was delegated to the server.
+    pub cgroup: Option<PathBuf>,
+    /// More languages, and changes of built-in ones, by name.
+    #[serde(skip_serializing)]
+    pub native: BTreeMap<String, NativeLanguageConfig>,
+}
+
+/// What has to keep native code apart from everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum NativeIsolation {
+    /// Namespaces and all the rest, or there is no native code.
+    #[default]
+    Full,
+    /// Without namespaces where the machine does not give them.
+    Reduced,
+    /// There is no native code.
+    Off,
+}
+
+/// A native language. What is not set is as in the built-in table.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NativeLanguageConfig {
+    /// The built-in language that it is made of.
+    pub extends: Option<String>,
+    /// The program and its arguments, with `{source}` and perhaps `{memory_mib}` among them.
+    pub command: Option<Vec<String>>,
+    /// The name of the source's file.
+    pub file: Option<String>,
+    /// The arguments that make the program say its version.
+    pub version: Option<Vec<String>>,
+    /// More paths that it can read.
+    pub paths: Vec<PathBuf>,
+    pub env: BTreeMap<String, String>,
+    /// Processes and threads of one run.
+    pub tasks_max: Option<u64>,
+    /// What it takes for itself, beside the memory limit of the code.
+    pub resident_mib: Option<u64>,
+    /// What a process of it reserves without using it.
+    pub reserved_mib: Option<u64>,
+    /// A `requirements.txt` or a `package.json`.
+    pub requirements: Option<PathBuf>,
+    /// How many interpreters wait for work.
+    pub warm: usize,
+    /// Modules that those have loaded.
+    pub preload: Vec<String>,
 }
 
 /// Limits of this process. Limits of single workflows are in `model::limits`.
@@ -295,12 +359,14 @@ impl Default for Config {
             cache_dir: None,
             user_cache_dir: None,
             user_config_dir: None,
+            program: None,
             http: HttpConfig::default(),
             store: StoreConfig::default(),
             node: NodeConfig::default(),
             admin: AdminConfig::default(),
             egress: EgressConfig::default(),
             files: FilesConfig::default(),
+            runtimes: RuntimesConfig::default(),
             limits: LimitsConfig::default(),
             retention: RetentionConfig::default(),
             log: LogConfig::default(),
@@ -326,8 +392,8 @@ impl Default for NodeConfig {
     }
 }
 
-const fn rate(value: u32) -> NonZeroU32 {
-    NonZeroU32::new(value).expect("a rate is not zero")
+const fn positive(value: u32) -> NonZeroU32 {
+    NonZeroU32::new(value).expect("a constant above zero")
 }
 
 impl Default for LimitsConfig {
@@ -335,10 +401,10 @@ impl Default for LimitsConfig {
         Self {
             enabled: true,
             // More than a small machine can answer: these stop a client that has gone wild, admission stops the rest.
-            requests_per_second: rate(20_000),
-            requests_burst: rate(40_000),
-            hooks_per_second: rate(20_000),
-            hooks_burst: rate(40_000),
+            requests_per_second: positive(20_000),
+            requests_burst: positive(40_000),
+            hooks_per_second: positive(20_000),
+            hooks_burst: positive(40_000),
             executions_live_max: 10_000,
             executions_queued_max: 10_000,
             io_slots: 256,
@@ -348,6 +414,20 @@ impl Default for LimitsConfig {
             lane_bytes_max: 256 * 1024 * 1024,
             http_connections_max: 10_000,
             streams_max: 1_000,
+        }
+    }
+}
+
+impl Default for RuntimesConfig {
+    fn default() -> Self {
+        Self {
+            isolation: NativeIsolation::Full,
+            // Above what systems give to people and services, below what they give to containers.
+            uid: positive(64_917),
+            native_slots: None,
+            disk_bytes: 64 * 1024 * 1024,
+            cgroup: None,
+            native: BTreeMap::new(),
         }
     }
 }

@@ -7,6 +7,11 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything that makes a thread: a launcher must have one only.
+    #[cfg(target_os = "linux")]
+    if let Some(code) = citadel::runtimes::native::launcher::intercept() {
+        return code;
+    }
     #[cfg(feature = "failpoints")]
     if let Some(text) = citadel::config::failpoints() {
         citadel::failpoint::configure(&text).expect("CITADEL__FAILPOINTS is well formed");

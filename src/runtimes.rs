@@ -8,6 +8,8 @@ pub mod grants;
 pub mod javascript;
 pub mod languages;
 pub mod lua;
+#[cfg(target_os = "linux")]
+pub mod native;
 pub mod sandbox;
 pub mod scope;
 pub mod syntax;

@@ -4,6 +4,7 @@
 mod database;
 mod egress;
 mod machine;
+mod native;
 mod sandbox;
 
 use std::time::Duration;
@@ -71,6 +72,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(egress::policy(config));
     findings.push(sandbox::cache(&config.cache_dir()));
     findings.push(limited("guest", sandbox::guest(config.cache_dir())).await);
+    findings.push(limited("native", native::languages(config)).await);
     findings
 }
 

@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 use super::{Config, settings::Setting};
 use crate::model::problem::did_you_mean;
 
-/// The table whose keys are free: credential names and their fields.
-pub(super) const OPEN_TABLE: &str = "credentials";
+/// The table of credentials: names and fields are free.
+const CREDENTIALS: &str = "credentials";
+/// The tables whose keys are free, with how many of the names of a value are tables: `credentials.NAME`, `runtimes.native.NAME`.
+const OPEN_TABLES: [(&[&str], usize); 2] = [(&[CREDENTIALS], 2), (&["runtimes", "native"], 3)];
 
 /// What a dotted name stands for.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,10 +39,11 @@ impl KnownKeys {
     ///
     /// Errors: the known name that was probably meant, if there is one.
     pub(super) fn find(&self, key: &str) -> Result<Kind, Option<String>> {
-        let (section, rest) = key.split_once('.').unwrap_or((key, ""));
-        if section == OPEN_TABLE {
-            return Ok(if rest.contains('.') { Kind::Scalar } else { Kind::Table });
+        let names: Vec<&str> = key.split('.').collect();
+        if let Some(kind) = in_open_table(&names) {
+            return Ok(kind);
         }
+        let (section, rest) = key.split_once('.').unwrap_or((key, ""));
         let found = match rest {
             "" => self.tree.get(section),
             _ => self.tree.get(section).and_then(|table| table.get(rest)),
@@ -71,6 +74,14 @@ impl KnownKeys {
     }
 }
 
+/// What names inside of a table with free keys stand for; `None` outside of those.
+pub(super) fn in_open_table(names: &[impl AsRef<str>]) -> Option<Kind> {
+    let starts_with =
+        |table: &[&str]| names.len() >= table.len() && table.iter().zip(names).all(|(left, right)| *left == right.as_ref());
+    let (_, levels) = OPEN_TABLES.iter().find(|(table, _)| starts_with(table))?;
+    Some(if names.len() <= *levels { Kind::Table } else { Kind::Scalar })
+}
+
 /// The name of a setting that was probably meant.
 pub fn suggest(key: &str) -> Option<String> {
     KnownKeys::new().find(key).err().flatten()
@@ -78,7 +89,7 @@ pub fn suggest(key: &str) -> Option<String> {
 
 /// Every field of a credential is secret but its type, which decides what the others are.
 fn is_credential_field(key: &str) -> bool {
-    let field = key.strip_prefix(OPEN_TABLE).and_then(|rest| rest.strip_prefix('.')).and_then(|rest| rest.rsplit_once('.'));
+    let field = key.strip_prefix(CREDENTIALS).and_then(|rest| rest.strip_prefix('.')).and_then(|rest| rest.rsplit_once('.'));
     field.is_some_and(|(_, field)| field != "type")
 }
 
@@ -99,6 +110,9 @@ mod tests {
         check("egress.allow", Ok(Kind::List));
         check("limits", Ok(Kind::Table));
         check("credentials.alerting.token", Ok(Kind::Scalar));
+        check("runtimes.native.perl", Ok(Kind::Table));
+        check("runtimes.native.perl.command", Ok(Kind::Scalar));
+        check("runtimes.disk_bytes", Ok(Kind::Scalar));
     }
 
     #[test]

@@ -12,13 +12,11 @@ use super::{
     Config, MASK,
     check::check,
     environment::{read_environment, user_cache_dir, user_config_dir, visible_variables},
-    keys::{Kind, KnownKeys, OPEN_TABLE},
+    keys::{Kind, KnownKeys, in_open_table},
 };
 
 /// Where a packaged server keeps its settings.
 pub const SYSTEM_FILE: &str = "/etc/citadel/citadel.toml";
-/// Tables of a credential: `credentials`, its name.
-const OPEN_TABLE_LEVELS: usize = 2;
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -142,8 +140,16 @@ impl Loader {
         let system = Path::new(SYSTEM_FILE);
         let mut files = if system.exists() { vec![system.to_owned()] } else { Vec::new() };
         files.extend_from_slice(&self.files);
-        load_layers(Sources { files, environment: std::env::vars_os().collect(), flags: self.flags.clone() })
+        let sources = Sources { files, environment: std::env::vars_os().collect(), flags: self.flags.clone() };
+        let mut loaded = load_layers(sources)?;
+        loaded.config.program = this_program();
+        Ok(loaded)
     }
+}
+
+/// What starts this program again, also when its file has been replaced meanwhile.
+fn this_program() -> Option<PathBuf> {
+    cfg!(target_os = "linux").then(|| PathBuf::from("/proc/self/exe"))
 }
 
 /// Loads settings from what is given, and from nothing else.
@@ -238,12 +244,7 @@ fn read_file(known: &KnownKeys, path: &Path, table: Map<String, Value>, unknown:
     let mut open: Vec<(Vec<String>, Value)> = table.into_iter().map(|(key, value)| (vec![key], value)).collect();
     open.sort_by(|left, right| right.0.cmp(&left.0));
     while let Some((names, value)) = open.pop() {
-        let is_open = names.first().is_some_and(|name| name == OPEN_TABLE);
-        let found = match is_open {
-            true if names.len() <= OPEN_TABLE_LEVELS => Ok(Kind::Table),
-            true => Ok(Kind::Scalar),
-            false => known.find(&names.join(".")),
-        };
+        let found = in_open_table(&names).map_or_else(|| known.find(&names.join(".")), Ok);
         match (found, value.kind) {
             (Ok(Kind::Table), ValueKind::Table(inner)) => {
                 let mut inner: Vec<_> = inner.into_iter().map(|(name, value)| ([&names[..], &[name]].concat(), value)).collect();

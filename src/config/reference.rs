@@ -55,7 +55,12 @@ fn toml() -> String {
     }
     text += "\n";
     text += &comment("Credentials that nodes name (`credential: alerting`): any name, a type, and the fields of that type.");
-    text + "#[credentials.alerting]\n#type = \"http_bearer\"\n#token = \"...\"\n"
+    text += "#[credentials.alerting]\n#type = \"http_bearer\"\n#token = \"...\"\n\n";
+    text += &comment(
+        "Native languages beside the built-in ones (bash, python-native, node, php, go, java, r), and changes of those: any name, \
+         the command with `{source}` for the file of the code, and the name of that file.",
+    );
+    text + "#[runtimes.native.perl]\n#command = [\"perl\", \"{source}\"]\n#file = \"main.pl\"\n"
 }
 
 fn env() -> String {
@@ -210,6 +215,17 @@ All fields are secret, and `_FILE` works for each: `CITADEL__CREDENTIALS__ALERTI
 [credentials.alerting]
 type = \"http_bearer\"
 token = \"...\"
+```
+
+## Native languages
+
+The section `runtimes.native` has free names: languages that run as processes of this machine's interpreters, and changes of the built-in
+ones. [native-code.md](native-code.md) has all fields.
+
+```toml
+[runtimes.native.perl]
+command = [\"perl\", \"{source}\"]
+file = \"main.pl\"
 ```
 ";
 

@@ -1,0 +1,13 @@
+//! Native languages against the real machine: real launchers, real interpreters. Needs Bash and Python 3; what else is installed of the
+//! built-in table is tested too.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
+
+mod abuse;
+mod escape;
+mod limits;
+mod packages;
+mod probe;
+mod support;
+mod warm;
+mod workflows;
