@@ -20,6 +20,7 @@ mod progress;
 mod prompt;
 mod remote;
 mod run;
+mod runtimes;
 mod schedule;
 mod serve;
 mod settings;
@@ -71,6 +72,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Asks a server whether it is ready, for containers; exit code 1 if it is not.
     Healthcheck(healthcheck::HealthcheckArguments),
+    /// Looks after languages that are installed beside the program.
+    Runtimes(runtimes::RuntimesArguments),
     /// Looks after the database's schema.
     #[command(subcommand)]
     Db(db::DbCommand),
@@ -128,6 +131,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Config(command) => settings::config(command, &prepare()?.loaded),
         Command::Doctor(arguments) => Box::pin(doctor::doctor(arguments, &prepare()?.loaded.config)).await,
         Command::Healthcheck(arguments) => Box::pin(healthcheck::healthcheck(arguments, &prepare()?.loaded.config)).await,
+        Command::Runtimes(arguments) => Box::pin(runtimes::runtimes(arguments, &prepare()?.loaded.config)).await,
         Command::Db(command) => Box::pin(db::db(command, &prepare()?.loaded.config)).await,
         Command::Login(arguments) => Box::pin(login::login(arguments, &prepare()?.loaded)).await,
         Command::Context(arguments) => context::context(arguments, &prepare()?.loaded.config),
@@ -154,7 +158,7 @@ impl Command {
             Self::Dev(arguments) => arguments.add_flags(flags),
             Self::Bench(arguments) => arguments.add_flags(flags),
             // For people first: warnings only, unless asked.
-            Self::Run(_) | Self::Config(_) | Self::Doctor(_) | Self::Healthcheck(_) | Self::Context(_) => {
+            Self::Run(_) | Self::Config(_) | Self::Doctor(_) | Self::Healthcheck(_) | Self::Context(_) | Self::Runtimes(_) => {
                 flags.set_default("log.filter", "warn");
             }
             Self::Login(arguments) => arguments.add_flags(flags),
