@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 if [ -z "${CITADEL_TEST_POSTGRES_URL:-}" ]; then
   scripts/prerequisites.sh
   scripts/guests.sh
+  scripts/runtimes.sh
   exec scripts/with-postgres.sh "$0" "$@"
 fi
 

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 scripts/prerequisites.sh
 scripts/guests.sh
+scripts/runtimes.sh
 test=(cargo test --locked --features failpoints --lib --bins --tests --no-fail-fast "$@")
 if [ $# -gt 0 ]; then
   exec scripts/with-postgres.sh "${test[@]}"

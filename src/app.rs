@@ -10,6 +10,7 @@ pub mod languages;
 mod lost_answers;
 pub mod process;
 mod reload;
+pub mod runtimes;
 mod samples;
 pub mod serve;
 pub mod signals;
@@ -332,13 +333,16 @@ fn keep_up(metrics: PrometheusHandle) -> AbortOnDropHandle<()> {
     }))
 }
 
-/// Loads the sandboxes on a thread that may block: the first start on a machine compiles them.
+/// Starts the sandbox and its languages on a thread that may block: the first start on a machine compiles those that are built in.
+/// Installed ones load behind the start.
 async fn start_languages(config: &Config) -> anyhow::Result<(Arc<JavaScript>, Arc<Languages>)> {
+    let runtimes_dir = config.runtimes_dir();
     let settings = SandboxConfig { cache_dir: config.cache_dir(), instances_max: SANDBOXES_MAX };
     let started = tokio::task::spawn_blocking(move || {
         let sandbox = Sandbox::new(&settings)?;
         let javascript = Arc::new(JavaScript::new(Arc::clone(&sandbox))?);
-        let languages = Languages::embedded(&sandbox, &javascript)?;
+        let mut languages = Languages::embedded(&sandbox, &javascript)?;
+        languages.extend(Languages::installable(&sandbox, &runtimes_dir));
         Ok::<_, EngineError>((javascript, languages))
     });
     let (javascript, mut languages) = started.await??;

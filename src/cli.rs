@@ -23,6 +23,7 @@ mod progress;
 mod prompt;
 mod remote;
 mod run;
+mod runtimes;
 mod schedule;
 mod serve;
 mod settings;
@@ -77,6 +78,8 @@ enum Command {
     /// Looks after languages that are processes of this machine's interpreters.
     #[cfg(target_os = "linux")]
     Native(native::NativeArguments),
+    /// Looks after languages that are installed beside the program.
+    Runtimes(runtimes::RuntimesArguments),
     /// Looks after the database's schema.
     #[command(subcommand)]
     Db(db::DbCommand),
@@ -138,6 +141,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Healthcheck(arguments) => Box::pin(healthcheck::healthcheck(arguments, &prepare()?.loaded.config)).await,
         #[cfg(target_os = "linux")]
         Command::Native(arguments) => Box::pin(native::native(arguments, &prepare()?.loaded.config)).await,
+        Command::Runtimes(arguments) => Box::pin(runtimes::runtimes(arguments, &prepare()?.loaded.config)).await,
         Command::Db(command) => Box::pin(db::db(command, &prepare()?.loaded.config)).await,
         Command::Login(arguments) => Box::pin(login::login(arguments, &prepare()?.loaded)).await,
         Command::Context(arguments) => context::context(arguments, &prepare()?.loaded.config),
@@ -165,7 +169,7 @@ impl Command {
             Self::Dev(arguments) => arguments.add_flags(flags),
             Self::Bench(arguments) => arguments.add_flags(flags),
             // For people first: warnings only, unless asked.
-            Self::Run(_) | Self::Config(_) | Self::Doctor(_) | Self::Healthcheck(_) | Self::Context(_) => {
+            Self::Run(_) | Self::Config(_) | Self::Doctor(_) | Self::Healthcheck(_) | Self::Context(_) | Self::Runtimes(_) => {
                 flags.set_default("log.filter", "warn");
             }
             #[cfg(target_os = "linux")]

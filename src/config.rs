@@ -40,6 +40,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where compiled sandboxes are kept over restarts; unset: `cache` in the data directory. Losing it costs time only.
     pub cache_dir: Option<PathBuf>,
+    /// Where languages are installed; unset: `runtimes` in the data directory.
+    pub runtimes_dir: Option<PathBuf>,
     /// The user's directory for such things, if there is one; filled in by [`Loader::load`].
     #[serde(skip)]
     pub user_cache_dir: Option<PathBuf>,
@@ -332,8 +334,15 @@ impl Config {
         self.cache_dir.clone().unwrap_or_else(|| self.data_dir.join("cache"))
     }
 
-    /// Sets the directory and puts the embedded database into it, whatever the settings said. The cache stays outside, if it can.
+    /// Where languages are installed.
+    pub fn runtimes_dir(&self) -> PathBuf {
+        self.runtimes_dir.clone().unwrap_or_else(|| self.data_dir.join("runtimes"))
+    }
+
+    /// Sets the directory and puts the embedded database into it, whatever the settings said. The cache stays outside, if it can, and
+    /// installed languages stay where they are.
     pub fn use_throwaway_directory(&mut self, directory: &Path) {
+        self.runtimes_dir = Some(self.runtimes_dir());
         self.cache_dir = self.cache_dir.take().or_else(|| self.user_cache_dir.clone());
         self.store.url = Some(Secret::new(sqlite_url(directory)));
         self.data_dir = directory.to_owned();
@@ -357,6 +366,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("./data"),
             cache_dir: None,
+            runtimes_dir: None,
             user_cache_dir: None,
             user_config_dir: None,
             program: None,

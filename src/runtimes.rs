@@ -5,11 +5,15 @@ mod abuse;
 pub mod code;
 pub mod expression;
 pub mod grants;
+pub mod install;
+mod installed;
 pub mod javascript;
 pub mod languages;
 pub mod lua;
 #[cfg(target_os = "linux")]
 pub mod native;
+mod python;
+mod ruby;
 pub mod sandbox;
 pub mod scope;
 pub mod syntax;

@@ -152,5 +152,8 @@ fn keeps_the_cache_of_a_throwaway_system_in_the_users_directory() {
     assert_eq!(cache_dir(&[("HOME", "/h")]), Path::new("/h/.cache/citadel"));
     assert_eq!(cache_dir(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")]), Path::new("/c/citadel"));
     assert_eq!(cache_dir(&[("HOME", "/h"), ("CITADEL__CACHE_DIR", "/set")]), Path::new("/set"));
-    assert_eq!(load_environment(&[("HOME", "/h")]).unwrap().cache_dir(), Path::new("./data/cache"));
+    let mut config = load_environment(&[("HOME", "/h")]).unwrap();
+    assert_eq!(config.cache_dir(), Path::new("./data/cache"));
+    config.use_throwaway_directory(Path::new("/throwaway"));
+    assert_eq!(config.runtimes_dir(), Path::new("./data/runtimes"));
 }

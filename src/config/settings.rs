@@ -42,6 +42,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("data_dir", "path", "The directory of the server's files: the embedded database, large payloads, keys."),
     setting("cache_dir", "path", "Where compiled sandboxes are kept over restarts; unset: `cache` in the data directory. Losing it costs time only.")
         .example("/var/cache/citadel"),
+    setting("runtimes_dir", "path", "Where `citadel runtimes install` puts languages; unset: `runtimes` in the data directory.")
+        .example("/var/lib/citadel/runtimes"),
     setting("http.listen", "ADDRESS:PORT", "Where the server listens. Put a proxy with TLS in front of a public address."),
     setting("http.body_timeout", "duration", "How long the body of a request may take to arrive."),
     setting("http.request_timeout", "duration", "How long a request may take that does not wait for an execution."),

@@ -2,13 +2,14 @@
 //!
 //! Everything in it blocks its thread until it is done or a limit ends it: call from a blocking thread.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use serde::Serialize;
 
 use super::{
     code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, CodeRequest},
     grants::Grants,
+    install::{InstalledPython, InstalledRuby},
     javascript::JavaScript,
     lua::Lua,
     sandbox::{EngineError, Sandbox},
@@ -20,6 +21,11 @@ use crate::model::problem::did_you_mean;
 /// A language that runs code.
 pub trait Language: Send + Sync {
     fn info(&self) -> LanguageInfo;
+
+    /// Why it cannot run code here, as a sentence: a language that can be installed and is not.
+    fn complaint(&self) -> Option<String> {
+        None
+    }
 
     /// Finds what is wrong with a source that [`Code::parse`] does not know: most languages need their own compiler for that. Runs
     /// nothing of it.
@@ -100,6 +106,15 @@ impl Languages {
         ])
     }
 
+    /// The languages that can be installed, whether they are or not. Those that are begin to load.
+    pub fn installable(sandbox: &Arc<Sandbox>, directory: &Path) -> [Arc<dyn Language>; 2] {
+        let python = InstalledPython::new(Arc::clone(sandbox), directory.to_owned());
+        let ruby = InstalledRuby::new(Arc::clone(sandbox), directory.to_owned());
+        python.warm_up();
+        ruby.warm_up();
+        [Arc::new(python), Arc::new(ruby)]
+    }
+
     /// The language of that name.
     pub fn get(&self, name: &str) -> Option<&dyn Language> {
         self.by_name.get(name).map(|language| &**language)
@@ -137,10 +152,12 @@ pub(crate) mod testing {
     use std::sync::LazyLock;
 
     use super::*;
+    use crate::runtimes::installed::testing::languages as installed;
 
     static LANGUAGES: LazyLock<Arc<Languages>> = LazyLock::new(|| {
-        let embedded = Languages::embedded(&Sandbox::for_tests(), &JavaScript::for_tests());
-        Arc::new(Languages::new(embedded.expect("the guests work here")))
+        let mut all = Languages::embedded(&Sandbox::for_tests(), &JavaScript::for_tests()).expect("the guests work here");
+        all.extend(installed());
+        Arc::new(Languages::new(all))
     });
 
     impl Languages {

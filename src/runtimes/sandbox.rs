@@ -16,7 +16,7 @@ mod ticker;
 pub(super) mod wasi;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -33,6 +33,8 @@ use self::{
 
 /// Largest memory that a guest instance may be allowed, in bytes.
 pub const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Memory that an instance may have besides, since it is booted with it, in bytes: Ruby has some 80 MiB.
+const BOOTED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Stack of a guest call in bytes, taken from the calling thread: half of what threads have by default.
 const WASM_STACK_BYTES_MAX: usize = 1024 * 1024;
 /// Memory of a freed instance that stays mapped for the next one, in bytes: above what a small run touches.
@@ -133,6 +135,23 @@ impl Sandbox {
         cache::load_or_compile(&self.engine, &self.cache_dir, name, key_parts, make)
     }
 
+    /// As [`Self::load_or_compile`], in another directory, which is made private like the one of the settings.
+    pub(super) fn load_or_compile_in<C: Compiled>(
+        &self,
+        directory: &Path,
+        name: &str,
+        key_parts: &[&[u8]],
+        make: impl FnOnce() -> Result<Vec<u8>, EngineError>,
+    ) -> Result<C, EngineError> {
+        cache::make_private(directory)?;
+        cache::load_or_compile(&self.engine, directory, name, key_parts, make)
+    }
+
+    /// Removes what is kept under a name in a directory. Errors: it cannot be removed.
+    pub(super) fn forget(&self, directory: &Path, name: &str) -> std::io::Result<()> {
+        if directory.is_dir() { cache::remove_others(directory, name, directory) } else { Ok(()) }
+    }
+
     /// Instances that live now.
     pub fn instances(&self) -> u32 {
         self.instances.load(Ordering::Relaxed)
@@ -165,7 +184,7 @@ fn engine_config(instances_max: u32) -> Config {
         .max_tables_per_module(TABLES_PER_MODULE_MAX)
         .max_core_instance_size(INSTANCE_BYTES_MAX)
         .max_component_instance_size(INSTANCE_BYTES_MAX)
-        .max_memory_size(MEMORY_BYTES_MAX)
+        .max_memory_size(MEMORY_BYTES_MAX + BOOTED_BYTES_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)

@@ -28,6 +28,7 @@ mod packaging;
 mod problem_codes;
 mod problems;
 mod retry;
+mod runtimes;
 mod schedules;
 mod server;
 mod support;

@@ -65,7 +65,11 @@ impl Job {
 /// Errors: `not_installed`: the language was there when the workflow was saved.
 fn language<'a>(languages: &'a Languages, code: &Code) -> Result<&'a dyn Language, NodeError> {
     let name = code.language();
-    languages.get(name).ok_or_else(|| NodeError::permanent(codes::NOT_INSTALLED, languages.complaint(name)))
+    let found = languages.get(name);
+    if let Some(complaint) = found.and_then(Language::complaint) {
+        return Err(NodeError::permanent(codes::NOT_INSTALLED, complaint));
+    }
+    found.ok_or_else(|| NodeError::permanent(codes::NOT_INSTALLED, languages.complaint(name)))
 }
 
 fn scope(ctx: &EffectContext, index: usize) -> Scope<'_> {

@@ -52,6 +52,23 @@ async fn runs_once_per_item() {
 }
 
 #[tokio::test]
+async fn runs_installed_languages_like_the_others() {
+    for (language, all, each) in [
+        ("python", "return [{'n': item['n'] * 2} for item in input]", "return {'n': input['n'] * 2}"),
+        ("ruby", "input.map { |item| { n: item['n'] * 2 } }", "{ n: input['n'] * 2 }"),
+    ] {
+        for (mode, code) in [("all", all), ("each", each)] {
+            let params = json!({ "language": language, "mode": mode, "code": code });
+            assert_eq!(
+                run(params, json!([{ "n": 1 }, { "n": 2 }])).await,
+                Ok(json!([{ "n": 2 }, { "n": 4 }])),
+                "{language} {mode}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn pairs_items_with_those_they_came_from() {
     let sources = async |code: &str, mode: &str| {
         let node = node("code", json!({ "code": code, "mode": mode }));
@@ -169,7 +186,7 @@ async fn runs_every_language_that_is_there() {
 async fn a_language_that_was_removed_fails_for_good() {
     let failed = run(json!({ "language": "cobol", "code": "x" }), json!([{}])).await.unwrap_err();
     assert_eq!((failed.code.as_str(), failed.retryable), ("not_installed", false));
-    assert!(failed.message.contains("the languages are javascript, lua, typescript, wasm"), "{}", failed.message);
+    assert!(failed.message.contains("the languages are javascript, lua, python, ruby, typescript, wasm"), "{}", failed.message);
 }
 
 #[tokio::test]

@@ -93,9 +93,11 @@ impl From<Failure> for ExpressionError {
 impl From<GuestError> for ExpressionError {
     fn from(error: GuestError) -> Self {
         let kind = match &error {
-            GuestError::Thrown(_) | GuestError::StackOverflow | GuestError::OutputMalformed(_) | GuestError::Scope(_) => {
-                ExpressionErrorKind::Exception
-            }
+            GuestError::Thrown(_)
+            | GuestError::StackOverflow
+            | GuestError::OutputMalformed(_)
+            | GuestError::Scope(_)
+            | GuestError::Exited => ExpressionErrorKind::Exception,
             GuestError::WallTime(_) | GuestError::CpuTime(_) => ExpressionErrorKind::Timeout,
             GuestError::Memory { .. } => ExpressionErrorKind::Memory,
             GuestError::OutputTooLarge { .. } => ExpressionErrorKind::OutputLimit,

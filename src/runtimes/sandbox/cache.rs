@@ -133,7 +133,7 @@ fn save(path: &Path, compiled: &[u8]) -> io::Result<()> {
 }
 
 /// Removes what other versions of the engine have compiled of this guest. A version that still runs has its own in memory.
-fn remove_others(directory: &Path, name: &str, kept: &Path) -> io::Result<()> {
+pub(super) fn remove_others(directory: &Path, name: &str, kept: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path != kept && is_of(&path, name) {

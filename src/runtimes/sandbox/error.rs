@@ -29,6 +29,8 @@ pub(in crate::runtimes) enum GuestError {
     /// The scope cannot be made for a reason that the sentence says.
     #[error("{0}")]
     Scope(String),
+    #[error("the code ended its interpreter")]
+    Exited,
     #[error("the sandbox failed")]
     Trapped(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -85,6 +87,7 @@ impl GuestError {
             | Self::Memory { .. }
             | Self::StackOverflow
             | Self::NoInstance
+            | Self::Exited
             | Self::Trapped(_) => true,
         }
     }
@@ -93,9 +96,11 @@ impl GuestError {
 impl From<GuestError> for CodeError {
     fn from(error: GuestError) -> Self {
         let code = match &error {
-            GuestError::Thrown(_) | GuestError::StackOverflow | GuestError::OutputMalformed(_) | GuestError::Scope(_) => {
-                CodeErrorCode::Exception
-            }
+            GuestError::Thrown(_)
+            | GuestError::StackOverflow
+            | GuestError::OutputMalformed(_)
+            | GuestError::Scope(_)
+            | GuestError::Exited => CodeErrorCode::Exception,
             GuestError::WallTime(_) | GuestError::CpuTime(_) => CodeErrorCode::Timeout,
             GuestError::Memory { .. } => CodeErrorCode::Memory,
             GuestError::OutputTooLarge { .. } => CodeErrorCode::OutputLimit,

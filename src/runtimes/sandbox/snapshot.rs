@@ -49,6 +49,8 @@ pub(in crate::runtimes) fn boot_with<T: Send + 'static>(
     store.limiter(|state| &mut state.memory);
     let mut linker = Linker::new(&engine);
     define(&mut linker)?;
+    // What an interpreter imports and does not need.
+    linker.define_unknown_imports_as_traps(&module)?;
     let instance = linker.instantiate(&mut store, &module)?;
     run(&mut store, &instance)?;
     wizer

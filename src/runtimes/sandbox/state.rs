@@ -29,6 +29,13 @@ pub(in crate::runtimes) struct Limits {
     pub(in crate::runtimes) log_bytes: usize,
 }
 
+impl Limits {
+    /// The same limits for a guest that is booted with so much memory, which all of its instances share until they write to it.
+    pub(in crate::runtimes) fn beyond(self, booted_bytes: usize) -> Self {
+        Self { memory_bytes: self.memory_bytes.saturating_add(booted_bytes), ..self }
+    }
+}
+
 /// The state of one instance, `guest` being what only its language needs.
 pub(in crate::runtimes) struct HostState<T = ()> {
     pub(in crate::runtimes) memory: MemoryLimit,
@@ -45,6 +52,13 @@ pub(in crate::runtimes) struct Used {
     pub(in crate::runtimes) wall: Duration,
     pub(in crate::runtimes) cpu: Duration,
     pub(in crate::runtimes) memory_bytes_peak: usize,
+}
+
+impl Used {
+    /// Without the memory that a guest is booted with.
+    pub(in crate::runtimes) fn without(self, booted_bytes: usize) -> Self {
+        Self { memory_bytes_peak: self.memory_bytes_peak.saturating_sub(booted_bytes), ..self }
+    }
 }
 
 impl<T> HostState<T> {
@@ -71,6 +85,11 @@ impl<T> HostState<T> {
             log: Log::new(limits.log_bytes),
             started_at: None,
         }
+    }
+
+    /// What the monotonic clock shows.
+    pub(in crate::runtimes) fn monotonic(&self) -> Duration {
+        self.started_at.map_or(Duration::ZERO, |start| start.elapsed())
     }
 
     pub(in crate::runtimes) fn used(&self) -> Used {
@@ -194,6 +213,11 @@ impl Deadline {
     /// What is left of the wall time.
     pub(in crate::runtimes) fn wall_left(&self) -> Duration {
         self.wall_max.saturating_sub(self.wall_used())
+    }
+
+    /// Notes that the guest has waited for all of its wall time.
+    pub(in crate::runtimes) fn pass(&mut self) {
+        self.exceeded = Some(Exceeded::Wall);
     }
 
     fn wall_used(&self) -> Duration {

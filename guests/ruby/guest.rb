@@ -1,0 +1,120 @@
+# The Ruby guest: compiles a source once and runs it over variables, JSON in, JSON out. Evaluated once when Ruby is installed, in
+# the sandbox that is snapshotted then. The host calls Citadel.prepare and Citadel.call; both return a JSON text.
+#
+# The source is the body of a lambda, so it may `return`. When it has defined `main` and ends without a `return`, that is called
+# with `input`. Otherwise the last expression counts.
+
+%w[
+  base64 benchmark bigdecimal bigdecimal/util cgi/escape csv date delegate digest digest/sha2 English erb forwardable json matrix
+  observer openssl optparse ostruct pathname pp prime prism securerandom set shellwords singleton stringio strscan tempfile time
+  tsort uri yaml zlib
+].each do |library|
+  require library
+rescue LoadError
+  # Not in this build. Code that requires it is told so.
+end
+
+# The way to a JavaScript host, which there is not: the library seems loaded, and its constants are missing.
+js = $LOAD_PATH.resolve_feature_path("js")
+$LOADED_FEATURES << js.last if js
+
+# What JSON has no type for is an error, but for these.
+class Object
+  def to_json(*) = raise(TypeError, "an object of type #{self.class} is no JSON")
+end
+
+class Symbol
+  def to_json(*arguments) = name.to_json(*arguments)
+end
+
+[Time, Date, DateTime].each do |type|
+  type.class_eval { def to_json(*arguments) = iso8601.to_json(*arguments) }
+end
+
+module Citadel
+  # The name of every source, which marks its frames.
+  FILE = "code.rb"
+  # The variables of a source.
+  NAMES = %w[input items].freeze
+  SCOPES = [NAMES.map(&:to_sym)].freeze
+  # Nesting that the host reads.
+  NESTING_MAX = 128
+  # What is kept of an error's message.
+  MESSAGE_CHARACTERS_MAX = 10_000
+  # Frames of a stack that are told: the innermost of an endless recursion.
+  FRAMES_MAX = 20
+  # What a body leaves that has defined `main` and ended without a `return`.
+  ENDED = Object.new
+
+  class << self
+    # Takes `[source, variables of its environment]` and returns what is wrong with the source, or null.
+    def prepare(text)
+      # The snapshot has frozen the generator.
+      srand
+      source, environment = JSON.parse(text)
+      ENV.update(environment)
+      error = first_error(source)
+      return JSON.generate(error) if error
+
+      ending = defines_main?(source) ? "Citadel::ENDED" : ""
+      # What is around is on line 0 and behind the last, so that lines stay the source's.
+      around = "lambda { |#{NAMES.join(", ")}|\n#{source}\n#{ending} }"
+      @body = RubyVM::InstructionSequence.compile(around, FILE, FILE, 0)
+      "null"
+    rescue Exception => error
+      JSON.generate(describe(error))
+    end
+
+    # Takes the variables and returns `[value]`, or an error.
+    def call(text)
+      variables = JSON.parse(text, max_nesting: false)
+      value = @body.eval.call(*variables.values_at(*NAMES))
+      value = TOPLEVEL_BINDING.receiver.send(:main, variables["input"]) if ENDED.equal?(value)
+      JSON.generate([value], max_nesting: NESTING_MAX)
+    rescue Exception => error
+      JSON.generate(describe(error))
+    end
+
+    private
+
+    # The parser's own words, with the place; the compiler's are for a terminal.
+    def first_error(source)
+      return if Prism.parse_success?(source, scopes: SCOPES)
+
+      error = Prism.parse(source, scopes: SCOPES).errors.first
+
+      place = error.location
+      { name: "SyntaxError", message: error.message, stack: "at #{FILE}:#{place.start_line}:#{place.start_column + 1}" }
+    end
+
+    def defines_main?(source)
+      return false unless source.include?("main")
+
+      statements = Prism.parse(source, scopes: SCOPES).value.statements.body
+      statements.any? { |statement| statement.is_a?(Prism::DefNode) && statement.name == :main && !statement.receiver }
+    end
+
+    def describe(error)
+      message = message_of(error)
+      # The few errors that only the compiler finds.
+      if error.is_a?(SyntaxError) && (found = message.match(/\A#{FILE}:(\d+): (.*)/))
+        return { name: "SyntaxError", message: found[2], stack: "at #{FILE}:#{found[1]}:1" }
+      end
+
+      frames = (error.backtrace_locations || []).select { |frame| frame.path == FILE }.first(FRAMES_MAX)
+      stack = frames.map { |frame| "at #{frame.base_label.sub("<compiled>", "<main>")} (#{FILE}:#{frame.lineno})" }
+      { name: error.class.to_s, message:, stack: stack.join("\n") }
+    end
+
+    def message_of(error)
+      error.message.to_s.encode("UTF-8", invalid: :replace, undef: :replace).scrub[0, MESSAGE_CHARACTERS_MAX]
+    rescue Exception
+      "(its message cannot be made)" # The class of the error is the user's, too.
+    end
+  end
+end
+
+# Every line reaches the host when it is written.
+$stdout.sync = true
+$stderr.sync = true
+Process.warmup

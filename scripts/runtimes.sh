@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs Python and Ruby for the tests into .tools/runtimes, by the command that users have: `citadel runtimes install`. The first
+# time fetches some 50 MB and takes a minute or two; later ones do nothing, unless a guest has changed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly DIRECTORY=.tools/runtimes
+
+say() { echo "runtimes: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# ensure PROGRAM TEST PACKAGE...: Debian's packages for a program that is not here.
+ensure() {
+  local program=$1 test=$2
+  shift 2
+  eval "$test" >/dev/null 2>&1 && return
+  command -v apt-get >/dev/null || fail "$program is needed"
+  [ "$(id -u)" = 0 ] || fail "$program is needed: sudo apt-get install $*"
+  say "installing $*"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >&2
+}
+
+cargo build --locked --quiet --features failpoints
+citadel=${CARGO_TARGET_DIR:-target}/debug/citadel
+export CITADEL__RUNTIMES_DIR=$PWD/$DIRECTORY CITADEL__CACHE_DIR=$PWD/.tools/cache
+mkdir -p .tools
+
+if ! "$citadel" runtimes verify python ruby >/dev/null 2>&1; then
+  ensure "Python 3 with pip" "python3 -m pip --version" python3 python3-pip
+  ensure npm "npm --version" npm
+  "$citadel" runtimes install python ruby
+fi

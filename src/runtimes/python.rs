@@ -1,0 +1,123 @@
+//! Python: CPython as a component that componentize-py has made of `guests/python`, booted. It has the standard library and SQLite,
+//! and neither files nor network nor threads.
+
+mod wasi;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use wasmtime::{
+    Store, StoreContextMut,
+    component::{self, Component, InstancePre, Linker, WasmStr},
+};
+use wasmtime_wasi::I32Exit;
+
+use super::{
+    code::level_from_guest,
+    install::{Installable, Installation},
+    installed::{FIRST_LIMITS, Instance, Interpreter, Names, error_of, first_failed},
+    sandbox::{
+        EngineError, Sandbox,
+        error::GuestError,
+        state::{HostState, Limits, Used},
+        wasi::WasiState,
+    },
+};
+use crate::model::log::LogLine;
+
+/// What the guest calls things.
+const NAMES: Names = Names { file: "code.py", memory_error: "MemoryError" };
+
+/// The booted guest.
+pub struct Python {
+    sandbox: Arc<Sandbox>,
+    guest: InstancePre<HostState<WasiState>>,
+    /// Memory that an instance has when it begins: the snapshot, which all instances share until they write to it.
+    booted_bytes: usize,
+}
+
+impl Interpreter for Python {
+    const LANGUAGE: Installable = Installable::Python;
+
+    type Instance = PythonInstance;
+
+    fn load(sandbox: &Arc<Sandbox>, installation: &Installation) -> Result<Self, EngineError> {
+        let component: Component =
+            sandbox.load_or_compile_in(&installation.compiled(), "python", &[installation.guest_sha256().as_bytes()], || {
+                installation.read_guest()
+            })?;
+        let mut linker = Linker::new(sandbox.engine());
+        define(&mut linker).map_err(EngineError::web_assembly("define the imports of Python"))?;
+        let guest = linker.instantiate_pre(&component).map_err(EngineError::web_assembly("link Python"))?;
+        let mut python = Self { sandbox: Arc::clone(sandbox), guest, booted_bytes: 0 };
+        python.booted_bytes = python.instantiate(FIRST_LIMITS).map_err(first_failed)?.used().memory_bytes_peak;
+        Ok(python)
+    }
+
+    fn instantiate(&self, limits: Limits) -> Result<Self::Instance, GuestError> {
+        let mut store = self.sandbox.store(limits.beyond(self.booted_bytes), wasi::system());
+        match self.guest.instantiate(&mut store) {
+            Ok(instance) => Ok(PythonInstance { store, instance, limits, booted_bytes: self.booted_bytes }),
+            Err(error) => Err(GuestError::of_instantiation(error, store.data(), &limits)),
+        }
+    }
+}
+
+/// What guest.wit imports.
+fn define(linker: &mut Linker<HostState<WasiState>>) -> wasmtime::Result<()> {
+    wasi::define(linker)?;
+    linker.root().func_wrap("log", |mut store: StoreContextMut<'_, HostState<WasiState>>, (level, line): (u32, WasmStr)| {
+        let line = line.to_str(&store)?.into_owned();
+        store.data_mut().log.write(level_from_guest(level), line.as_bytes());
+        Ok(())
+    })
+}
+
+pub(super) struct PythonInstance {
+    store: Store<HostState<WasiState>>,
+    instance: component::Instance,
+    limits: Limits,
+    booted_bytes: usize,
+}
+
+impl Instance for PythonInstance {
+    fn prepare(&mut self, source: &str, environment: &BTreeMap<String, String>) -> Result<(), GuestError> {
+        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let called = self
+            .instance
+            .get_typed_func::<(&str, &[(&str, &str)]), (Result<(), String>,)>(&mut self.store, "prepare")
+            .and_then(|prepare| prepare.call(&mut self.store, (source, &environment)));
+        self.taken(called)
+    }
+
+    fn call(&mut self, variables: &str) -> Result<String, GuestError> {
+        let called = self
+            .instance
+            .get_typed_func::<(&str,), (Result<String, String>,)>(&mut self.store, "call")
+            .and_then(|call| call.call(&mut self.store, (variables,)));
+        self.taken(called)
+    }
+
+    fn take_log(&mut self) -> (Vec<LogLine>, bool) {
+        self.store.data_mut().log.take()
+    }
+
+    fn used(&self) -> Used {
+        self.store.data().used().without(self.booted_bytes)
+    }
+}
+
+impl PythonInstance {
+    /// What a call gave, or why it gave nothing.
+    fn taken<T>(&mut self, called: wasmtime::Result<(Result<T, String>,)>) -> Result<T, GuestError> {
+        match called {
+            Ok((Ok(value),)) => Ok(value),
+            Ok((Err(thrown),)) => Err(self.thrown(&thrown)),
+            Err(error) if error.is::<I32Exit>() => Err(GuestError::Exited),
+            Err(error) => Err(GuestError::of_trap(error, self.store.data(), &self.limits)),
+        }
+    }
+
+    fn thrown(&self, json: &str) -> GuestError {
+        error_of(json, &NAMES, self.store.data(), &self.limits)
+    }
+}
