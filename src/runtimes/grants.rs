@@ -22,9 +22,17 @@ impl fmt::Debug for Grants {
 /// Sends HTTP requests for code, under the host's policy.
 pub trait Fetch: Send + Sync {
     /// Blocks until the answer is there or the time is over.
-    ///
-    /// Errors: a sentence for the code that asked.
-    fn fetch(&self, request: FetchRequest, within: Duration) -> Result<FetchResponse, String>;
+    fn fetch(&self, request: FetchRequest, within: Duration) -> Result<FetchResponse, FetchError>;
+}
+
+/// Why there is no answer: a sentence for the code that asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The policy forbids it.
+    #[error("{0}")]
+    Denied(String),
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// A request of code.

@@ -9,7 +9,7 @@ use crate::{
         EgressClient, EgressError, EgressRequest, Method, Url,
         header::{HeaderMap, HeaderName, HeaderValue},
     },
-    runtimes::grants::{Fetch, FetchRequest, FetchResponse},
+    runtimes::grants::{Fetch, FetchError, FetchRequest, FetchResponse},
 };
 
 /// Size of an answer's body that code may have, in bytes.
@@ -40,12 +40,13 @@ impl Network {
 }
 
 impl Fetch for Network {
-    fn fetch(&self, request: FetchRequest, within: Duration) -> Result<FetchResponse, String> {
-        let request = to_egress(request, within)?;
+    fn fetch(&self, request: FetchRequest, within: Duration) -> Result<FetchResponse, FetchError> {
+        let request = to_egress(request, within).map_err(FetchError::Failed)?;
         // The calling thread is one that may block.
-        self.runtime.block_on(self.send(request)).map_err(|error| match error.source() {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
+        self.runtime.block_on(self.send(request)).map_err(|error| match (&error, error.source()) {
+            (EgressError::Denied(_), _) => FetchError::Denied(error.to_string()),
+            (_, Some(source)) => FetchError::Failed(format!("{error}: {source}")),
+            (_, None) => FetchError::Failed(error.to_string()),
         })
     }
 }

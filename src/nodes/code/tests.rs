@@ -269,8 +269,11 @@ mod fetch {
         let server = server().await;
         let url = server.url("/echo");
         let failed = run_granted(Bench::new().without_egress(), &format!("return await fetch('{url}')")).await.unwrap_err();
-        assert_eq!(failed.code, "code_exception");
+        assert_eq!((failed.code.as_str(), failed.retryable), ("code_denied", false));
         assert!(failed.message.starts_with("TypeError: fetch failed: "), "{}", failed.message);
+        let caught = format!("try {{ await fetch('{url}') }} catch (error) {{ return error.name }}");
+        let caught = run_granted(Bench::new().without_egress(), &caught).await;
+        assert_eq!(caught, Ok(json!([{ "value": "TypeError" }])));
         for wrong in ["fetch('file:///etc/passwd')", "fetch('nowhere')", "fetch('http://127.0.0.1:1', { headers: { 'a b': 1 } })"]
         {
             let failed = run_granted(Bench::new(), &format!("return await {wrong}")).await.unwrap_err();

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use wasmtime::{Caller, Error, Extern, Linker, Result};
 
 use crate::runtimes::{
-    grants::{Fetch, FetchRequest, FetchResponse},
+    code::{CodeError, CodeErrorCode},
+    grants::{Fetch, FetchError, FetchRequest, FetchResponse},
     sandbox::{
         imports::{self, memory_of},
         state::HostState,
@@ -22,11 +23,20 @@ pub const FETCHES_MAX: u32 = 100;
 pub(super) struct Host {
     network: Option<Arc<dyn Fetch>>,
     fetches: u32,
+    /// What was refused last.
+    denied: Option<String>,
 }
 
 impl Host {
     pub(super) fn new(network: Option<Arc<dyn Fetch>>) -> Self {
-        Self { network, fetches: 0 }
+        Self { network, fetches: 0, denied: None }
+    }
+
+    /// Code that did not catch a refusal fails with that, and not with an error of its own.
+    pub(super) fn explain(&self, error: CodeError) -> CodeError {
+        let is_refusal = self.denied.as_ref().is_some_and(|denied| error.message.ends_with(denied.as_str()));
+        let code = if is_refusal && error.code == CodeErrorCode::Exception { CodeErrorCode::Denied } else { error.code };
+        CodeError { code, ..error }
     }
 }
 
@@ -75,24 +85,33 @@ fn answer(request: &[u8], state: &mut HostState<Host>) -> Answer {
             let (text, base64) = (String::from_utf8_lossy(&body).into_owned(), BASE64_STANDARD.encode(&body));
             Answer::Response { url, status, headers, text, base64 }
         }
-        Err(error) => Answer::Failure { error },
+        Err(error) => {
+            if let FetchError::Denied(denied) = &error {
+                state.guest.denied = Some(denied.clone());
+            }
+            Answer::Failure { error: error.to_string() }
+        }
     }
 }
 
-/// Errors: a sentence for the code.
-fn send(request: &[u8], state: &mut HostState<Host>) -> std::result::Result<FetchResponse, String> {
-    let network = state.guest.network.clone().ok_or("the network was not granted")?;
+fn send(request: &[u8], state: &mut HostState<Host>) -> std::result::Result<FetchResponse, FetchError> {
+    let network = state.guest.network.clone().ok_or_else(|| FetchError::Denied("the network was not granted".to_owned()))?;
     if state.guest.fetches == FETCHES_MAX {
-        return Err(format!("more than {FETCHES_MAX} requests"));
+        return Err(FetchError::Failed(format!("more than {FETCHES_MAX} requests")));
     }
     state.guest.fetches += 1;
+    network.fetch(read(request).map_err(FetchError::Failed)?, state.deadline.wall_left())
+}
+
+/// Errors: a sentence for the code.
+fn read(request: &[u8]) -> std::result::Result<FetchRequest, String> {
     let Request { url, method, headers, text, base64 } =
         serde_json::from_slice(request).map_err(|error| format!("the request cannot be read: {error}"))?;
     let body = match base64 {
         Some(base64) => BASE64_STANDARD.decode(base64).map_err(|error| format!("the body cannot be read: {error}"))?,
         None => text.unwrap_or_default().into_bytes(),
     };
-    network.fetch(FetchRequest { method, url, headers, body }, state.deadline.wall_left())
+    Ok(FetchRequest { method, url, headers, body })
 }
 
 /// Writes an answer to where the guest wants it, and returns its length; -1 if the guest has no memory for it.

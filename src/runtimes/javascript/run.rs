@@ -68,7 +68,7 @@ impl CodeSession for JavaScriptSession<'_> {
         };
         let result = live.call(body, input, &self.grants.env);
         let goes_on = !result.as_ref().is_err_and(GuestError::ends_instance);
-        let output = live.guest.finish(result, cold);
+        let output = live.guest.finish(result, cold).map_err(|error| live.guest.host().explain(error));
         self.live = goes_on.then_some(live);
         output
     }

@@ -380,3 +380,25 @@ const ABUSE: Abuse<'_> = Abuse {
     healthy: "console.log('fine'); const clean = typeof leak === 'undefined' && [1].map(n => n + 1)[0] === 2 && !Object.isFrozen(Array.prototype);
         return [input + 1, clean ? 'clean' : 'dirty']",
 };
+
+#[test]
+fn a_thousand_instances_live_at_once() {
+    JavaScript::for_tests(); // Has compiled the guest.
+    let sandbox = Sandbox::with_instances(1_000);
+    let javascript = JavaScript::new(Arc::clone(&sandbox)).unwrap();
+    let (code, grants) = (parse("globalThis.held = input; return input * 2").unwrap(), Grants::default());
+    let mut sessions: Vec<_> = (0..1_000).map(|_| javascript.session(&code, CodeLimits::default(), &grants)).collect();
+    let mut peak_bytes = 0;
+    for (index, session) in sessions.iter_mut().enumerate() {
+        let output = session.run(CodeInput::Value(&json!(index))).unwrap();
+        assert_eq!(output.output, json!(index * 2));
+        peak_bytes += output.usage.memory_peak_bytes;
+    }
+    assert_eq!(sandbox.instances(), 1_000);
+    // Most of it is the snapshot, which all of them share.
+    assert!(peak_bytes < 2_000 * 1024 * 1024, "{peak_bytes} bytes");
+    let mut beyond = javascript.session(&code, CodeLimits::default(), &grants);
+    assert_eq!(beyond.run(CodeInput::Value(&json!(1))).unwrap_err().code, CodeErrorCode::Unavailable);
+    drop(sessions.pop());
+    assert!(beyond.run(CodeInput::Value(&json!(1))).is_ok());
+}

@@ -165,6 +165,11 @@ impl<T: 'static> Guest<T> {
         Ok(value)
     }
 
+    /// What the instance has on the host's side.
+    pub(in crate::runtimes) fn host(&self) -> &T {
+        &self.store.data().guest
+    }
+
     /// The end of a run: its result with the console output since the last run, and what it used.
     pub(in crate::runtimes) fn finish(
         &mut self,
