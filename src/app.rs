@@ -198,10 +198,12 @@ fn plan_tree(
     let slots = |pool| match pool {
         Pool::Io => config.limits.io_slots,
         Pool::Wasm => config.limits.wasm_slots.unwrap_or(cores),
+        Pool::Native => languages::native_slots(config),
     };
     let memory = |pool| match pool {
         Pool::Io => usize::MAX,
         Pool::Wasm => config.limits.wasm_memory_bytes,
+        Pool::Native => config.runtimes.native_memory_bytes,
     };
     let mut specs = Vec::new();
     let lane_store = Arc::clone(&store);

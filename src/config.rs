@@ -158,6 +158,8 @@ pub struct RuntimesConfig {
     pub uid: NonZeroU32,
     /// Processes that may run at once; unset: two per core.
     pub native_slots: Option<usize>,
+    /// What the memory limits of native processes that run at once may add up to, in bytes.
+    pub native_memory_bytes: usize,
     /// Files that one run may have, in bytes.
     pub disk_bytes: u64,
     /// A directory of control groups (version 2) that was delegated to the server.
@@ -435,6 +437,7 @@ impl Default for RuntimesConfig {
             // Above what systems give to people and services, below what they give to containers.
             uid: positive(64_917),
             native_slots: None,
+            native_memory_bytes: 2 * 1024 * 1024 * 1024,
             disk_bytes: 64 * 1024 * 1024,
             cgroup: None,
             native: BTreeMap::new(),

@@ -167,15 +167,18 @@ pub enum Pool {
     Io,
     /// Computes in WebAssembly sandboxes.
     Wasm,
+    /// Waits for processes of the machine's interpreters.
+    Native,
 }
 
 impl Pool {
-    pub const ALL: [Self; 2] = [Self::Io, Self::Wasm];
+    pub const ALL: [Self; 3] = [Self::Io, Self::Wasm, Self::Native];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Io => "io",
             Self::Wasm => "wasm",
+            Self::Native => "native",
         }
     }
 }

@@ -14,13 +14,16 @@ use super::{
     engine::Engine,
     pool::{PoolRefused, Priority, Slot, Want},
 };
+pub use crate::runtimes::{
+    code::{CodeError, CodeErrorCode, CodeLimits, CodeOutput, JAVASCRIPT, Usage, stderr_of, stdout_of},
+    languages::{GrantsOffered, Isolation, LanguageInfo},
+};
 use crate::{
     model::{error::codes, ids::WorkspaceId, limits::OUTPUT_BYTES_MAX, problem::Problem},
-    nodes::Pool,
+    nodes::{Pool, code::pool_of},
     runtimes::{
-        code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, CodeRequest},
+        code::{Code, CodeInput, CodeRequest},
         grants::Grants,
-        languages::LanguageInfo,
         sandbox::MEMORY_BYTES_MAX,
     },
 };
@@ -127,7 +130,9 @@ impl CodeRunsHandle {
     async fn place(&self, request: &CodeRunRequest) -> Result<Slot, CodeRunError> {
         let (tell, told) = oneshot::channel();
         let want = Want { priority: Priority::New, share: request.workspace.uuid(), memory_bytes: request.limits.memory_bytes };
-        self.engine.pool(Pool::Wasm).acquire(want, move |place| drop(tell.send(place)));
+        let language = self.engine.services.languages.get(&request.language);
+        let pool = language.map_or(Pool::Wasm, |language| pool_of(language.info().isolation));
+        self.engine.pool(pool).acquire(want, move |place| drop(tell.send(place)));
         match tokio::time::timeout(PLACE_WITHIN, told).await {
             Ok(Ok(Ok(slot))) => Ok(slot),
             Ok(Ok(Err(PoolRefused::Full))) | Err(_) => Err(CodeRunError::Overloaded),

@@ -4,6 +4,12 @@ use std::sync::Arc;
 
 use crate::{config::Config, runtimes::languages::Language};
 
+/// Native processes that may run at once: they wait more than they compute.
+pub(super) fn native_slots(config: &Config) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    config.runtimes.native_slots.unwrap_or(cores * 2)
+}
+
 /// Finds out which there are.
 #[cfg(target_os = "linux")]
 pub(super) async fn processes(config: &Config) -> anyhow::Result<Vec<Arc<dyn Language>>> {
@@ -75,13 +81,12 @@ pub mod native {
     /// What the settings say, in the words of the sandbox.
     pub(in crate::app) fn settings(config: &Config) -> NativeSettings {
         let runtimes = &config.runtimes;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         NativeSettings {
             program: config.program.clone().filter(|_| runtimes.isolation != NativeIsolation::Off),
             without_namespaces: false,
             allow_reduced: runtimes.isolation == NativeIsolation::Reduced,
             uid: runtimes.uid.get(),
-            slots_max: runtimes.native_slots.unwrap_or(cores * 2),
+            slots_max: super::native_slots(config),
             disk_bytes: runtimes.disk_bytes,
             cgroup: runtimes.cgroup.clone(),
             directory: config.data_dir.join("runtimes"),

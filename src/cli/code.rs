@@ -16,8 +16,7 @@ use super::{
 };
 use crate::{
     config::{Flags, Loaded},
-    model::duration::DurationMs,
-    runtimes::code::CODE_BYTES_MAX,
+    model::{duration::DurationMs, limits::INPUT_BYTES_MAX},
 };
 
 #[derive(Debug, Args)]
@@ -100,8 +99,8 @@ fn source_of(file: &Path, language: &str) -> Result<String, Failure> {
     if language == "wasm" {
         return Ok(base64::prelude::BASE64_STANDARD.encode(bytes));
     }
-    if bytes.len() > CODE_BYTES_MAX {
-        return Err(cannot_read(&format_args!("it has {} bytes, more than {CODE_BYTES_MAX}", bytes.len())));
+    if bytes.len() > INPUT_BYTES_MAX {
+        return Err(cannot_read(&format_args!("it has {} bytes, more than {INPUT_BYTES_MAX}", bytes.len())));
     }
     String::from_utf8(bytes).map_err(|_| cannot_read(&"it is no text in UTF-8"))
 }
@@ -144,9 +143,9 @@ mod tests {
     fn code_bytes_obeyed_and_violated() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("code.js");
-        std::fs::write(&file, vec![b' '; CODE_BYTES_MAX]).unwrap();
-        assert_eq!(source_of(&file, "javascript").unwrap().len(), CODE_BYTES_MAX);
-        std::fs::write(&file, vec![b' '; CODE_BYTES_MAX + 1]).unwrap();
+        std::fs::write(&file, vec![b' '; INPUT_BYTES_MAX]).unwrap();
+        assert_eq!(source_of(&file, "javascript").unwrap().len(), INPUT_BYTES_MAX);
+        std::fs::write(&file, vec![b' '; INPUT_BYTES_MAX + 1]).unwrap();
         assert!(source_of(&file, "javascript").is_err());
         std::fs::write(&file, [0, 0xff]).unwrap();
         assert_eq!(source_of(&file, "wasm").unwrap(), "AP8=");

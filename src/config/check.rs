@@ -13,7 +13,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if config.node.roles.is_empty() {
         return Err(ConfigError::Contradiction("node.roles is empty: name at least one of api, worker, scheduler"));
     }
-    if config.runtimes.native_slots == Some(0) || config.runtimes.disk_bytes == 0 {
+    if config.runtimes.native_slots == Some(0) || config.runtimes.native_memory_bytes == 0 || config.runtimes.disk_bytes == 0 {
         return Err(ConfigError::Contradiction("no number of the section runtimes may be zero"));
     }
     let limits = &config.limits;

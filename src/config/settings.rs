@@ -62,6 +62,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("runtimes.isolation", "full, reduced or off", "What has to keep native code apart: full: namespaces, or there is none; reduced: without them where the machine gives none; off: no native code."),
     setting("runtimes.uid", "number of a user", "The user and group of native code where the server is run by root. Nothing else may belong to it."),
     setting("runtimes.native_slots", "count", "Native processes that may run at once; unset: two per core.").example("4"),
+    setting("runtimes.native_memory_bytes", "bytes", "What the memory limits of native processes that run at once may add up to."),
     setting("runtimes.disk_bytes", "bytes", "Files that one run of native code may have, kept in memory."),
     setting("runtimes.cgroup", "path", "A directory of control groups (version 2) that was delegated to the server; unset: limits are looked after every 20 ms.")
         .example("/sys/fs/cgroup/citadel"),

@@ -33,7 +33,7 @@ use crate::{
     },
     runtimes::{
         code::{Code, CodeLimits},
-        languages::Languages,
+        languages::{Isolation, Languages},
     },
 };
 
@@ -87,7 +87,9 @@ impl NodeType for CodeNode {
                 let mut limits = params.limits;
                 limits.wall_ms = node.timeout.map_or(limits.wall_ms, |timeout| limits.wall_ms.min(timeout.0));
                 let effect = if params.grants.network { EffectClass::Effect } else { EffectClass::Idempotent };
-                let runner = CodeRunner { code: Arc::new(code), mode: params.mode, limits, grants: params.grants };
+                let language = self.languages.as_ref().and_then(|languages| languages.get(&params.language));
+                let pool = language.map_or(Pool::Wasm, |language| pool_of(language.info().isolation));
+                let runner = CodeRunner { code: Arc::new(code), mode: params.mode, limits, grants: params.grants, pool };
                 Ok(Prepared { shape: NodeShape::step(effect), runner: Runner::Effect(Arc::new(runner)) })
             }
             Ok(_) => Err(problems),
@@ -99,11 +101,20 @@ impl NodeType for CodeNode {
     }
 }
 
+/// The pool that bounds code in a language.
+pub fn pool_of(isolation: Isolation) -> Pool {
+    match isolation {
+        Isolation::WebAssembly => Pool::Wasm,
+        Isolation::Process | Isolation::ProcessReduced => Pool::Native,
+    }
+}
+
 struct CodeRunner {
     code: Arc<Code>,
     mode: Mode,
     limits: CodeLimits,
     grants: params::Grants,
+    pool: Pool,
 }
 
 #[async_trait]
@@ -125,7 +136,7 @@ impl EffectNode for CodeRunner {
     }
 
     fn pool(&self) -> Pool {
-        Pool::Wasm
+        self.pool
     }
 
     fn memory_bytes(&self) -> usize {

@@ -5,12 +5,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    actors::code_runs::CODE_RUN_LIMITS_MAX,
-    model::log::LogLine,
-    runtimes::{
-        code::{CodeError, CodeLimits, CodeOutput, Usage, stderr_of, stdout_of},
-        languages::LanguageInfo,
+    actors::code_runs::{
+        CODE_RUN_LIMITS_MAX, CodeError, CodeErrorCode, CodeLimits, CodeOutput, LanguageInfo, Usage, stderr_of, stdout_of,
     },
+    model::log::{LogLevel, LogLine},
 };
 
 /// The languages of this server, and what a run by `POST /runtimes/execute` may use.
@@ -58,7 +56,7 @@ pub(in crate::http) struct CodeRunBody {
 #[schema(as = CodeFailure)]
 struct FailureBody {
     #[schema(value_type = String, example = "exception")]
-    code: crate::runtimes::code::CodeErrorCode,
+    code: CodeErrorCode,
     message: String,
     line: Option<u32>,
     column: Option<u32>,
@@ -70,7 +68,7 @@ struct FailureBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CodeLogLine)]
 struct LineBody {
-    level: crate::model::log::LogLevel,
+    level: LogLevel,
     message: String,
 }
 

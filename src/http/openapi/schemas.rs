@@ -13,6 +13,7 @@ use utoipa::{
 use super::{links::SIGNAL, views};
 use crate::{
     actors::{
+        code_runs::{CodeLimits, LanguageInfo, Usage},
         journal_lane::LaneView,
         monitor::{Counts, ScheduleCounts},
         observatory::{ActorView, KindView},
@@ -34,10 +35,6 @@ use crate::{
         schedule::Overlap,
     },
     nodes::{docs::Docs, schedule::spec::CatchUpMode},
-    runtimes::{
-        code::{CodeLimits, Usage},
-        languages::LanguageInfo,
-    },
 };
 
 /// Where the definition's schema has its parts, and where the document has them.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    actors::code_runs::{CodeRunError, CodeRunRequest},
+    actors::code_runs::{CodeLimits, CodeRunError, CodeRunRequest, JAVASCRIPT},
     http::{
         AppState,
         dto::{CodeRunBody, RuntimesBody},
@@ -18,7 +18,6 @@ use crate::{
         problem,
     },
     model::problem::counted,
-    runtimes::code::{CodeLimits, JAVASCRIPT},
 };
 
 /// Advice for a caller that found no place, in milliseconds.

@@ -122,6 +122,13 @@ fn may_be_repeated_and_takes_a_place_among_the_sandboxes() {
 }
 
 #[test]
+fn processes_do_not_take_the_places_of_sandboxes() {
+    use crate::{nodes::code::pool_of, runtimes::languages::Isolation};
+    assert_eq!(pool_of(Isolation::WebAssembly), Pool::Wasm);
+    assert_eq!([Isolation::Process, Isolation::ProcessReduced].map(pool_of), [Pool::Native; 2]);
+}
+
+#[test]
 fn reports_every_problem_before_a_run() {
     let broken = node("code", json!({ "code": "return 1;\nreturn (" }));
     let Err(found) = registry().prepare(&broken) else { panic!("accepted") };

@@ -3,7 +3,7 @@
 use std::{
     fs,
     hash::{Hash, Hasher},
-    io,
+    io::{self, Write as _},
     path::Path,
 };
 
@@ -122,14 +122,14 @@ fn load<C: Compiled>(engine: &Engine, path: &Path) -> Option<C> {
     compiled.ok()
 }
 
-/// Writes beside and renames, so that another process never sees half a file.
+/// Writes beside and renames, so that nobody sees half a file. Under a name of its own: other engines may write the same at once.
 fn save(path: &Path, compiled: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = Vec::with_capacity(CHECKSUM_BYTES + compiled.len());
-    file.extend_from_slice(&Sha256::digest(compiled));
-    file.extend_from_slice(compiled);
-    fs::write(&unfinished, file)?;
-    fs::rename(&unfinished, path)
+    let directory = path.parent().ok_or(io::ErrorKind::NotADirectory)?;
+    let mut unfinished = tempfile::Builder::new().suffix(".new").tempfile_in(directory)?;
+    unfinished.write_all(&Sha256::digest(compiled))?;
+    unfinished.write_all(compiled)?;
+    unfinished.persist(path)?;
+    Ok(())
 }
 
 /// Removes what other versions of the engine have compiled of this guest. A version that still runs has its own in memory.
