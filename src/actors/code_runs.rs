@@ -20,7 +20,10 @@ pub use crate::runtimes::{
 };
 use crate::{
     model::{error::codes, ids::WorkspaceId, limits::OUTPUT_BYTES_MAX, problem::Problem},
-    nodes::{Pool, code::pool_of},
+    nodes::{
+        Pool,
+        code::{ENV_COUNT_MAX, pool_of},
+    },
     runtimes::{
         code::{Code, CodeInput, CodeRequest},
         grants::Grants,
@@ -36,6 +39,8 @@ pub const CODE_RUN_LIMITS_MAX: CodeLimits = CodeLimits {
     output_bytes: OUTPUT_BYTES_MAX,
     log_bytes: crate::model::limits::LOG_BYTES_MAX,
 };
+/// Length of a variable's name, as in code nodes.
+const ENV_NAME_BYTES_MAX: usize = 64;
 /// How long a run may wait for its place.
 const PLACE_WITHIN: Duration = Duration::from_secs(30);
 
@@ -114,6 +119,7 @@ impl CodeRunsHandle {
             return Err(CodeRunError::Draining);
         }
         let mut problems = beyond(&request.limits);
+        problems.extend(bad_names(&request.env));
         let languages = &self.engine.services.languages;
         match languages.get(&request.language) {
             Some(language) if !request.env.is_empty() && !language.info().grants.env => {
@@ -141,6 +147,20 @@ impl CodeRunsHandle {
     }
 }
 
+/// The names that no environment may have.
+fn bad_names(env: &BTreeMap<String, String>) -> Option<Problem> {
+    let is_good = |name: &String| {
+        let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        is_word && (1..=ENV_NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with(|first: char| first.is_ascii_digit())
+    };
+    let detail = match env.keys().find(|name| !is_good(name)) {
+        Some(name) => format!("{name:?} is no name: letters, digits and `_`, up to {ENV_NAME_BYTES_MAX} of them, no digit first"),
+        None if env.len() > ENV_COUNT_MAX => format!("there are {} variables, more than {ENV_COUNT_MAX}", env.len()),
+        None => return None,
+    };
+    Some(Problem::new("/env", codes::INVALID_PARAMETER, detail))
+}
+
 /// The limits that are zero or above the most.
 fn beyond(limits: &CodeLimits) -> Vec<Problem> {
     let max = &CODE_RUN_LIMITS_MAX;
@@ -162,6 +182,18 @@ fn beyond(limits: &CodeLimits) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn env_obeyed_and_violated() {
+        let env = |names: &[String]| names.iter().map(|name| (name.clone(), String::new())).collect::<BTreeMap<_, _>>();
+        let many = |count| (0..count).map(|number| format!("V_{number}")).collect::<Vec<_>>();
+        assert_eq!(bad_names(&env(&many(ENV_COUNT_MAX))), None);
+        assert_eq!(bad_names(&env(&["x".repeat(ENV_NAME_BYTES_MAX)])), None);
+        assert!(bad_names(&env(&many(ENV_COUNT_MAX + 1))).is_some());
+        for name in [String::new(), "A=B".to_owned(), "1A".to_owned(), "é".to_owned(), "x".repeat(ENV_NAME_BYTES_MAX + 1)] {
+            assert!(bad_names(&env(std::slice::from_ref(&name))).is_some(), "{name}");
+        }
+    }
 
     #[test]
     fn limits_obeyed_and_violated() {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::params::ENV_COUNT_MAX;
 use self::{
     params::{Mode, Params},
     run::Job,

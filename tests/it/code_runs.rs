@@ -65,6 +65,9 @@ async fn code_that_fails_is_an_answer_and_one_that_asks_too_much_is_refused() {
     let pointers: Vec<&str> =
         refused.body["errors"].as_array().unwrap().iter().map(|one| one["pointer"].as_str().unwrap()).collect();
     assert_eq!(pointers, ["/limits/wall_ms", "/limits/memory_bytes", "/language"]);
+    let whole = run(json!({ "code": "return 1", "limits": { "wall_ms": 1000.0 } })).await;
+    assert_eq!((whole.status, &whole.body["output"]), (200, &json!(1)), "1000.0 is an integer: {whole:?}");
+    run(json!({ "code": "return 1", "env": { "A=B": "c" } })).await.assert_problem(422, "invalid_code_run");
     run(json!({ "language": "lua" })).await.assert_problem(422, "invalid_body");
     app.stop().await;
 }

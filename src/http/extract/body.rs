@@ -123,9 +123,12 @@ fn holds_nul(json: &[u8]) -> bool {
     json.windows(NUL_ESCAPE.len()).any(|window| window == NUL_ESCAPE) && read_json(json).is_ok_and(|value| in_value(&value))
 }
 
-/// `1.0` becomes `1`, as far as floating point can tell whole numbers apart.
+/// `1.0` becomes `1`, as far as floating point can tell whole numbers apart; also in fields of fields.
 fn write_whole_as_integer(value: &mut Value) {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    if let Value::Object(fields) = value {
+        return fields.values_mut().for_each(write_whole_as_integer);
+    }
     let whole = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= EXACT_MAX);
     if let Some(Ok(integer)) = whole.map(|number| format!("{number:.0}").parse::<i64>()) {
         *value = Value::from(integer);

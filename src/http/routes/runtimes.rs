@@ -39,7 +39,7 @@ pub(in crate::http) struct CodeRunInput {
     input: Value,
     #[serde(default)]
     limits: CodeLimits,
-    /// Variables that the code finds in its environment.
+    /// Variables that the code finds in its environment, by names like `CITY_1`.
     #[serde(default)]
     env: BTreeMap<String, String>,
 }

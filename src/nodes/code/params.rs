@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Variables that one node may grant.
-const ENV_COUNT_MAX: usize = 100;
+pub const ENV_COUNT_MAX: usize = 100;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Params {
