@@ -12,7 +12,12 @@ use serde_json::Value;
 
 use crate::{
     http::{error::ApiError, problem},
-    model::{definition::parse::nesting_of_text, limits::JSON_DEPTH_MAX},
+    model::{
+        definition::parse::nesting_of_text,
+        error::codes,
+        limits::JSON_DEPTH_MAX,
+        problem::{Problem, pointer_segment},
+    },
 };
 
 /// Time that a body may take to arrive where the server does not say.
@@ -66,8 +71,10 @@ pub(in crate::http) fn read_fields<T: DeserializeOwned>(is_json: Result<(), ApiE
         return read_json(b"{}");
     }
     is_json?;
-    if holds_nul(bytes) {
-        return Err(ApiError::new(&problem::INVALID_BODY, "a text must not have the character U+0000"));
+    if let Some(pointer) = nul_in(bytes) {
+        let detail = "a text must not have the character U+0000";
+        let placed = Problem::new(pointer, codes::INVALID_PARAMETER, detail);
+        return Err(ApiError::new(&problem::INVALID_BODY, detail).with_errors(vec![placed]));
     }
     read_object(bytes)
 }
@@ -110,17 +117,24 @@ pub(in crate::http) fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<
     T::deserialize(Value::Object(fields)).map_err(|_| refused)
 }
 
-/// Whether a text of this JSON has U+0000. JSON can only write it as an escape, for which it is enough to look first.
-fn holds_nul(json: &[u8]) -> bool {
-    fn in_value(value: &Value) -> bool {
+/// Where the first text of this JSON with U+0000 is, or the object with such a name. JSON can only write it as an escape, for which
+/// it is enough to look first.
+fn nul_in(json: &[u8]) -> Option<String> {
+    fn in_value(value: &Value) -> Option<String> {
         match value {
-            Value::String(text) => text.contains('\0'),
-            Value::Array(values) => values.iter().any(in_value),
-            Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || in_value(value)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+            Value::String(text) => text.contains('\0').then(String::new),
+            Value::Array(values) => {
+                (0..).zip(values).find_map(|(at, value): (usize, _)| Some(format!("/{at}{}", in_value(value)?)))
+            }
+            Value::Object(fields) if fields.keys().any(|name| name.contains('\0')) => Some(String::new()),
+            Value::Object(fields) => {
+                fields.iter().find_map(|(name, value)| Some(format!("/{}{}", pointer_segment(name), in_value(value)?)))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => None,
         }
     }
-    json.windows(NUL_ESCAPE.len()).any(|window| window == NUL_ESCAPE) && read_json(json).is_ok_and(|value| in_value(&value))
+    let may_have_it = json.windows(NUL_ESCAPE.len()).any(|window| window == NUL_ESCAPE);
+    if may_have_it { in_value(&read_json(json).ok()?) } else { None }
 }
 
 /// `1.0` becomes `1`, as far as floating point can tell whole numbers apart; also in fields of fields.
@@ -195,11 +209,12 @@ mod tests {
 
     #[test]
     fn finds_the_one_character_that_cannot_be_stored() {
-        for text in [r#"{"a":"\u0000"}"#, r#"{"a":[{"b\u0000":1}]}"#] {
-            assert!(holds_nul(text.as_bytes()), "{text}");
+        for (text, pointer) in [(r#"{"a":"\u0000"}"#, "/a"), (r#"{"a/b":[1,{"b\u0000":1}]}"#, "/a~1b/1"), (r#"{"\u0000":1}"#, "")]
+        {
+            assert_eq!(nul_in(text.as_bytes()).as_deref(), Some(pointer), "{text}");
         }
         for text in [r#"{"a":"\\u0000"}"#, r#"{"a":"\u0001"}"#, "{}", r#"{"a":"\u0000""#] {
-            assert!(!holds_nul(text.as_bytes()), "{text}");
+            assert_eq!(nul_in(text.as_bytes()), None, "{text}");
         }
     }
 
