@@ -132,7 +132,7 @@ impl CodeRunsHandle {
         if problems.is_empty() { Ok(()) } else { Err(CodeRunError::Invalid(problems)) }
     }
 
-    /// Waits for a place among the sandboxes, behind the work of executions.
+    /// Waits for a place in the pool of the language: behind executions that have begun, and in turn with new work.
     async fn place(&self, request: &CodeRunRequest) -> Result<Slot, CodeRunError> {
         let (tell, told) = oneshot::channel();
         let want = Want { priority: Priority::New, share: request.workspace.uuid(), memory_bytes: request.limits.memory_bytes };
