@@ -12,6 +12,7 @@ use self::{login_delay::LoginDelay, token_cache::TokenCache};
 use crate::{
     auth::{
         password::{PasswordError, Passwords},
+        permissions::PermissionSet,
         token::{Label, Token},
     },
     clock,
@@ -51,6 +52,8 @@ pub struct Caller {
     /// `None` for a key that belongs to nobody in particular.
     pub user: Option<UserId>,
     pub token: TokenId,
+    /// What it may do there.
+    pub permissions: PermissionSet,
 }
 
 /// Why a token is refused.
@@ -151,7 +154,7 @@ impl AccountsService {
             return Ok(caller);
         }
         let row = self.find_valid(&hash, &[TokenKind::Owner, TokenKind::Access], now_ms).await?;
-        let caller = Caller { workspace: row.workspace, user: row.user, token: row.id };
+        let caller = Caller { workspace: row.workspace, user: row.user, token: row.id, permissions: PermissionSet::ALL };
         self.inner.cache.put(hash, caller, row.expires_at, now_ms);
         Ok(caller)
     }

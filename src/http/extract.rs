@@ -10,7 +10,7 @@ mod trace;
 
 pub(super) use self::{
     body::{Body, BodyTime, Json, is_json, media_type, read_fields, read_json, read_object, require_json},
-    caller::{Authenticated, Caller, ClientAddress, OptionalBearer, bearer, refuse_token},
+    caller::{Authenticated, Caller, ClientAddress, May, OptionalBearer, bearer, refuse_token},
     definition::{Definition, MaybeDefinition},
     headers::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, LastEventId, OptionalIfMatch, PreferWait, REPLAYED, etag, read_key},
     path::Path,

@@ -51,6 +51,7 @@ problem_types! {
     LOGIN_FAILED = UNAUTHORIZED, "login_failed", "The e-mail address or the password is wrong";
     HOOK_UNVERIFIED = UNAUTHORIZED, "hook_unverified", "The request could not be verified";
     WORKSPACE_DENIED = FORBIDDEN, "workspace_denied", "The token is not good for this workspace";
+    PERMISSION_DENIED = FORBIDDEN, "permission_denied", "The caller has no permission for this";
     NOT_FOUND = NOT_FOUND, "not_found", "There is nothing at this path";
     WORKFLOW_NOT_FOUND = NOT_FOUND, "workflow_not_found", "There is no such workflow";
     VERSION_NOT_FOUND = NOT_FOUND, "version_not_found", "The workflow has no such version";

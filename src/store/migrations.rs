@@ -27,7 +27,7 @@ macro_rules! step {
     };
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     step!(1, "0001_create_accounts"),
     step!(2, "0002_create_workflows"),
     step!(3, "0003_create_executions"),
@@ -35,6 +35,7 @@ const STEPS: [Step; 7] = [
     step!(5, "0005_create_snapshots"),
     step!(6, "0006_create_variables"),
     step!(7, "0007_create_batches"),
+    step!(8, "0008_create_members"),
 ];
 
 /// Which SQL a migration is wanted in.

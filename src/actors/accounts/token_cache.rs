@@ -49,10 +49,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::ids::{TokenId, WorkspaceId};
+    use crate::{
+        auth::permissions::PermissionSet,
+        model::ids::{TokenId, WorkspaceId},
+    };
 
     fn caller() -> Caller {
-        Caller { workspace: WorkspaceId::DEFAULT, user: None, token: TokenId::from_uuid(Uuid::from_u128(1)) }
+        let token = TokenId::from_uuid(Uuid::from_u128(1));
+        Caller { workspace: WorkspaceId::DEFAULT, user: None, token, permissions: PermissionSet::NONE }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Whose request it is. Holding a [`Caller`] proves the right to act in its workspace.
+//! Whose request it is. Holding a [`Caller`] proves who asks and in which workspace, holding a [`May`] the right to do it there.
 
-use std::net::IpAddr;
+use std::{marker::PhantomData, net::IpAddr, ops::Deref};
 
 use axum::{
     extract::FromRequestParts,
@@ -9,6 +9,7 @@ use axum::{
 
 use crate::{
     actors::accounts::{self, TokenError},
+    auth::permissions::{Permission, Permit},
     http::{AppState, error::ApiError, problem},
     model::ids::WorkspaceId,
 };
@@ -16,7 +17,7 @@ use crate::{
 /// The header that names the workspace to act in.
 const WORKSPACE: &str = "citadel-workspace";
 
-/// An authenticated caller.
+/// An authenticated caller, whatever it may do.
 pub(in crate::http) struct Caller(pub(in crate::http) accounts::Caller);
 
 /// What an outer layer has found out about the token of a request: whose it is, or that it is not good.
@@ -34,6 +35,41 @@ impl Caller {
     /// The workspace to act in.
     pub(in crate::http) fn workspace(&self) -> WorkspaceId {
         self.0.workspace
+    }
+
+    /// Asks for a permission that only the body of the request tells.
+    ///
+    /// Errors: `permission_denied`.
+    pub(in crate::http) fn require(&self, permission: Permission) -> Result<(), ApiError> {
+        if self.0.permissions.contains(permission) {
+            return Ok(());
+        }
+        let detail = format!("this needs `{permission}`: GET /api/v1/auth/me shows what you may do");
+        Err(ApiError::new(&problem::PERMISSION_DENIED, detail))
+    }
+}
+
+/// A caller that has the permission `P`.
+pub(in crate::http) struct May<P> {
+    caller: Caller,
+    permission: PhantomData<P>,
+}
+
+impl<P> Deref for May<P> {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl<P: Permit> FromRequestParts<AppState> for May<P> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        caller.require(P::PERMISSION)?;
+        Ok(Self { caller, permission: PhantomData })
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Completed {
 /// What an operation takes, as far as other parts of its description follow from it.
 pub(super) struct Facts {
     pub(super) is_secured: bool,
+    pub(super) needs_permission: bool,
     pub(super) has_body: bool,
     /// Whether a workflow makes the answer, in its own time.
     pub(super) is_hook: bool,
@@ -38,7 +39,8 @@ impl Facts {
         let parameters = operation["parameters"].as_array().into_iter().flatten();
         let has_tag = |tag: &str| operation["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag)));
         Self {
-            is_secured: operation["security"].is_null(),
+            is_secured: operation["security"].is_null() || permission_of(operation).is_some(),
+            needs_permission: permission_of(operation).is_some(),
             has_body: operation["requestBody"].is_object(),
             is_hook: has_tag("hooks"),
             is_probe: has_tag("health"),
@@ -105,6 +107,10 @@ fn complete_operation(
     if operation["security"] == json!([{}]) {
         operation["security"] = json!([]);
     }
+    if let Some(permission) = permission_of(operation) {
+        let description = operation["description"].as_str().unwrap_or_default();
+        operation["description"] = json!(format!("{description}\n\nNeeds the permission `{permission}`.").trim_start());
+    }
     let facts = Facts::of(operation);
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     add_problems(responses, &facts, shared);
@@ -119,6 +125,11 @@ fn complete_operation(
             response["links"] = links;
         }
     }
+}
+
+/// The permission that the operation says to need: `security(("bearer" = ["workflow:read"]))`.
+fn permission_of(operation: &Value) -> Option<&str> {
+    operation["security"][0]["bearer"][0].as_str()
 }
 
 /// A parameter that may be left out is not null for that: a query has no null.

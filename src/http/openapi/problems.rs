@@ -52,7 +52,7 @@ macro_rules! lists_of_problems {
 
 lists_of_problems! { (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) }
 
-/// Writes the problem responses of an operation. Those of one kind are shared: they go to `shared`.
+/// Writes the problem responses of an operation. Those of one kind or two are shared: they go to `shared`.
 pub(super) fn add_problems(responses: &mut Map<String, Value>, facts: &Facts, shared: &mut BTreeMap<String, Value>) {
     let mut codes: BTreeSet<String> = implied(facts).into_iter().map(|kind| kind.code.to_owned()).collect();
     for response in responses.values_mut() {
@@ -70,10 +70,10 @@ pub(super) fn add_problems(responses: &mut Map<String, Value>, facts: &Facts, sh
                 response["content"]["*/*"] = json!({});
                 responses.insert(status, response);
             }
-            (None, [only]) => {
-                let name = component_name(only.code);
+            (None, kinds @ ([_] | [_, _])) => {
+                let name = kinds.iter().map(|kind| component_name(kind.code)).collect::<Vec<_>>().join("Or");
                 responses.insert(status, json!({ "$ref": format!("#/components/responses/{name}") }));
-                shared.entry(name).or_insert_with(|| response_of(&[only]));
+                shared.entry(name).or_insert_with(|| response_of(kinds));
             }
             (None, kinds) => {
                 responses.insert(status, response_of(kinds));
@@ -87,6 +87,7 @@ fn implied(facts: &Facts) -> Vec<&'static ProblemType> {
     let mut kinds = vec![&problem::INTERNAL, &problem::HEADERS_TOO_LARGE];
     let mut add = |applies: bool, more: &[&'static ProblemType]| kinds.extend(more.iter().filter(|_| applies));
     add(facts.is_secured, &[&problem::UNAUTHENTICATED, &problem::WORKSPACE_DENIED, &problem::UNAVAILABLE]);
+    add(facts.needs_permission, &[&problem::PERMISSION_DENIED]);
     add(!facts.is_hook, &[&problem::REQUEST_TIMED_OUT]);
     add(!facts.is_probe, &[&problem::RATE_LIMITED]);
     add(facts.takes("path", ""), &[&problem::NOT_FOUND]);

@@ -115,8 +115,11 @@ fn lists_the_problems_of_a_route_and_those_that_follow_from_what_it_takes() {
         statuses,
         ["200", "400", "401", "403", "404", "408", "412", "413", "415", "422", "428", "429", "431", "500", "503", "504"]
     );
-    let codes = &responses["404"]["content"]["application/problem+json"]["schema"]["properties"]["code"]["enum"];
+    let not_found = &document["components"]["responses"]["NotFoundOrWorkflowNotFound"];
+    assert_eq!(responses["404"], json!({ "$ref": "#/components/responses/NotFoundOrWorkflowNotFound" }));
+    let codes = &not_found["content"]["application/problem+json"]["schema"]["properties"]["code"]["enum"];
     assert_eq!(*codes, json!(["not_found", "workflow_not_found"]));
+    assert_eq!(responses["403"], json!({ "$ref": "#/components/responses/WorkspaceDeniedOrPermissionDenied" }));
     assert_eq!(responses["412"], json!({ "$ref": "#/components/responses/WorkflowStale" }));
     assert!(document["components"]["responses"]["Unavailable"]["headers"]["Retry-After"].is_object());
 }

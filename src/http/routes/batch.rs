@@ -11,12 +11,16 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     actors::executions::{BATCH_IDS_MAX, BatchError, BatchRequest, BatchTargets, CreatedBatch},
+    auth::permissions::{
+        Permission,
+        permit::{ExecutionCancel, ExecutionRead},
+    },
     http::{
         AppState,
         cursor::Place,
         dto::{BatchBody, BatchSelectionBody, FilterBody, Page, page_limit},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Path, Query, REPLAYED, read_fields, require_json},
+        extract::{Body, IdempotencyKey, May, Path, Query, REPLAYED, read_fields, require_json},
         openapi::Problems,
         problem,
     },
@@ -61,9 +65,10 @@ pub(in crate::http) struct ListQuery {
 ///
 /// Which ones is settled now; the batch goes through them in the background, and on after a restart, without doing anything twice.
 /// A filter takes only executions that the action is good for: failed ones to retry, live ones to cancel, ended ones to delete.
-/// With `dry_run` nothing is done, and the answer says how many there are.
+/// With `dry_run` nothing is done, and the answer says how many there are. The action needs its own permission, too:
+/// `execution:retry`, `execution:cancel` or `execution:delete`.
 #[utoipa::path(
-    post, path = "/executions/batch", tag = "executions", params(IdempotencyKey), request_body = CreateBatchBody,
+    post, path = "/executions/batch", tag = "executions", security(("bearer" = ["execution:read"])), params(IdempotencyKey), request_body = CreateBatchBody,
     responses(
         (status = 200, description = "What would be done.", body = BatchSelectionBody),
         (status = 202, description = "The batch is durable.", body = BatchBody, headers(("Location"))),
@@ -72,13 +77,14 @@ pub(in crate::http) struct ListQuery {
 )]
 pub(in crate::http) async fn create_batch(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionRead>,
     IdempotencyKey(key): IdempotencyKey,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let request_hash = Sha256::digest(&body).into();
     let body: CreateBatchBody = read_fields(require_json(&headers), &body)?;
+    caller.require(permission_for(body.action))?;
     let is_dry = body.dry_run;
     let request = BatchRequest { key, request_hash, ..read_request(caller.workspace(), body)? };
     if is_dry {
@@ -96,12 +102,12 @@ pub(in crate::http) async fn create_batch(
 
 /// Lists batches, newest first. Ended ones are kept for a week.
 #[utoipa::path(
-    get, path = "/executions/batch", tag = "executions", params(ListQuery),
+    get, path = "/executions/batch", tag = "executions", security(("bearer" = ["execution:read"])), params(ListQuery),
     responses((status = 200, description = "A page.", body = Page<BatchBody>)),
 )]
 pub(in crate::http) async fn list_batches(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionRead>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Page<BatchBody>>, ApiError> {
     let limit = page_limit(query.limit)?;
@@ -115,12 +121,12 @@ pub(in crate::http) async fn list_batches(
 
 /// Shows how far a batch is.
 #[utoipa::path(
-    get, path = "/executions/batch/{id}", tag = "executions", params(BatchId),
+    get, path = "/executions/batch/{id}", tag = "executions", security(("bearer" = ["execution:read"])), params(BatchId),
     responses((status = 200, description = "The batch.", body = BatchBody), Problems<problem::BATCH_NOT_FOUND>),
 )]
 pub(in crate::http) async fn get_batch(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionRead>,
     Path(id): Path<BatchId>,
 ) -> Result<Answer<BatchBody>, ApiError> {
     let row = app.store.find_batch(caller.workspace(), id).await?.ok_or(BatchError::NotFound)?;
@@ -129,7 +135,7 @@ pub(in crate::http) async fn get_batch(
 
 /// Stops a batch. What it has done stays done.
 #[utoipa::path(
-    delete, path = "/executions/batch/{id}", tag = "executions", params(BatchId),
+    delete, path = "/executions/batch/{id}", tag = "executions", security(("bearer" = ["execution:cancel"])), params(BatchId),
     responses(
         (status = 200, description = "The batch, which does nothing more.", body = BatchBody),
         Problems<(problem::BATCH_NOT_FOUND, problem::BATCH_ENDED)>,
@@ -137,7 +143,7 @@ pub(in crate::http) async fn get_batch(
 )]
 pub(in crate::http) async fn cancel_batch(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionCancel>,
     Path(id): Path<BatchId>,
 ) -> Result<Answer<BatchBody>, ApiError> {
     Ok(Answer(app.executions.cancel_batch(caller.workspace(), id).await?.into()))
@@ -163,4 +169,13 @@ fn read_request(workspace: WorkspaceId, body: CreateBatchBody) -> Result<BatchRe
         return Err(invalid("`from` and `version` are for the action `retry`".to_owned()));
     }
     Ok(BatchRequest { workspace, action, targets, from, version, key: None, request_hash: [0; 32] })
+}
+
+/// What the action needs beside the right to see executions.
+const fn permission_for(action: BatchAction) -> Permission {
+    match action {
+        BatchAction::Retry => Permission::ExecutionRetry,
+        BatchAction::Cancel => Permission::ExecutionCancel,
+        BatchAction::Delete => Permission::ExecutionDelete,
+    }
 }

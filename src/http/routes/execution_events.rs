@@ -5,11 +5,12 @@ use serde::Deserialize;
 
 use crate::{
     actors::executions::{CommandError, Followed},
+    auth::permissions::permit::ExecutionRead,
     http::{
         AppState,
         dto::{EndBody, EventBody},
         error::ApiError,
-        extract::{Caller, LastEventId, Path, Query},
+        extract::{LastEventId, May, Path, Query},
         openapi::{Problems, ServerSentEvent},
         problem,
         stream::{Line, Stopping, StreamSlot, Streamed, stream_execution},
@@ -40,7 +41,7 @@ enum Include {
 /// number, its `event` the type. The stream ends with `event: end`; a server that stops sends `event: moved` first: resume with
 /// `Last-Event-ID` at another one. A comment every 15 seconds says that the stream is alive.
 #[utoipa::path(
-    get, path = "/executions/{id}/events", tag = "executions", params(ExecutionId, EventsQuery, LastEventId),
+    get, path = "/executions/{id}/events", tag = "executions", security(("bearer" = ["execution:read"])), params(ExecutionId, EventsQuery, LastEventId),
     responses(
         (status = 200, description = "The stream.", body = ServerSentEvent, content_type = "text/event-stream"),
         Problems<(problem::EXECUTION_NOT_FOUND, problem::INVALID_HEADER, problem::TOO_MANY_STREAMS)>,
@@ -48,7 +49,7 @@ enum Include {
 )]
 pub(in crate::http) async fn stream_events(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionRead>,
     Path(id): Path<ExecutionId>,
     Query(query): Query<EventsQuery>,
     LastEventId(last): LastEventId,

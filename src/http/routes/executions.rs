@@ -11,12 +11,13 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::executions::{CommandError, Found, Signal, SignalOutcome},
+    auth::permissions::permit::{ExecutionCancel, ExecutionDelete, ExecutionRead, ExecutionSignal},
     http::{
         AppState,
         cursor::Place,
         dto::{ExecutionBody, FilterBody, Items, NodeRunBody, Page, page_limit},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Json, Path, Query, REPLAYED, read_json, require_json},
+        extract::{Body, IdempotencyKey, Json, May, Path, Query, REPLAYED, read_json, require_json},
         openapi::Problems,
         problem,
     },
@@ -93,12 +94,12 @@ pub(in crate::http) struct AcceptedBody {
 /// A text in `q` has no index: a page looks for it in the 10,000 newest executions that the other filters let through, and
 /// `next_cursor` goes on behind them. Such a page can be short, or empty, and have a next one.
 #[utoipa::path(
-    get, path = "/executions", tag = "executions", params(ListQuery),
+    get, path = "/executions", tag = "executions", security(("bearer" = ["execution:read"])), params(ListQuery),
     responses((status = 200, description = "A page.", body = Page<ExecutionBody>)),
 )]
 pub(in crate::http) async fn list_executions(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionRead>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Page<ExecutionBody>>, ApiError> {
     let limit = page_limit(query.limit)?;
@@ -114,12 +115,12 @@ pub(in crate::http) async fn list_executions(
 
 /// Shows an execution, with its result once it has ended.
 #[utoipa::path(
-    get, path = "/executions/{id}", tag = "executions", params(ExecutionId),
+    get, path = "/executions/{id}", tag = "executions", security(("bearer" = ["execution:read"])), params(ExecutionId),
     responses((status = 200, description = "The execution.", body = ExecutionBody), Problems<problem::EXECUTION_NOT_FOUND>),
 )]
 pub(in crate::http) async fn get_execution(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionRead>,
     Path(id): Path<ExecutionId>,
 ) -> Result<Answer<ExecutionBody>, ApiError> {
     let row = find_row(&app, caller.workspace(), id).await?;
@@ -137,12 +138,12 @@ pub(in crate::http) async fn get_execution(
 
 /// Lists the node runs of an execution, in the order of their start.
 #[utoipa::path(
-    get, path = "/executions/{id}/nodes", tag = "executions", params(ExecutionId, NodesQuery),
+    get, path = "/executions/{id}/nodes", tag = "executions", security(("bearer" = ["execution:read"])), params(ExecutionId, NodesQuery),
     responses((status = 200, description = "All of them.", body = Items<NodeRunBody>), Problems<problem::EXECUTION_NOT_FOUND>),
 )]
 pub(in crate::http) async fn list_node_runs(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionRead>,
     Path(id): Path<ExecutionId>,
     Query(query): Query<NodesQuery>,
 ) -> Result<Answer<Items<NodeRunBody>>, ApiError> {
@@ -156,7 +157,7 @@ pub(in crate::http) async fn list_node_runs(
 
 /// Asks an execution to stop.
 #[utoipa::path(
-    post, path = "/executions/{id}/cancel", tag = "executions", params(ExecutionId),
+    post, path = "/executions/{id}/cancel", tag = "executions", security(("bearer" = ["execution:cancel"])), params(ExecutionId),
     responses(
         (status = 202, description = "The request is durable.", body = AcceptedBody),
         Problems<(problem::EXECUTION_NOT_FOUND, problem::EXECUTION_FINISHED, problem::INBOX_FULL)>,
@@ -164,7 +165,7 @@ pub(in crate::http) async fn list_node_runs(
 )]
 pub(in crate::http) async fn cancel_execution(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionCancel>,
     Path(id): Path<ExecutionId>,
     Json(body): Json<CancelBody>,
 ) -> Result<(StatusCode, Answer<AcceptedBody>), ApiError> {
@@ -178,7 +179,7 @@ pub(in crate::http) async fn cancel_execution(
 /// A node that waits for the signal goes on. One that comes early is kept for it. Slashes in the name are escaped, as in
 /// `after_crash%2Fpay%2F0`, which decides about an attempt that a crash cut off.
 #[utoipa::path(
-    post, path = "/executions/{id}/signal/{name}", tag = "executions",
+    post, path = "/executions/{id}/signal/{name}", tag = "executions", security(("bearer" = ["execution:signal"])),
     params(("name" = String, Path, description = "What the node waits for.", max_length = 128), IdempotencyKey),
     request_body(content = Option<Value>, content_type = "application/json"),
     responses(
@@ -188,7 +189,7 @@ pub(in crate::http) async fn cancel_execution(
 )]
 pub(in crate::http) async fn signal_execution(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionSignal>,
     Path((id, name)): Path<(ExecutionId, String)>,
     IdempotencyKey(dedupe_key): IdempotencyKey,
     headers: HeaderMap,
@@ -215,7 +216,7 @@ pub(in crate::http) async fn signal_execution(
 
 /// Deletes an execution that has ended.
 #[utoipa::path(
-    delete, path = "/executions/{id}", tag = "executions", params(ExecutionId),
+    delete, path = "/executions/{id}", tag = "executions", security(("bearer" = ["execution:delete"])), params(ExecutionId),
     responses(
         (status = 204, description = "It is gone."),
         Problems<(problem::EXECUTION_NOT_FOUND, problem::EXECUTION_RUNNING)>,
@@ -223,7 +224,7 @@ pub(in crate::http) async fn signal_execution(
 )]
 pub(in crate::http) async fn delete_execution(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionDelete>,
     Path(id): Path<ExecutionId>,
 ) -> Result<StatusCode, ApiError> {
     app.executions.delete(caller.workspace(), id).await?;

@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 use crate::{
     actors::executions::CommandError,
+    auth::permissions::permit::ExecutionRead,
     http::{
         AppState,
         cursor::Place,
         dto::{Page, Time, page_limit},
         error::ApiError,
-        extract::{Caller, Path, Query},
+        extract::{May, Path, Query},
         openapi::Problems,
         problem,
     },
@@ -54,12 +55,12 @@ pub(in crate::http) struct LogBody {
 ///
 /// In the order in which the attempts ended; the lines of an attempt are there once it has ended.
 #[utoipa::path(
-    get, path = "/executions/{id}/logs", tag = "executions", params(ExecutionId, LogsQuery),
+    get, path = "/executions/{id}/logs", tag = "executions", security(("bearer" = ["execution:read"])), params(ExecutionId, LogsQuery),
     responses((status = 200, description = "A page.", body = Page<LogBody>), Problems<problem::EXECUTION_NOT_FOUND>),
 )]
 pub(in crate::http) async fn list_logs(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionRead>,
     Path(id): Path<ExecutionId>,
     Query(query): Query<LogsQuery>,
 ) -> Result<Answer<Page<LogBody>>, ApiError> {

@@ -13,12 +13,13 @@ use futures_util::{Stream, stream};
 
 use crate::{
     actors::observatory,
+    auth::permissions::permit::{ActorInspect, StatsRead},
     clock,
     http::{
         AppState,
         dto::{ActorBody, ActorsBody, StatsBody},
         error::ApiError,
-        extract::{Caller, Path},
+        extract::{May, Path},
         health::Phase,
         monitor::{WATCHERS_MAX, Watcher},
         openapi::{Problems, ServerSentEvent},
@@ -33,7 +34,7 @@ const RETRY_AFTER_MS: u64 = 5_000;
 /// The text format of Prometheus.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Proves the right to read `/metrics`: everybody has it where the operator says so, else a token is needed.
+/// Proves the right to read `/metrics`: everybody has it where the operator says so, else a permission is needed.
 pub(in crate::http) struct MetricsReader;
 
 impl FromRequestParts<AppState> for MetricsReader {
@@ -43,7 +44,7 @@ impl FromRequestParts<AppState> for MetricsReader {
         if app.monitor.is_public {
             return Ok(Self);
         }
-        Caller::from_request_parts(parts, app).await.map(|_| Self)
+        May::<StatsRead>::from_request_parts(parts, app).await.map(|_| Self)
     }
 }
 
@@ -56,15 +57,15 @@ pub(in crate::http) async fn get_metrics(State(app): State<AppState>, _reader: M
 }
 
 /// Shows counters for dashboards: what this process has done since its start, and what it is doing.
-#[utoipa::path(get, path = "/stats", tag = "monitoring", responses((status = 200, description = "The counters.", body = StatsBody)))]
-pub(in crate::http) async fn get_stats(State(app): State<AppState>, _caller: Caller) -> Answer<StatsBody> {
+#[utoipa::path(get, path = "/stats", tag = "monitoring", security(("bearer" = ["stats:read"])), responses((status = 200, description = "The counters.", body = StatsBody)))]
+pub(in crate::http) async fn get_stats(State(app): State<AppState>, _caller: May<StatsRead>) -> Answer<StatsBody> {
     let handle = &app.monitor.handle;
     Answer(StatsBody::new(handle.counts(), handle.gauges().await, handle.started_at(), clock::now_ms()))
 }
 
 /// Shows the tree of actors at this moment.
-#[utoipa::path(get, path = "/actors", tag = "monitoring", responses((status = 200, description = "The tree.", body = ActorsBody)))]
-pub(in crate::http) async fn list_actors(_caller: Caller) -> Answer<ActorsBody> {
+#[utoipa::path(get, path = "/actors", tag = "monitoring", security(("bearer" = ["actor:inspect"])), responses((status = 200, description = "The tree.", body = ActorsBody)))]
+pub(in crate::http) async fn list_actors(_caller: May<ActorInspect>) -> Answer<ActorsBody> {
     Answer(observatory::snapshot().into())
 }
 
@@ -72,11 +73,14 @@ pub(in crate::http) async fn list_actors(_caller: Caller) -> Answer<ActorsBody> 
 #[utoipa::path(
     get,
     path = "/actors/{id}",
-    tag = "monitoring",
+    tag = "monitoring", security(("bearer" = ["actor:inspect"])),
     params(("id" = String, Path, description = "As in the tree; good as long as the actor lives")),
     responses((status = 200, description = "The actor.", body = ActorBody), Problems<problem::ACTOR_NOT_FOUND>)
 )]
-pub(in crate::http) async fn get_actor(_caller: Caller, Path(id): Path<String>) -> Result<Answer<ActorBody>, ApiError> {
+pub(in crate::http) async fn get_actor(
+    _caller: May<ActorInspect>,
+    Path(id): Path<String>,
+) -> Result<Answer<ActorBody>, ApiError> {
     let missing = || ApiError::new(&problem::ACTOR_NOT_FOUND, "it has ended, or never was: GET /api/v1/actors lists them");
     let (actor, children) = observatory::view(&id).ok_or_else(missing)?;
     Ok(Answer(ActorBody::new(actor, children)))
@@ -88,7 +92,7 @@ pub(in crate::http) async fn get_actor(_caller: Caller, Path(id): Path<String>) 
 #[utoipa::path(
     get,
     path = "/actors/stream",
-    tag = "monitoring",
+    tag = "monitoring", security(("bearer" = ["actor:inspect"])),
     responses(
         (status = 200, description = "The events.", body = ServerSentEvent, content_type = "text/event-stream"),
         Problems<problem::OVERLOADED>,
@@ -96,7 +100,7 @@ pub(in crate::http) async fn get_actor(_caller: Caller, Path(id): Path<String>) 
 )]
 pub(in crate::http) async fn stream_actors(
     State(app): State<AppState>,
-    _caller: Caller,
+    _caller: May<ActorInspect>,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, ApiError> {
     let full =
         || ApiError::new(&problem::OVERLOADED, format!("{WATCHERS_MAX} streams are open")).with_retry_after_ms(RETRY_AFTER_MS);

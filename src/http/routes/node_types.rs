@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::trial::{TrialError, TrialRequest},
+    auth::permissions::permit::CodeExecute,
     http::{
         AppState,
         dto::{Items, NodeTypeBody, TrialBody},
         error::ApiError,
-        extract::{Caller, Json, Path, PreferWait},
+        extract::{Caller, Json, May, Path, PreferWait},
         openapi::Problems,
         problem,
     },
@@ -64,7 +65,7 @@ pub(in crate::http) async fn get_node_type(
 ///
 /// What the node does outside really happens. `Prefer: wait=N` sets its time. A node that fails is an answer, too.
 #[utoipa::path(
-    post, path = "/node-types/{type}/test", tag = "node types",
+    post, path = "/node-types/{type}/test", tag = "node types", security(("bearer" = ["code:execute"])),
     params(("type" = String, Path, example = "set"), PreferWait),
     responses(
         (status = 200, description = "What came out of it.", body = TrialBody),
@@ -73,7 +74,7 @@ pub(in crate::http) async fn get_node_type(
 )]
 pub(in crate::http) async fn test_node_type(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<CodeExecute>,
     Path(node_type): Path<String>,
     PreferWait(wait): PreferWait,
     Json(body): Json<TrialInput>,

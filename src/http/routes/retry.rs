@@ -7,11 +7,12 @@ use sha2::{Digest, Sha256};
 use super::start::{Fresh, answer_start, stream_start};
 use crate::{
     actors::executions::{Idempotency, RetryRequest, Wait, WaitUntil},
+    auth::permissions::permit::ExecutionRetry,
     http::{
         AppState,
         dto::{ExecutionBody, StartedBody},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, read_fields, read_key, require_json},
+        extract::{Body, IdempotencyKey, May, Path, PreferWait, read_fields, read_key, require_json},
         openapi::{Problems, ServerSentEvent},
         problem,
         stream::StreamWish,
@@ -38,7 +39,7 @@ pub(in crate::http) struct RetryBody {
 /// failed goes on where the execution stopped, in the middle of a loop, too; from a node, all that follows it is done again, and
 /// loops around it from their beginning. Answered as a start is.
 #[utoipa::path(
-    post, path = "/executions/{id}/retry", tag = "executions", params(ExecutionId, IdempotencyKey, PreferWait),
+    post, path = "/executions/{id}/retry", tag = "executions", security(("bearer" = ["execution:retry"])), params(ExecutionId, IdempotencyKey, PreferWait),
     request_body = RetryBody,
     responses(
         (
@@ -55,7 +56,7 @@ pub(in crate::http) struct RetryBody {
 )]
 pub(in crate::http) async fn retry_execution(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ExecutionRetry>,
     Path(original): Path<ExecutionId>,
     PreferWait(wait): PreferWait,
     StreamWish(stream): StreamWish,

@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::code_runs::{CodeLimits, CodeRunError, CodeRunRequest, JAVASCRIPT},
+    auth::permissions::permit::CodeExecute,
     http::{
         AppState,
         dto::{CodeRunBody, RuntimesBody},
         error::ApiError,
-        extract::{Caller, Json},
+        extract::{Caller, Json, May},
         openapi::Problems,
         problem,
     },
@@ -61,7 +62,7 @@ pub(in crate::http) async fn list_runtimes(State(app): State<AppState>, _caller:
 ///
 /// It has no network and no files. Code that fails is an answer, too.
 #[utoipa::path(
-    post, path = "/runtimes/execute", tag = "code",
+    post, path = "/runtimes/execute", tag = "code", security(("bearer" = ["code:execute"])),
     responses(
         (status = 200, description = "What came out of it.", body = CodeRunBody),
         Problems<(problem::INVALID_CODE_RUN, problem::OVERLOADED, problem::DRAINING)>,
@@ -69,7 +70,7 @@ pub(in crate::http) async fn list_runtimes(State(app): State<AppState>, _caller:
 )]
 pub(in crate::http) async fn execute_code(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<CodeExecute>,
     Json(body): Json<CodeRunInput>,
 ) -> Result<Answer<CodeRunBody>, ApiError> {
     let CodeRunInput { language, code, input, limits, env } = body;

@@ -9,13 +9,14 @@ use serde::Deserialize;
 
 use crate::{
     actors::schedules::BackfillRequest,
+    auth::permissions::permit::{ScheduleRead, ScheduleWrite},
     clock,
     http::{
         AppState,
         cursor::Place,
         dto::{BackfillBody, BackfilledBody, Items, Page, ScheduleBody, ScheduleDraftBody, Time, page_limit, parse_time},
         error::ApiError,
-        extract::{Caller, IdempotencyKey, IfMatch, Json, OptionalIfMatch, Path, Query, REPLAYED, etag},
+        extract::{IdempotencyKey, IfMatch, Json, May, OptionalIfMatch, Path, Query, REPLAYED, etag},
         openapi::Problems,
         problem,
     },
@@ -61,7 +62,7 @@ type Tagged = ([(HeaderName, HeaderValue); 1], Answer<ScheduleBody>);
 ///
 /// It starts whatever version of the workflow is active at each tick, or the latest one if none is.
 #[utoipa::path(
-    post, path = "/schedules", tag = "schedules", params(IdempotencyKey),
+    post, path = "/schedules", tag = "schedules", security(("bearer" = ["schedule:write"])), params(IdempotencyKey),
     responses(
         (status = 201, description = "The schedule.", body = ScheduleBody, headers(("ETag"), ("Location"))),
         Problems<(problem::WORKFLOW_NOT_FOUND, problem::INVALID_SCHEDULE, problem::UNKNOWN_START_NODE, problem::SCHEDULE_LIMIT)>,
@@ -69,7 +70,7 @@ type Tagged = ([(HeaderName, HeaderValue); 1], Answer<ScheduleBody>);
 )]
 pub(in crate::http) async fn create_schedule(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ScheduleWrite>,
     IdempotencyKey(key): IdempotencyKey,
     Json(body): Json<ScheduleDraftBody>,
 ) -> Result<(StatusCode, HeaderMap, Answer<ScheduleBody>), ApiError> {
@@ -84,12 +85,12 @@ pub(in crate::http) async fn create_schedule(
 
 /// Lists the schedules, newest first.
 #[utoipa::path(
-    get, path = "/schedules", tag = "schedules", params(ListQuery),
+    get, path = "/schedules", tag = "schedules", security(("bearer" = ["schedule:read"])), params(ListQuery),
     responses((status = 200, description = "A page.", body = Page<ScheduleBody>)),
 )]
 pub(in crate::http) async fn list_schedules(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ScheduleRead>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Page<ScheduleBody>>, ApiError> {
     let limit = page_limit(query.limit)?;
@@ -103,7 +104,7 @@ pub(in crate::http) async fn list_schedules(
 
 /// Shows a schedule.
 #[utoipa::path(
-    get, path = "/schedules/{id}", tag = "schedules", params(ScheduleId),
+    get, path = "/schedules/{id}", tag = "schedules", security(("bearer" = ["schedule:read"])), params(ScheduleId),
     responses(
         (status = 200, description = "The schedule.", body = ScheduleBody, headers(("ETag"))),
         Problems<problem::SCHEDULE_NOT_FOUND>,
@@ -111,7 +112,7 @@ pub(in crate::http) async fn list_schedules(
 )]
 pub(in crate::http) async fn get_schedule(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ScheduleRead>,
     Path(id): Path<ScheduleId>,
 ) -> Result<Tagged, ApiError> {
     tagged(app.schedules.get(caller.workspace(), id).await?)
@@ -121,7 +122,7 @@ pub(in crate::http) async fn get_schedule(
 ///
 /// It goes on with its next tick from now. A schedule of a workflow is changed by activating another version.
 #[utoipa::path(
-    put, path = "/schedules/{id}", tag = "schedules", params(ScheduleId, IfMatch),
+    put, path = "/schedules/{id}", tag = "schedules", security(("bearer" = ["schedule:write"])), params(ScheduleId, IfMatch),
     responses(
         (status = 200, description = "The schedule.", body = ScheduleBody, headers(("ETag"))),
         Problems<(
@@ -132,7 +133,7 @@ pub(in crate::http) async fn get_schedule(
 )]
 pub(in crate::http) async fn update_schedule(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ScheduleWrite>,
     Path(id): Path<ScheduleId>,
     if_match: IfMatch,
     Json(body): Json<ScheduleDraftBody>,
@@ -142,7 +143,7 @@ pub(in crate::http) async fn update_schedule(
 
 /// Deletes a schedule that stands alone. Its executions stay.
 #[utoipa::path(
-    delete, path = "/schedules/{id}", tag = "schedules", params(ScheduleId, OptionalIfMatch),
+    delete, path = "/schedules/{id}", tag = "schedules", security(("bearer" = ["schedule:write"])), params(ScheduleId, OptionalIfMatch),
     responses(
         (status = 204, description = "It is gone."),
         Problems<(problem::SCHEDULE_NOT_FOUND, problem::SCHEDULE_PUBLISHED, problem::SCHEDULE_STALE)>,
@@ -150,7 +151,7 @@ pub(in crate::http) async fn update_schedule(
 )]
 pub(in crate::http) async fn delete_schedule(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ScheduleWrite>,
     Path(id): Path<ScheduleId>,
     OptionalIfMatch(if_match): OptionalIfMatch,
 ) -> Result<StatusCode, ApiError> {
@@ -160,7 +161,7 @@ pub(in crate::http) async fn delete_schedule(
 
 /// Shows the next ticks, as if the schedule were not paused.
 #[utoipa::path(
-    get, path = "/schedules/{id}/next", tag = "schedules", params(ScheduleId, NextQuery),
+    get, path = "/schedules/{id}/next", tag = "schedules", security(("bearer" = ["schedule:read"])), params(ScheduleId, NextQuery),
     responses(
         (status = 200, description = "Times, the next one first; fewer than asked for where no more come.", body = Items<Time>),
         Problems<problem::SCHEDULE_NOT_FOUND>,
@@ -168,7 +169,7 @@ pub(in crate::http) async fn delete_schedule(
 )]
 pub(in crate::http) async fn list_next_ticks(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ScheduleRead>,
     Path(id): Path<ScheduleId>,
     Query(query): Query<NextQuery>,
 ) -> Result<Answer<Items<Time>>, ApiError> {
@@ -184,7 +185,7 @@ pub(in crate::http) async fn list_next_ticks(
 ///
 /// Ticks that pass meanwhile are not made up for; a backfill can fire them. Activating another version leaves the schedule paused.
 #[utoipa::path(
-    post, path = "/schedules/{id}/pause", tag = "schedules", params(ScheduleId),
+    post, path = "/schedules/{id}/pause", tag = "schedules", security(("bearer" = ["schedule:write"])), params(ScheduleId),
     responses(
         (status = 200, description = "The schedule.", body = ScheduleBody, headers(("ETag"))),
         Problems<problem::SCHEDULE_NOT_FOUND>,
@@ -192,7 +193,7 @@ pub(in crate::http) async fn list_next_ticks(
 )]
 pub(in crate::http) async fn pause_schedule(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ScheduleWrite>,
     Path(id): Path<ScheduleId>,
 ) -> Result<Tagged, ApiError> {
     tagged(app.schedules.pause(caller.workspace(), id).await?)
@@ -200,7 +201,7 @@ pub(in crate::http) async fn pause_schedule(
 
 /// Lets a paused schedule go on, with its next tick from now.
 #[utoipa::path(
-    post, path = "/schedules/{id}/resume", tag = "schedules", params(ScheduleId),
+    post, path = "/schedules/{id}/resume", tag = "schedules", security(("bearer" = ["schedule:write"])), params(ScheduleId),
     responses(
         (status = 200, description = "The schedule.", body = ScheduleBody, headers(("ETag"))),
         Problems<problem::SCHEDULE_NOT_FOUND>,
@@ -208,7 +209,7 @@ pub(in crate::http) async fn pause_schedule(
 )]
 pub(in crate::http) async fn resume_schedule(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ScheduleWrite>,
     Path(id): Path<ScheduleId>,
 ) -> Result<Tagged, ApiError> {
     tagged(app.schedules.resume(caller.workspace(), id).await?)
@@ -219,7 +220,7 @@ pub(in crate::http) async fn resume_schedule(
 /// A tick that has fired before, and whose execution is still stored, does not fire again. Overlaps do not matter here, nor does
 /// whether the schedule is paused.
 #[utoipa::path(
-    post, path = "/schedules/{id}/backfill", tag = "schedules", params(ScheduleId),
+    post, path = "/schedules/{id}/backfill", tag = "schedules", security(("bearer" = ["schedule:write"])), params(ScheduleId),
     responses(
         (status = 200, description = "The ticks, the oldest first, and what became of each.", body = BackfilledBody),
         Problems<(problem::SCHEDULE_NOT_FOUND, problem::UNKNOWN_START_NODE)>,
@@ -227,7 +228,7 @@ pub(in crate::http) async fn resume_schedule(
 )]
 pub(in crate::http) async fn backfill_schedule(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<ScheduleWrite>,
     Path(id): Path<ScheduleId>,
     Json(body): Json<BackfillBody>,
 ) -> Result<Answer<BackfilledBody>, ApiError> {

@@ -13,11 +13,12 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::executions::{Answer as Ended, Idempotency, StartRequest, Started, Wait, WaitUntil},
+    auth::permissions::permit::WorkflowExecute,
     http::{
         AppState,
         dto::{ExecutionBody, StartedBody},
         error::ApiError,
-        extract::{Body, Caller, IdempotencyKey, Path, PreferWait, REPLAYED, read_key, read_object, require_json, trace_of},
+        extract::{Body, IdempotencyKey, May, Path, PreferWait, REPLAYED, read_key, read_object, require_json, trace_of},
         openapi::{Problems, ServerSentEvent},
         problem,
         routes::execution_events::{Source, follow},
@@ -59,7 +60,7 @@ const BUSINESS_KEY_CHARS_MAX: usize = 255;
 /// Answers at once; with `Prefer: wait=N` it waits for the result, if it comes in time; with `Accept: text/event-stream` it streams
 /// the events, as `/executions/{id}/events` does.
 #[utoipa::path(
-    post, path = "/workflows/{id}/executions", tag = "executions", params(WorkflowId, IdempotencyKey, PreferWait),
+    post, path = "/workflows/{id}/executions", tag = "executions", security(("bearer" = ["workflow:execute"])), params(WorkflowId, IdempotencyKey, PreferWait),
     request_body = StartBody,
     responses(
         (
@@ -75,7 +76,7 @@ const BUSINESS_KEY_CHARS_MAX: usize = 255;
 )]
 pub(in crate::http) async fn start_execution(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowExecute>,
     Path(id): Path<WorkflowId>,
     PreferWait(wait): PreferWait,
     StreamWish(stream): StreamWish,

@@ -10,11 +10,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
+    auth::permissions::permit::{VariableRead, VariableWrite, WorkflowRead},
     http::{
         AppState,
         dto::{Page, VariableBody, page_limit},
         error::ApiError,
-        extract::{Caller, IdempotencyKey, IfMatch, Json, OptionalIfMatch, Path, Query, REPLAYED, etag},
+        extract::{IdempotencyKey, IfMatch, Json, May, OptionalIfMatch, Path, Query, REPLAYED, etag},
         openapi::Problems,
         problem,
     },
@@ -69,7 +70,7 @@ pub(in crate::http) struct TagBody {
 ///
 /// Expressions of executions that start from now on see it as `$vars.name`.
 #[utoipa::path(
-    post, path = "/variables", tag = "variables", params(IdempotencyKey),
+    post, path = "/variables", tag = "variables", security(("bearer" = ["variable:write"])), params(IdempotencyKey),
     responses(
         (status = 201, description = "The variable.", body = VariableBody, headers(("ETag"), ("Location"))),
         Problems<(problem::VARIABLE_EXISTS, problem::VARIABLES_FULL)>,
@@ -77,7 +78,7 @@ pub(in crate::http) struct TagBody {
 )]
 pub(in crate::http) async fn create_variable(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<VariableWrite>,
     IdempotencyKey(key): IdempotencyKey,
     Json(body): Json<NewBody>,
 ) -> Result<(StatusCode, HeaderMap, Answer<VariableBody>), ApiError> {
@@ -104,12 +105,12 @@ pub(in crate::http) async fn create_variable(
 
 /// Lists the variables by name.
 #[utoipa::path(
-    get, path = "/variables", tag = "variables", params(ListQuery),
+    get, path = "/variables", tag = "variables", security(("bearer" = ["variable:read"])), params(ListQuery),
     responses((status = 200, description = "A page.", body = Page<VariableBody>)),
 )]
 pub(in crate::http) async fn list_variables(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<VariableRead>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Page<VariableBody>>, ApiError> {
     let limit = page_limit(query.limit)?;
@@ -120,7 +121,7 @@ pub(in crate::http) async fn list_variables(
 
 /// Shows a variable.
 #[utoipa::path(
-    get, path = "/variables/{name}", tag = "variables", params(("name" = String, Path)),
+    get, path = "/variables/{name}", tag = "variables", security(("bearer" = ["variable:read"])), params(("name" = String, Path)),
     responses(
         (status = 200, description = "The variable.", body = VariableBody, headers(("ETag"))),
         Problems<problem::VARIABLE_NOT_FOUND>,
@@ -128,7 +129,7 @@ pub(in crate::http) async fn list_variables(
 )]
 pub(in crate::http) async fn get_variable(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<VariableRead>,
     Path(name): Path<String>,
 ) -> Result<Tagged, ApiError> {
     tagged(app.variables.find(caller.workspace(), &name).await?.ok_or_else(not_found)?)
@@ -136,7 +137,7 @@ pub(in crate::http) async fn get_variable(
 
 /// Changes a variable.
 #[utoipa::path(
-    put, path = "/variables/{name}", tag = "variables", params(("name" = String, Path), IfMatch),
+    put, path = "/variables/{name}", tag = "variables", security(("bearer" = ["variable:write"])), params(("name" = String, Path), IfMatch),
     responses(
         (status = 200, description = "The variable.", body = VariableBody, headers(("ETag"))),
         Problems<(problem::VARIABLE_NOT_FOUND, problem::STALE, problem::IF_MATCH_REQUIRED)>,
@@ -144,7 +145,7 @@ pub(in crate::http) async fn get_variable(
 )]
 pub(in crate::http) async fn update_variable(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<VariableWrite>,
     Path(name): Path<String>,
     if_match: IfMatch,
     Json(body): Json<ChangeBody>,
@@ -160,12 +161,12 @@ pub(in crate::http) async fn update_variable(
 
 /// Deletes a variable.
 #[utoipa::path(
-    delete, path = "/variables/{name}", tag = "variables", params(("name" = String, Path), OptionalIfMatch),
+    delete, path = "/variables/{name}", tag = "variables", security(("bearer" = ["variable:write"])), params(("name" = String, Path), OptionalIfMatch),
     responses((status = 204, description = "It is gone."), Problems<(problem::VARIABLE_NOT_FOUND, problem::STALE)>),
 )]
 pub(in crate::http) async fn delete_variable(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<VariableWrite>,
     Path(name): Path<String>,
     OptionalIfMatch(if_match): OptionalIfMatch,
 ) -> Result<StatusCode, ApiError> {
@@ -178,12 +179,12 @@ pub(in crate::http) async fn delete_variable(
 
 /// Lists the tags of workflows by name.
 #[utoipa::path(
-    get, path = "/tags", tag = "workflows", params(ListQuery),
+    get, path = "/tags", tag = "workflows", security(("bearer" = ["workflow:read"])), params(ListQuery),
     responses((status = 200, description = "A page.", body = Page<TagBody>)),
 )]
 pub(in crate::http) async fn list_tags(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowRead>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Page<TagBody>>, ApiError> {
     let limit = page_limit(query.limit)?;

@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
+    auth::permissions::permit::{WorkflowRead, WorkflowWrite},
     http::{
         AppState,
         cursor::Place,
         dto::{Page, VersionBody, WorkflowBody, page_limit},
         error::ApiError,
         extract::{
-            Caller, Definition, IdempotencyKey, IfMatch, Json, MaybeDefinition, OptionalIfMatch, Path, Query, REPLAYED, etag,
+            Definition, IdempotencyKey, IfMatch, Json, May, MaybeDefinition, OptionalIfMatch, Path, Query, REPLAYED, etag,
         },
         openapi::Problems,
         problem,
@@ -71,7 +72,7 @@ pub(in crate::http) struct ValidationBody {
 ///
 /// It does nothing until it is activated or started.
 #[utoipa::path(
-    post, path = "/workflows", tag = "workflows", params(IdempotencyKey),
+    post, path = "/workflows", tag = "workflows", security(("bearer" = ["workflow:write"])), params(IdempotencyKey),
     request_body(content((WorkflowDefinition = "application/json"), (WorkflowDefinition = "application/yaml"))),
     responses(
         (status = 201, description = "The workflow.", body = WorkflowBody, headers(("ETag"), ("Location"))),
@@ -80,7 +81,7 @@ pub(in crate::http) struct ValidationBody {
 )]
 pub(in crate::http) async fn create_workflow(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowWrite>,
     IdempotencyKey(key): IdempotencyKey,
     Definition(definition): Definition,
 ) -> Result<(StatusCode, HeaderMap, Answer<WorkflowBody>), ApiError> {
@@ -95,12 +96,12 @@ pub(in crate::http) async fn create_workflow(
 
 /// Lists the workflows, newest first, without their definitions.
 #[utoipa::path(
-    get, path = "/workflows", tag = "workflows", params(WorkflowsQuery),
+    get, path = "/workflows", tag = "workflows", security(("bearer" = ["workflow:read"])), params(WorkflowsQuery),
     responses((status = 200, description = "A page.", body = Page<WorkflowBody>)),
 )]
 pub(in crate::http) async fn list_workflows(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowRead>,
     Query(query): Query<WorkflowsQuery>,
 ) -> Result<Answer<Page<WorkflowBody>>, ApiError> {
     let limit = page_limit(query.limit)?;
@@ -119,7 +120,7 @@ pub(in crate::http) async fn list_workflows(
 
 /// Shows a workflow with its latest definition.
 #[utoipa::path(
-    get, path = "/workflows/{id}", tag = "workflows", params(WorkflowId),
+    get, path = "/workflows/{id}", tag = "workflows", security(("bearer" = ["workflow:read"])), params(WorkflowId),
     responses(
         (status = 200, description = "The workflow.", body = WorkflowBody, headers(("ETag"))),
         Problems<problem::WORKFLOW_NOT_FOUND>,
@@ -127,7 +128,7 @@ pub(in crate::http) async fn list_workflows(
 )]
 pub(in crate::http) async fn get_workflow(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowRead>,
     Path(id): Path<WorkflowId>,
 ) -> Result<([(header::HeaderName, HeaderValue); 1], Answer<WorkflowBody>), ApiError> {
     let workflow = app.workflows.get(caller.workspace(), id).await?;
@@ -138,7 +139,7 @@ pub(in crate::http) async fn get_workflow(
 ///
 /// What is active stays active: activate the new version to publish it.
 #[utoipa::path(
-    put, path = "/workflows/{id}", tag = "workflows", params(WorkflowId, IfMatch),
+    put, path = "/workflows/{id}", tag = "workflows", security(("bearer" = ["workflow:write"])), params(WorkflowId, IfMatch),
     request_body(content((WorkflowDefinition = "application/json"), (WorkflowDefinition = "application/yaml"))),
     responses(
         (status = 200, description = "The workflow.", body = WorkflowBody, headers(("ETag"))),
@@ -150,7 +151,7 @@ pub(in crate::http) async fn get_workflow(
 )]
 pub(in crate::http) async fn update_workflow(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowWrite>,
     Path(id): Path<WorkflowId>,
     if_match: IfMatch,
     Definition(definition): Definition,
@@ -165,7 +166,7 @@ pub(in crate::http) async fn update_workflow(
 
 /// Deletes a workflow with its versions.
 #[utoipa::path(
-    delete, path = "/workflows/{id}", tag = "workflows", params(WorkflowId, OptionalIfMatch),
+    delete, path = "/workflows/{id}", tag = "workflows", security(("bearer" = ["workflow:write"])), params(WorkflowId, OptionalIfMatch),
     responses(
         (status = 204, description = "It is gone."),
         Problems<(problem::WORKFLOW_NOT_FOUND, problem::WORKFLOW_STALE)>,
@@ -173,7 +174,7 @@ pub(in crate::http) async fn update_workflow(
 )]
 pub(in crate::http) async fn delete_workflow(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowWrite>,
     Path(id): Path<WorkflowId>,
     OptionalIfMatch(if_match): OptionalIfMatch,
 ) -> Result<StatusCode, ApiError> {
@@ -189,7 +190,7 @@ pub(in crate::http) async fn delete_workflow(
 
 /// Publishes a version: its triggers start executions from now on.
 #[utoipa::path(
-    post, path = "/workflows/{id}/activate", tag = "workflows", params(WorkflowId),
+    post, path = "/workflows/{id}/activate", tag = "workflows", security(("bearer" = ["workflow:write"])), params(WorkflowId),
     responses(
         (status = 200, description = "The workflow.", body = WorkflowBody),
         Problems<(
@@ -199,7 +200,7 @@ pub(in crate::http) async fn delete_workflow(
 )]
 pub(in crate::http) async fn activate_workflow(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowWrite>,
     Path(id): Path<WorkflowId>,
     Json(body): Json<ActivateBody>,
 ) -> Result<Answer<WorkflowBody>, ApiError> {
@@ -208,12 +209,12 @@ pub(in crate::http) async fn activate_workflow(
 
 /// Takes a workflow's triggers back. What runs goes on.
 #[utoipa::path(
-    post, path = "/workflows/{id}/deactivate", tag = "workflows", params(WorkflowId),
+    post, path = "/workflows/{id}/deactivate", tag = "workflows", security(("bearer" = ["workflow:write"])), params(WorkflowId),
     responses((status = 200, description = "The workflow.", body = WorkflowBody), Problems<problem::WORKFLOW_NOT_FOUND>),
 )]
 pub(in crate::http) async fn deactivate_workflow(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowWrite>,
     Path(id): Path<WorkflowId>,
 ) -> Result<Answer<WorkflowBody>, ApiError> {
     Ok(Answer(app.workflows.deactivate(caller.workspace(), id).await?.into()))
@@ -221,12 +222,12 @@ pub(in crate::http) async fn deactivate_workflow(
 
 /// Lists the versions of a workflow, newest first, without their definitions.
 #[utoipa::path(
-    get, path = "/workflows/{id}/versions", tag = "workflows", params(WorkflowId, ListQuery),
+    get, path = "/workflows/{id}/versions", tag = "workflows", security(("bearer" = ["workflow:read"])), params(WorkflowId, ListQuery),
     responses((status = 200, description = "A page.", body = Page<VersionBody>), Problems<problem::WORKFLOW_NOT_FOUND>),
 )]
 pub(in crate::http) async fn list_versions(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowRead>,
     Path(id): Path<WorkflowId>,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Page<VersionBody>>, ApiError> {
@@ -239,7 +240,7 @@ pub(in crate::http) async fn list_versions(
 
 /// Shows a version with its definition.
 #[utoipa::path(
-    get, path = "/workflows/{id}/versions/{n}", tag = "workflows",
+    get, path = "/workflows/{id}/versions/{n}", tag = "workflows", security(("bearer" = ["workflow:read"])),
     responses(
         (status = 200, description = "The version.", body = VersionBody),
         Problems<(problem::WORKFLOW_NOT_FOUND, problem::VERSION_NOT_FOUND)>,
@@ -247,7 +248,7 @@ pub(in crate::http) async fn list_versions(
 )]
 pub(in crate::http) async fn get_version(
     State(app): State<AppState>,
-    caller: Caller,
+    caller: May<WorkflowRead>,
     Path((id, version)): Path<(WorkflowId, u32)>,
 ) -> Result<Answer<VersionBody>, ApiError> {
     Ok(Answer(app.workflows.get_version(caller.workspace(), id, version).await?.try_into()?))
@@ -255,7 +256,7 @@ pub(in crate::http) async fn get_version(
 
 /// Checks a definition, and stores nothing.
 #[utoipa::path(
-    post, path = "/workflows/validate", tag = "workflows",
+    post, path = "/workflows/validate", tag = "workflows", security(("bearer" = ["workflow:read"])),
     request_body(
         description = "A definition, or what is to become one.",
         content((serde_json::Value = "application/json"), (serde_json::Value = "application/yaml")),
@@ -264,7 +265,7 @@ pub(in crate::http) async fn get_version(
 )]
 pub(in crate::http) async fn validate_workflow(
     State(app): State<AppState>,
-    _caller: Caller,
+    _caller: May<WorkflowRead>,
     MaybeDefinition(read): MaybeDefinition,
 ) -> Result<Answer<ValidationBody>, ApiError> {
     let errors = match read {

@@ -1,0 +1,107 @@
+-- People in workspaces: members with roles, custom roles, invitations, sessions, API keys, and identities at other providers.
+-- Everybody who is there already is an owner of their workspace. Sessions of the earlier form end: a login makes a new one.
+-- Roles are names: those that every workspace has are in the program, the others in the table roles. Permissions are a JSON
+-- array of texts. Secrets are kept as their SHA-256. An empty password_hash is that of somebody who has no password.
+-- Locks: users for a moment, to add columns that have a constant default; the other tables are new.
+
+ALTER TABLE users ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE users ADD COLUMN disabled_at INTEGER;
+
+CREATE TABLE members (
+  workspace_id BLOB NOT NULL,
+  user_id BLOB NOT NULL,
+  role TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  CONSTRAINT members_key PRIMARY KEY (workspace_id, user_id),
+  CONSTRAINT members_workspace FOREIGN KEY (workspace_id) REFERENCES workspaces (id) ON DELETE CASCADE,
+  CONSTRAINT members_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX members_of_user ON members (user_id);
+
+INSERT INTO members (workspace_id, user_id, role, created_at) SELECT workspace_id, id, 'owner', created_at FROM users;
+
+CREATE TABLE roles (
+  workspace_id BLOB NOT NULL,
+  name TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  permissions TEXT NOT NULL,
+  description TEXT,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  CONSTRAINT roles_key PRIMARY KEY (workspace_id, name),
+  CONSTRAINT roles_workspace FOREIGN KEY (workspace_id) REFERENCES workspaces (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE invitations (
+  id BLOB NOT NULL,
+  workspace_id BLOB NOT NULL,
+  email TEXT NOT NULL,
+  role TEXT NOT NULL,
+  hash BLOB NOT NULL,
+  invited_by BLOB,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  CONSTRAINT invitations_key PRIMARY KEY (id),
+  CONSTRAINT invitations_workspace FOREIGN KEY (workspace_id) REFERENCES workspaces (id) ON DELETE CASCADE,
+  CONSTRAINT invitations_by FOREIGN KEY (invited_by) REFERENCES users (id) ON DELETE SET NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX invitations_hash ON invitations (hash);
+CREATE UNIQUE INDEX invitations_email ON invitations (workspace_id, email);
+
+-- A session of a browser (kind 0) or a family of refresh tokens (kind 1). A secret that is neither the present one nor the one before
+-- was used twice: the session ends. expires_at moves with its use, ends_at does not.
+CREATE TABLE sessions (
+  id BLOB NOT NULL,
+  user_id BLOB NOT NULL,
+  kind INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  previous_hash BLOB,
+  rotated_at INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL,
+  CONSTRAINT sessions_key PRIMARY KEY (id),
+  CONSTRAINT sessions_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX sessions_of_user ON sessions (user_id);
+CREATE INDEX sessions_expiry ON sessions (expires_at);
+
+-- A key acts for its user, with what both of them may do. After a rotation the earlier secret works until previous_until.
+CREATE TABLE api_keys (
+  id BLOB NOT NULL,
+  workspace_id BLOB NOT NULL,
+  user_id BLOB NOT NULL,
+  name TEXT NOT NULL,
+  permissions TEXT NOT NULL,
+  hash BLOB NOT NULL,
+  last_characters TEXT NOT NULL,
+  previous_hash BLOB,
+  previous_until INTEGER,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  used_at INTEGER,
+  CONSTRAINT api_keys_key PRIMARY KEY (id),
+  CONSTRAINT api_keys_workspace FOREIGN KEY (workspace_id) REFERENCES workspaces (id) ON DELETE CASCADE,
+  CONSTRAINT api_keys_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX api_keys_of_workspace ON api_keys (workspace_id, created_at, id);
+CREATE INDEX api_keys_of_user ON api_keys (user_id);
+
+-- Who somebody is at an OpenID provider.
+CREATE TABLE identities (
+  issuer TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  user_id BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  CONSTRAINT identities_key PRIMARY KEY (issuer, subject),
+  CONSTRAINT identities_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX identities_of_user ON identities (user_id);
+
+-- Access and refresh tokens of the earlier form.
+DELETE FROM tokens WHERE kind IN (1, 2);
