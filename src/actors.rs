@@ -6,6 +6,7 @@ pub mod ask;
 pub mod batch_runner;
 pub mod blob_access;
 pub mod children;
+pub mod code_budget;
 pub mod code_runs;
 pub mod credentials;
 pub mod engine;

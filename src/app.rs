@@ -17,6 +17,7 @@ pub mod signals;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -36,6 +37,7 @@ use crate::{
         batch_runner::BatchRunner,
         blob_access::BlobAccess,
         children::ChildStarter,
+        code_budget::CodeBudget,
         credentials::OperatorCredentials,
         engine::{Directory, Ends, Engine, EngineSettings, LiveEvents},
         execution_supervisor::{ExecutionSupervisor, ExecutionSupervisorMsg, nudge},
@@ -194,7 +196,7 @@ fn plan_tree(
     let (lane, supervisor, timekeeper, keeper) = (ServiceRef::new(), ServiceRef::new(), ServiceRef::new(), ServiceRef::new());
     let batch_runner = ServiceRef::new();
     let (ownership, node) = (Arc::new(Ownership::new()), NodeInstanceId::from_uuid(clock::new_uuid()));
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let slots = |pool| match pool {
         Pool::Io => config.limits.io_slots,
         Pool::Wasm => config.limits.wasm_slots.unwrap_or(cores),
@@ -210,7 +212,13 @@ fn plan_tree(
     specs.push(lane.child("lane", "lane", move || (JournalLane, LaneArgs { store: Arc::clone(&lane_store) })));
     let mut pools = BTreeMap::new();
     for pool in Pool::ALL {
-        let limits = PoolLimits { slots_max: slots(pool), queue_max: POOL_QUEUE_MAX, memory_bytes_max: memory(pool) };
+        let workspace_slots_max = if pool.runs_code() { config.limits.workspace_code_runs_max } else { None };
+        let limits = PoolLimits {
+            slots_max: slots(pool),
+            workspace_slots_max: workspace_slots_max.map_or(usize::MAX, NonZeroUsize::get),
+            queue_max: POOL_QUEUE_MAX,
+            memory_bytes_max: memory(pool),
+        };
         let handle = PoolHandle::new(pool.as_str(), limits);
         specs.push(handle.child());
         pools.insert(pool.as_str(), handle);
@@ -226,6 +234,7 @@ fn plan_tree(
         pools,
         directory: Directory::default(),
         places: Places::new(config.limits.executions_queued_max),
+        code_budget: CodeBudget::new(config.limits.workspace_code_seconds_per_minute),
         live: Arc::new(Semaphore::new(config.limits.executions_live_max)),
         ends: Ends::default(),
         live_events: LiveEvents::default(),

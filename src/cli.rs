@@ -17,7 +17,6 @@ mod init;
 mod input;
 mod login;
 #[cfg(target_os = "linux")]
-mod native;
 mod output;
 mod progress;
 mod prompt;
@@ -75,10 +74,7 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Asks a server whether it is ready, for containers; exit code 1 if it is not.
     Healthcheck(healthcheck::HealthcheckArguments),
-    /// Looks after languages that are processes of this machine's interpreters.
-    #[cfg(target_os = "linux")]
-    Native(native::NativeArguments),
-    /// Looks after languages that are installed beside the program.
+    /// Looks after languages: those that are installed beside the program, and processes of this machine's interpreters.
     Runtimes(runtimes::RuntimesArguments),
     /// Looks after the database's schema.
     #[command(subcommand)]
@@ -139,8 +135,6 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Config(command) => settings::config(command, &prepare()?.loaded),
         Command::Doctor(arguments) => Box::pin(doctor::doctor(arguments, &prepare()?.loaded.config)).await,
         Command::Healthcheck(arguments) => Box::pin(healthcheck::healthcheck(arguments, &prepare()?.loaded.config)).await,
-        #[cfg(target_os = "linux")]
-        Command::Native(arguments) => Box::pin(native::native(arguments, &prepare()?.loaded.config)).await,
         Command::Runtimes(arguments) => Box::pin(runtimes::runtimes(arguments, &prepare()?.loaded.config)).await,
         Command::Db(command) => Box::pin(db::db(command, &prepare()?.loaded.config)).await,
         Command::Login(arguments) => Box::pin(login::login(arguments, &prepare()?.loaded)).await,
@@ -172,8 +166,6 @@ impl Command {
             Self::Run(_) | Self::Config(_) | Self::Doctor(_) | Self::Healthcheck(_) | Self::Context(_) | Self::Runtimes(_) => {
                 flags.set_default("log.filter", "warn");
             }
-            #[cfg(target_os = "linux")]
-            Self::Native(_) => flags.set_default("log.filter", "warn"),
             Self::Login(arguments) => arguments.add_flags(flags),
             Self::Workflow(arguments) => arguments.add_flags(flags),
             Self::Execution(arguments) => arguments.add_flags(flags),

@@ -14,7 +14,7 @@ mod switch;
 
 use std::{
     collections::BTreeMap,
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
@@ -30,7 +30,7 @@ pub use self::{
     secret::{MASK, Secret},
     switch::Switch,
 };
-use crate::model::duration::DurationMs;
+use crate::model::{duration::DurationMs, native_language::NativeLanguageSettings};
 
 /// All settings. **Shape**: a TOML document with one table per field; `CITADEL__SECTION__KEY` in the environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,6 +158,8 @@ pub struct RuntimesConfig {
     pub uid: NonZeroU32,
     /// Processes that may run at once; unset: two per core.
     pub native_slots: Option<usize>,
+    /// Interpreters that may wait for work, of all languages and workspaces together.
+    pub native_warm_max: usize,
     /// What the memory limits of native processes that run at once may add up to, in bytes.
     pub native_memory_bytes: usize,
     /// Files that one run may have, in bytes.
@@ -166,7 +168,7 @@ pub struct RuntimesConfig {
     pub cgroup: Option<PathBuf>,
     /// More languages, and changes of built-in ones, by name.
     #[serde(skip_serializing)]
-    pub native: BTreeMap<String, NativeLanguageConfig>,
+    pub native: BTreeMap<String, NativeLanguageSettings>,
 }
 
 /// What has to keep native code apart from everything else.
@@ -180,35 +182,6 @@ pub enum NativeIsolation {
     Reduced,
     /// There is no native code.
     Off,
-}
-
-/// A native language. What is not set is as in the built-in table.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NativeLanguageConfig {
-    /// The built-in language that it is made of.
-    pub extends: Option<String>,
-    /// The program and its arguments, with `{source}` and perhaps `{memory_mib}` among them.
-    pub command: Option<Vec<String>>,
-    /// The name of the source's file.
-    pub file: Option<String>,
-    /// The arguments that make the program say its version.
-    pub version: Option<Vec<String>>,
-    /// More paths that it can read.
-    pub paths: Vec<PathBuf>,
-    pub env: BTreeMap<String, String>,
-    /// Processes and threads of one run.
-    pub tasks_max: Option<u64>,
-    /// What it takes for itself, beside the memory limit of the code.
-    pub resident_mib: Option<u64>,
-    /// What a process of it reserves without using it.
-    pub reserved_mib: Option<u64>,
-    /// A `requirements.txt` or a `package.json`.
-    pub requirements: Option<PathBuf>,
-    /// How many interpreters wait for work.
-    pub warm: usize,
-    /// Modules that those have loaded.
-    pub preload: Vec<String>,
 }
 
 /// Limits of this process. Limits of single workflows are in `model::limits`.
@@ -241,6 +214,10 @@ pub struct LimitsConfig {
     pub http_connections_max: usize,
     /// Streams of events (SSE) that the HTTP server serves at once.
     pub streams_max: usize,
+    /// Runs in sandboxes that one workspace may have at once; unset: as many as there are places.
+    pub workspace_code_runs_max: Option<NonZeroUsize>,
+    /// CPU time that the code of one workspace may use in a minute, in seconds; unset: any.
+    pub workspace_code_seconds_per_minute: Option<NonZeroU32>,
 }
 
 /// How long finished executions are kept where the workflow does not say.
@@ -426,6 +403,8 @@ impl Default for LimitsConfig {
             lane_bytes_max: 256 * 1024 * 1024,
             http_connections_max: 10_000,
             streams_max: 1_000,
+            workspace_code_runs_max: None,
+            workspace_code_seconds_per_minute: None,
         }
     }
 }
@@ -437,6 +416,7 @@ impl Default for RuntimesConfig {
             // Above what systems give to people and services, below what they give to containers.
             uid: positive(64_917),
             native_slots: None,
+            native_warm_max: 16,
             native_memory_bytes: 2 * 1024 * 1024 * 1024,
             disk_bytes: 64 * 1024 * 1024,
             cgroup: None,

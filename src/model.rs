@@ -17,6 +17,7 @@ pub mod item;
 pub mod limits;
 pub mod log;
 pub mod machine;
+pub mod native_language;
 pub mod problem;
 pub mod reuse;
 pub mod schedule;

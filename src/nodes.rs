@@ -174,6 +174,14 @@ pub enum Pool {
 impl Pool {
     pub const ALL: [Self; 3] = [Self::Io, Self::Wasm, Self::Native];
 
+    /// Whether it is for code, in sandboxes of whatever kind.
+    pub const fn runs_code(self) -> bool {
+        match self {
+            Self::Io => false,
+            Self::Wasm | Self::Native => true,
+        }
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Io => "io",

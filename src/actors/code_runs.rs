@@ -9,8 +9,10 @@ use std::{
 
 use serde_json::Value;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::{
+    code_budget::BudgetSpent,
     engine::Engine,
     pool::{PoolRefused, Priority, Slot, Want},
 };
@@ -19,7 +21,7 @@ pub use crate::runtimes::{
     languages::{GrantsOffered, Isolation, LanguageInfo},
 };
 use crate::{
-    model::{error::codes, ids::WorkspaceId, limits::OUTPUT_BYTES_MAX, problem::Problem},
+    model::{error::codes, ids::WorkspaceId, limits::OUTPUT_BYTES_MAX, log::CodeUsage, problem::Problem},
     nodes::{
         Pool,
         code::{ENV_COUNT_MAX, pool_of},
@@ -61,6 +63,9 @@ pub struct CodeRunRequest {
 pub enum CodeRunError {
     #[error("as many runs wait already as are allowed")]
     Overloaded,
+    /// Its workspace has used what it may for now.
+    #[error(transparent)]
+    BudgetSpent(#[from] BudgetSpent),
     #[error("the server is shutting down")]
     Draining,
     /// With pointers into the request.
@@ -99,17 +104,22 @@ impl CodeRunsHandle {
             }
         };
         let slot = self.place(&request).await?;
+        let mut meter = self.engine.code_budget.begin(request.workspace)?;
         let languages = Arc::clone(&self.engine.services.languages);
         // Goes on if the caller leaves: its limits end it, and until then it has its place.
         let run = tokio::task::spawn_blocking(move || {
             let _slot = slot;
-            let grants = Grants { env: request.env, network: None };
-            languages.run(&CodeRequest {
+            let grants = Grants { workspace: Some(request.workspace), env: request.env, network: None };
+            let ran = languages.run(&CodeRequest {
                 code: &code,
                 input: CodeInput::Value(&request.input),
                 limits: request.limits,
                 grants: &grants,
-            })
+            });
+            let usage = ran.as_ref().map_or_else(|error| error.usage, |output| Some(output.usage));
+            // Without any it did not come to run.
+            meter.used(usage.map_or(Duration::ZERO, |usage| Duration::from_micros(CodeUsage::from(usage).cpu_us)));
+            ran
         });
         run.await.map_err(|_| CodeRunError::Interrupted)
     }
@@ -135,7 +145,12 @@ impl CodeRunsHandle {
     /// Waits for a place in the pool of the language: behind executions that have begun, and in turn with new work.
     async fn place(&self, request: &CodeRunRequest) -> Result<Slot, CodeRunError> {
         let (tell, told) = oneshot::channel();
-        let want = Want { priority: Priority::New, share: request.workspace.uuid(), memory_bytes: request.limits.memory_bytes };
+        let want = Want {
+            priority: Priority::New,
+            workspace: request.workspace,
+            share: Uuid::nil(),
+            memory_bytes: request.limits.memory_bytes,
+        };
         let language = self.engine.services.languages.get(&request.language);
         let pool = language.map_or(Pool::Wasm, |language| pool_of(language.info().isolation));
         self.engine.pool(pool).acquire(want, move |place| drop(tell.send(place)));

@@ -12,9 +12,10 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::{
-    batch_runner::BatchRunnerMsg, execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg, followers::Followers,
-    journal_lane::LaneHandle, monitor::EngineMetrics, places::Places, pool::PoolHandle, shard_keeper::Ownership,
-    supervisor::ServiceRef, timekeeper::TimekeeperMsg, variables::VariablesHandle, workflows::WorkflowsHandle,
+    batch_runner::BatchRunnerMsg, code_budget::CodeBudget, execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg,
+    followers::Followers, journal_lane::LaneHandle, monitor::EngineMetrics, places::Places, pool::PoolHandle,
+    shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg, variables::VariablesHandle,
+    workflows::WorkflowsHandle,
 };
 use crate::{
     model::{
@@ -42,6 +43,8 @@ pub struct Engine {
     pub directory: Directory,
     /// Who may run, of workflows that bound that.
     pub places: Places,
+    /// What the code of each workspace may use.
+    pub code_budget: CodeBudget,
     /// One permit per execution in memory, but for those that wait for a place.
     pub live: Arc<Semaphore>,
     pub ends: Ends,

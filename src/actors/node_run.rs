@@ -15,6 +15,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 
 use super::{
+    code_budget::CodeMeter,
     engine::Engine,
     execution::{ExecutionMsg, panicked},
     pool::{PoolRefused, Priority, Slot, Want},
@@ -121,7 +122,8 @@ impl Actor for NodeActor {
         };
         let priority = if args.work.is_repeated { Priority::Resumed } else { Priority::New };
         // A node actor that is gone drops the place, which then is free again.
-        let want = Want { priority, share: args.work.workflow.uuid(), memory_bytes };
+        let NodeWork { workspace, workflow, .. } = args.work;
+        let want = Want { priority, workspace, share: workflow.uuid(), memory_bytes };
         args.engine.pool(pool).acquire(want, move |place| drop(myself.cast(NodeMsg::Granted(place))));
         Ok(NodeState { args: Some(args), task: None })
     }
@@ -149,6 +151,10 @@ async fn run(args: NodeArgs, place: Result<Slot, PoolRefused>) {
     let NodeArgs { engine, execution, runner, work } = args;
     let (attempt, started_at, began, log) = (work.attempt.clone(), clock::now_ms(), Instant::now(), Log::default());
     let (result, guest) = match (place, runner) {
+        (Ok(slot), Runner::Effect(node)) if node.pool().runs_code() => match engine.code_budget.begin(work.workspace) {
+            Ok(meter) => (run_code(&engine, &execution, &*node, (work, log.clone()), (slot, meter)).await, None),
+            Err(spent) => (Err(spent.into_node_error()), None),
+        },
         (Ok(slot), Runner::Effect(node)) => (run_effect(&engine, &execution, &*node, (work, log.clone()), slot).await, None),
         (Ok(slot), Runner::Pure(node)) => run_pure(node, work, slot).await,
         (Ok(_), Runner::Engine) => {
@@ -160,6 +166,22 @@ async fn run(args: NodeArgs, place: Result<Slot, PoolRefused>) {
     // An execution that is gone reads the journal when it comes back, and runs the attempt again.
     let (took, log) = (began.elapsed(), log.take());
     let _ = execution.cast(ExecutionMsg::NodeEnded(Box::new(NodeEnded { attempt, started_at, took, result, log, guest })));
+}
+
+/// As [`run_effect`]; what the code uses is charged to its workspace. Where it is cut off that is not known, and its time counts.
+async fn run_code(
+    engine: &Arc<Engine>,
+    execution: &ActorRef<ExecutionMsg>,
+    node: &dyn EffectNode,
+    (work, log): (NodeWork, Log),
+    (slot, mut meter): (Slot, CodeMeter),
+) -> Result<Outcome, NodeError> {
+    let result = run_effect(engine, execution, node, (work, log.clone()), slot).await;
+    let was_cut_off = result.as_ref().is_err_and(|error| [codes::TIMEOUT, codes::PANICKED].contains(&error.code.as_str()));
+    if !was_cut_off {
+        meter.used(log.cpu());
+    }
+    result
 }
 
 async fn run_effect(

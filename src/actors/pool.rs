@@ -24,12 +24,13 @@ use super::{
     metering::{Refused, metered, try_cast},
     supervisor::{ChildSpec, ServiceRef},
 };
+use crate::model::ids::WorkspaceId;
 
 /// How long a snapshot may take.
 const SNAPSHOT_WITHIN: Duration = Duration::from_millis(500);
 
-/// Who is served first among those that wait. Within one priority the shares have their turns, and within a share the first to ask
-/// is the first to be served.
+/// Who is served first among those of one workspace that wait. Within one priority the shares have their turns, and within a share the
+/// first to ask is the first to be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
     /// Work of executions that have begun: finishing them frees memory. New work waits as long as there is any of it.
@@ -42,7 +43,9 @@ pub enum Priority {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Want {
     pub priority: Priority,
-    /// Whose work it is: a workflow's id. Those that wait have their turns.
+    /// Whose work it is. Workspaces that wait have their turns.
+    pub workspace: WorkspaceId,
+    /// Which of its works: a workflow's id, nil for what belongs to none. Those that wait have their turns within their workspace.
     pub share: Uuid,
     /// Memory that the work may take, in bytes; zero if it has no limit of its own.
     pub memory_bytes: usize,
@@ -51,7 +54,7 @@ pub struct Want {
 /// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PoolRefused {
-    /// As many wait already as are allowed: try later.
+    /// As many wait already as are allowed, and most of them are of this workspace: try later.
     #[error("the pool is full")]
     Full,
     /// The pool is being restarted or stopped; a request that waited in it is lost.
@@ -64,6 +67,8 @@ pub enum PoolRefused {
 pub struct PoolLimits {
     /// Places that may be lent out at once.
     pub slots_max: usize,
+    /// Places that one workspace may have at once; for more it waits, whatever is free.
+    pub workspace_slots_max: usize,
     /// Requests that may wait for a place.
     pub queue_max: usize,
     /// What the limits of all work with a place may add up to, in bytes. Work that wants more has the pool for itself.
@@ -96,11 +101,10 @@ pub enum PoolMsg {
 
 metered!(PoolMsg);
 
-/// The requests that wait, by priority.
+/// The requests that wait.
 pub struct PoolState {
     pool: PoolHandle,
-    resumed: FairQueue,
-    new: FairQueue,
+    queue: FairQueue,
 }
 
 /// The pool's shell.
@@ -113,14 +117,15 @@ impl Actor for PoolActor {
 
     /// Starts with an empty queue. Places that an earlier incarnation lent out stay counted until they come back.
     async fn pre_start(&self, _: ActorRef<PoolMsg>, pool: PoolHandle) -> Result<PoolState, ActorProcessingErr> {
-        Ok(PoolState { pool, resumed: FairQueue::default(), new: FairQueue::default() })
+        Ok(PoolState { pool, queue: FairQueue::default() })
     }
 
     async fn handle(&self, _: ActorRef<PoolMsg>, message: PoolMsg, state: &mut PoolState) -> Result<(), ActorProcessingErr> {
         match message {
             PoolMsg::Acquire { want, grant } => {
-                state.enqueue(want, grant);
+                state.queue.push(Waiting { want, grant, since: Instant::now() });
                 state.serve();
+                state.displace(want.workspace);
             }
             PoolMsg::Freed => state.serve(),
             PoolMsg::Snapshot { reply } => {
@@ -132,39 +137,30 @@ impl Actor for PoolActor {
 }
 
 impl PoolState {
-    /// Lets a request wait, if it may.
-    fn enqueue(&mut self, want: Want, grant: Grant) {
-        // The queue is served before every message ends, so one that waits means that there is no room for it.
-        if self.queued() >= self.pool.limits.queue_max && !self.pool.places.has_room(want.memory_bytes) {
-            grant.answer(Err(PoolRefused::Full));
-            return;
-        }
-        let queue = match want.priority {
-            Priority::Resumed => &mut self.resumed,
-            Priority::New => &mut self.new,
-        };
-        queue.push(Waiting { share: want.share, memory_bytes: want.memory_bytes, grant, since: Instant::now() });
-    }
-
-    /// Hands out places for as long as there is room for the request that is next: nothing smaller overtakes it. Ends: every round
-    /// takes one request out of a queue.
+    /// Hands out places for as long as there is room for the request that is next: nothing smaller overtakes it, but for those of
+    /// workspaces that have as many places as they may. Ends: every round takes one request out of the queue.
     fn serve(&mut self) {
-        loop {
-            let queue = if self.resumed.len() > 0 { &mut self.resumed } else { &mut self.new };
-            let Some(first) = queue.first() else { return };
-            let Some(slot) = Slot::take(&self.pool.places, &self.pool.service, first.memory_bytes) else { return };
-            if let Some(waiting) = queue.pop() {
+        let places = &self.pool.places;
+        while let Some(want) = self.queue.first(|workspace| places.may_have_more(workspace)) {
+            let Some(slot) = Slot::take(places, &self.pool.service, &want) else { return };
+            if let Some(waiting) = self.queue.pop(want.workspace) {
                 waiting.grant.answer(Ok(slot));
             }
         }
     }
 
-    fn queued(&self) -> usize {
-        self.resumed.len() + self.new.len()
+    /// Refuses a request where one more waits than may. Not the one that came last, but one of who has most of them: a workspace that
+    /// fills the queue does not shut the others out.
+    fn displace(&mut self, newcomer: WorkspaceId) {
+        if self.queue.len() > self.pool.limits.queue_max
+            && let Some(displaced) = self.queue.displace(newcomer)
+        {
+            displaced.grant.answer(Err(PoolRefused::Full));
+        }
     }
 
     fn snapshot(&self) -> PoolView {
-        let oldest = [self.resumed.oldest(), self.new.oldest()].into_iter().flatten().min().map(|since| since.elapsed());
+        let oldest = self.queue.oldest().map(|since| since.elapsed());
         let (busy, memory_bytes) = self.pool.places.held();
         let memory_bytes_max = self.pool.limits.memory_bytes_max;
         PoolView {
@@ -173,7 +169,7 @@ impl PoolState {
             busy,
             memory_bytes,
             memory_bytes_max: (memory_bytes_max < usize::MAX).then_some(memory_bytes_max),
-            queued: self.queued(),
+            queued: self.queue.len(),
             oldest_wait_ms: oldest.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
         }
     }
@@ -191,12 +187,7 @@ pub struct PoolHandle {
 impl PoolHandle {
     /// A pool that has not started yet; see [`PoolHandle::child`].
     pub fn new(name: &'static str, limits: PoolLimits) -> Self {
-        Self {
-            name,
-            limits,
-            places: Arc::new(Places::new(limits.slots_max, limits.memory_bytes_max)),
-            service: ServiceRef::new(),
-        }
+        Self { name, limits, places: Arc::new(Places::new(limits)), service: ServiceRef::new() }
     }
 
     /// The specification that a supervisor starts the pool by.

@@ -28,14 +28,15 @@ pub mod native {
     use std::{path::PathBuf, sync::Arc};
 
     use crate::{
-        config::{Config, NativeIsolation, NativeLanguageConfig},
+        config::{Config, NativeIsolation},
+        model::ids::WorkspaceId,
         runtimes::{
             languages::Language,
-            native::{LanguageSettings, Native, NativeSettings},
+            native::{Native, NativeSettings},
         },
     };
 
-    pub use crate::runtimes::native::{LanguageState, NativeReport};
+    pub use crate::runtimes::native::{InstallError, LanguageState, NativeReport};
 
     /// What this machine has: starts every interpreter once. Changes nothing.
     pub async fn look(config: &Config) -> anyhow::Result<(NativeReport, Vec<LanguageState>)> {
@@ -54,6 +55,17 @@ pub mod native {
         Ok(tokio::task::spawn_blocking(move || Native::new(settings).install(&name, &mut tell)).await??)
     }
 
+    /// Removes the packages of a language, also those of older lists. Whether there were any.
+    pub async fn remove(config: &Config, name: String) -> anyhow::Result<bool> {
+        let settings = settings(config);
+        Ok(tokio::task::spawn_blocking(move || Native::new(settings).remove(&name)).await??)
+    }
+
+    /// The names of all native languages, whether their interpreters are here or not.
+    pub fn names(config: &Config) -> Vec<String> {
+        Native::names(&config.runtimes.native)
+    }
+
     pub(in crate::app) async fn start(config: &Config) -> anyhow::Result<Vec<Arc<dyn Language>>> {
         let settings = settings(config);
         // Switched off, or this is a test, which is not the program that launches.
@@ -65,7 +77,8 @@ pub mod native {
         for problem in &report.problems {
             tracing::warn!("{problem}");
         }
-        native.warm_up();
+        // Other workspaces get theirs with their first runs.
+        native.warm_up(WorkspaceId::DEFAULT);
         let languages: Vec<_> = native.languages().collect();
         tracing::info!(
             isolation = ?report.isolation,
@@ -87,42 +100,12 @@ pub mod native {
             allow_reduced: runtimes.isolation == NativeIsolation::Reduced,
             uid: runtimes.uid.get(),
             slots_max: super::native_slots(config),
+            warm_max: runtimes.native_warm_max,
             disk_bytes: runtimes.disk_bytes,
             cgroup: runtimes.cgroup.clone(),
             directory: config.data_dir.join("runtimes"),
             data_dir: config.data_dir.clone(),
-            languages: runtimes.native.iter().map(|(name, language)| (name.clone(), language_settings(language))).collect(),
-        }
-    }
-
-    fn language_settings(config: &NativeLanguageConfig) -> LanguageSettings {
-        let NativeLanguageConfig {
-            extends,
-            command,
-            file,
-            version,
-            paths,
-            env,
-            tasks_max,
-            resident_mib,
-            reserved_mib,
-            requirements,
-            warm,
-            preload,
-        } = config.clone();
-        LanguageSettings {
-            extends,
-            command,
-            file,
-            version,
-            paths,
-            env,
-            tasks_max,
-            resident_mib,
-            reserved_mib,
-            requirements,
-            warm,
-            preload,
+            languages: runtimes.native.clone(),
         }
     }
 }

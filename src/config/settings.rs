@@ -62,6 +62,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("runtimes.isolation", "full, reduced or off", "What has to keep native code apart: full: namespaces, or there is none; reduced: without them where the machine gives none; off: no native code."),
     setting("runtimes.uid", "number of a user", "The user and group of native code where the server is run by root. Nothing else may belong to it."),
     setting("runtimes.native_slots", "count", "Native processes that may run at once; unset: two per core.").example("4"),
+    setting("runtimes.native_warm_max", "count", "Interpreters that may wait for work, of all native languages and workspaces together."),
     setting("runtimes.native_memory_bytes", "bytes", "What the memory limits of native processes that run at once may add up to."),
     setting("runtimes.disk_bytes", "bytes", "Files that one run of native code may have, kept in memory."),
     setting("runtimes.cgroup", "path", "A directory of control groups (version 2) that was delegated to the server; unset: limits are looked after every 20 ms.")
@@ -84,6 +85,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.lane_bytes_max", "bytes", "Bytes that may wait for the journal's next commit."),
     setting("limits.http_connections_max", "count", "Connections that the server keeps open; more wait in the operating system's queue."),
     setting("limits.streams_max", "count", "Streams of events that the server keeps open; more are refused."),
+    setting("limits.workspace_code_runs_max", "count", "Runs of code that one workspace may have at once in this process, in sandboxes and again in native processes; more wait for their turn. Unset: as many as there are places.")
+        .example("2"),
+    setting("limits.workspace_code_seconds_per_minute", "count", "Seconds of CPU time that the code of one workspace may use in a minute in this process; more is refused (429 `code_quota`, in an execution a failure that is tried again). Unset: any.")
+        .example("60"),
     setting("retention.success", "duration", "How long executions are kept that succeeded."),
     setting("retention.failure", "duration", "How long executions are kept that failed or were cancelled."),
     setting("log.format", "auto, pretty, compact or json", "The form of a line; auto: pretty on a terminal, else JSON."),

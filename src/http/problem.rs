@@ -91,6 +91,7 @@ problem_types! {
     IF_MATCH_REQUIRED = PRECONDITION_REQUIRED, "if_match_required", "The header If-Match is needed";
     RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many requests";
     TOO_MANY_LOGINS = TOO_MANY_REQUESTS, "too_many_logins", "Too many failed logins";
+    CODE_QUOTA = TOO_MANY_REQUESTS, "code_quota", "The code of the workspace has used what it may for now";
     OVERLOADED = TOO_MANY_REQUESTS, "overloaded", "The server has too much to do";
     TOO_MANY_BATCHES = TOO_MANY_REQUESTS, "too_many_batches", "Too many batches are running";
     TOO_MANY_STREAMS = TOO_MANY_REQUESTS, "too_many_streams", "The server has too many open streams";

@@ -66,6 +66,7 @@ pub mod codes {
     pub const CODE_SYNTAX: &str = "code_syntax";
     pub const CODE_EXCEPTION: &str = "code_exception";
     pub const CODE_DENIED: &str = "code_denied";
+    pub const CODE_QUOTA: &str = "code_quota";
     pub const NOT_INSTALLED: &str = "not_installed";
     pub const SQL: &str = "sql_failed";
     pub const FILE_DENIED: &str = "file_denied";

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -174,6 +175,11 @@ impl Log {
     /// Says what running the code took.
     pub fn used(&self, usage: CodeUsage) {
         self.written().usage = Some(usage);
+    }
+
+    /// CPU time of the code, as far as it has been said.
+    pub fn cpu(&self) -> Duration {
+        self.written().usage.as_ref().map_or(Duration::ZERO, |usage| Duration::from_micros(usage.cpu_us))
     }
 
     /// Takes what was written so far; `None` if nothing was.

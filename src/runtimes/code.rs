@@ -147,6 +147,17 @@ impl From<Usage> for CodeUsage {
 }
 
 impl Usage {
+    /// Together with what the same session has used `before`.
+    pub(super) fn after(self, before: Option<Self>) -> Self {
+        let Some(before) = before else { return self };
+        Self {
+            wall_ms: before.wall_ms + self.wall_ms,
+            cpu_ms: before.cpu_ms + self.cpu_ms,
+            memory_peak_bytes: before.memory_peak_bytes.max(self.memory_peak_bytes),
+            cold: self.cold,
+        }
+    }
+
     pub(super) fn of(used: Used, cold: bool) -> Self {
         let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
         Self { wall_ms: ms(used.wall), cpu_ms: ms(used.cpu), memory_peak_bytes: used.memory_bytes_peak, cold }

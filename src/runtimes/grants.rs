@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-/// What one node run was granted. Empty by default.
+use crate::model::ids::WorkspaceId;
+
+/// What one node run was granted, and who runs it. Empty by default.
 #[derive(Clone, Default)]
 pub struct Grants {
+    /// Whose run it is: an interpreter that waits for work waits for one workspace. `None`: nothing that has waited serves it.
+    pub workspace: Option<WorkspaceId>,
     /// Variables that the code finds in its environment. May be secret.
     pub env: BTreeMap<String, String>,
     /// The way to the network, if there is one.
@@ -15,7 +19,8 @@ impl fmt::Debug for Grants {
     /// Names only: values may be secret.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&String> = self.env.keys().collect();
-        formatter.debug_struct("Grants").field("env", &names).field("network", &self.network.is_some()).finish()
+        let mut shown = formatter.debug_struct("Grants");
+        shown.field("workspace", &self.workspace).field("env", &names).field("network", &self.network.is_some()).finish()
     }
 }
 

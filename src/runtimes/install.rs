@@ -20,6 +20,8 @@ use std::{
 use serde::Serialize;
 use serde_json::json;
 
+#[cfg(target_os = "linux")]
+pub(super) use self::client::{PIP, Program};
 pub(super) use self::installation::{Found, Installation};
 pub use self::{catalogue::Installable, error::InstallError};
 use super::{

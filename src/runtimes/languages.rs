@@ -42,7 +42,7 @@ pub trait Language: Send + Sync {
 /// One sandbox that runs one code for the inputs of one node run. Its limits are for all of them together, except that a sandbox
 /// that broke is replaced by a fresh one with fresh limits.
 pub trait CodeSession {
-    /// Runs the code for one input.
+    /// Runs the code for one input. The usage is that of the session so far.
     ///
     /// Errors: [`CodeError`]; the session can go on after any of them.
     fn run(&mut self, input: CodeInput<'_>) -> Result<CodeOutput, CodeError>;

@@ -15,6 +15,7 @@ mod probe;
 mod process;
 mod slots;
 mod table;
+mod waiting;
 mod warm;
 
 use std::{
@@ -25,14 +26,14 @@ use std::{
 
 use serde::Serialize;
 
-use self::{cgroup::Cgroups, environments::Environments, language::NativeLanguage, slots::Slots};
+use self::{cgroup::Cgroups, environments::Environments, language::NativeLanguage, slots::Slots, waiting::Waiting, warm::Host};
 pub use self::{
     environments::InstallError,
     plan::Isolation,
     probe::{ControlGroups, Features},
-    table::LanguageSettings,
 };
 use super::languages::Language;
+use crate::model::{ids::WorkspaceId, native_language::NativeLanguageSettings};
 
 /// How to make [`Native`].
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub struct NativeSettings {
     pub uid: u32,
     /// Processes that may run at once.
     pub slots_max: usize,
+    /// Interpreters that may wait for work, of all languages and workspaces together.
+    pub warm_max: usize,
     /// Files that a run may have, in bytes.
     pub disk_bytes: u64,
     /// A directory of control groups that was delegated to the engine.
@@ -55,7 +58,7 @@ pub struct NativeSettings {
     pub directory: PathBuf,
     /// The engine's own files: no sandbox may see them.
     pub data_dir: PathBuf,
-    pub languages: BTreeMap<String, LanguageSettings>,
+    pub languages: BTreeMap<String, NativeLanguageSettings>,
 }
 
 /// The native languages of this machine.
@@ -92,6 +95,7 @@ struct Shared {
     isolation: Isolation,
     cgroups: Option<Cgroups>,
     slots: Slots,
+    waiting: Arc<Waiting<Host>>,
     environments: Environments,
 }
 
@@ -109,6 +113,7 @@ impl Native {
             isolation,
             cgroups: settings.cgroup.as_deref().and_then(|directory| Cgroups::open(directory).ok()),
             slots: Slots::new(settings.slots_max),
+            waiting: Arc::new(Waiting::new(settings.warm_max)),
             environments: Environments::new(settings.directory.join("environments")),
             settings,
         });
@@ -146,11 +151,16 @@ impl Native {
         self.languages.iter().map(|language| language.state()).collect()
     }
 
-    /// Starts the interpreters that the settings want to have waiting, in the background.
-    pub fn warm_up(&self) {
-        for language in &self.languages {
-            language.warm_up();
+    /// Starts the interpreters that the settings want to have waiting for a workspace, in the background. Its first run does that too.
+    pub fn warm_up(&self, workspace: WorkspaceId) {
+        for language in self.languages.iter().filter(|language| language.is_kept_warm()) {
+            language.warm_up(workspace);
         }
+    }
+
+    /// The names of all native languages, by the settings, whether their interpreters are here or not.
+    pub fn names(settings: &BTreeMap<String, NativeLanguageSettings>) -> Vec<String> {
+        table::languages(settings).0.into_iter().map(|spec| spec.name).collect()
     }
 
     /// Installs the packages of a language, unless they are there. `tell` gets a line for people now and then.
@@ -159,6 +169,14 @@ impl Native {
     pub fn install(&self, name: &str, tell: &mut dyn FnMut(&str)) -> Result<PathBuf, InstallError> {
         let language = self.languages.iter().find(|language| language.name() == name);
         language.ok_or_else(|| InstallError::Unknown(name.to_owned()))?.install(tell)
+    }
+
+    /// Removes the packages of a language, also those of older lists. Whether there were any. Runs that use them fail.
+    ///
+    /// Errors: [`InstallError`].
+    pub fn remove(&self, name: &str) -> Result<bool, InstallError> {
+        let language = self.languages.iter().find(|language| language.name() == name);
+        language.ok_or_else(|| InstallError::Unknown(name.to_owned()))?.remove_packages()
     }
 }
 

@@ -77,6 +77,6 @@ impl Language for Wasm {
     }
 
     fn session<'a>(&'a self, code: &'a Code, limits: CodeLimits, grants: &'a Grants) -> Box<dyn CodeSession + 'a> {
-        Box::new(WasmSession { wasm: self, code, limits, grants })
+        Box::new(WasmSession { wasm: self, code, limits, grants, used: None })
     }
 }

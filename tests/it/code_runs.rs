@@ -135,3 +135,59 @@ async fn a_workflow_that_floods_the_sandboxes_does_not_hold_up_the_others() {
     assert!(before_it < 40, "{before_it} of 60 executions that came first were served first");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn code_seconds_of_a_workspace_obeyed_and_violated() {
+    let app = TestApp::start_with(|config| config.limits.workspace_code_seconds_per_minute = 1.try_into().ok()).await;
+    let busy = |ms: u32| format!("const until = Date.now() + {ms}; while (Date.now() < until) {{}} return 1");
+    let run = async |ms: u32| app.client.post("/runtimes/execute", &json!({ "code": busy(ms) })).await;
+    let workflow = json!({
+        "name": "code",
+        "nodes": [{ "id": "start", "type": "manual" }, { "id": "code", "type": "code", "params": { "code": busy(400) } }],
+        "edges": [{ "from": "start", "to": "code" }],
+    });
+    let workflow = app.client.create_workflow(&workflow).await;
+    assert_eq!(run(400).await.body["output"], 1);
+    // Code nodes and runs without a workflow are paid from one budget.
+    assert_eq!(app.client.run(&workflow, &json!({})).await.body["status"], "succeeded");
+    let third = run(400).await;
+    assert_eq!(third.body["output"], 1, "some is left: {third:?}");
+    let mut refused = third;
+    // On a busy machine 400 ms are less of CPU time.
+    while refused.status == 200 {
+        refused = run(400).await;
+    }
+    refused.assert_problem(429, "code_quota");
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
+    let failed = app.client.run(&workflow, &json!({})).await;
+    assert_eq!((&failed.body["status"], &failed.body["error"]["code"]), (&json!("failed"), &json!("code_quota")), "{failed:?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_runs_of_a_workspace_obeyed_and_violated() {
+    let app = TestApp::start_with(|config| {
+        config.limits.wasm_slots = Some(3);
+        config.limits.workspace_code_runs_max = 2.try_into().ok();
+    })
+    .await;
+    let body = json!({ "code": "const until = Date.now() + 600; while (Date.now() < until) {} return 1" });
+    let runs = futures_util::future::join_all((0..3).map(|_| app.client.post("/runtimes/execute", &body)));
+    let watch = async {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let pools = app.client.get("/stats").await.body["pools"].clone();
+            let wasm = pools.as_array().unwrap().iter().find(|pool| pool["name"] == "wasm").unwrap().clone();
+            assert!(wasm["busy"].as_u64() <= Some(2), "{wasm}");
+            // One of them waits although there is a place.
+            if (&wasm["busy"], &wasm["queued"]) == (&json!(2), &json!(1)) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{wasm}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let (ended, ()) = futures_util::future::join(runs, watch).await;
+    assert!(ended.iter().all(|run| run.body["output"] == 1), "{ended:?}");
+    app.stop().await;
+}

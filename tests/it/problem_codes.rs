@@ -278,8 +278,16 @@ async fn limits(reached: &mut Reached) {
     let app = TestApp::start_with(|config| {
         config.limits.executions_live_max = 0;
         (config.limits.hooks_per_second, config.limits.hooks_burst) = (rate(1), rate(1));
+        config.limits.workspace_code_seconds_per_minute = Some(rate(1));
     })
     .await;
+    // On a busy machine a second takes more than one.
+    let busy = json!({ "code": "const until = Date.now() + 1000; while (Date.now() < until) {}" });
+    let mut run = app.client.post("/runtimes/execute", &busy).await;
+    while run.status == 200 {
+        run = app.client.post("/runtimes/execute", &busy).await;
+    }
+    reached.by("code_quota", &run);
     app.client.publish(&workflows::hook(json!({ "path": "busy" }))).await;
     reached.by("overloaded", &app.client.post("/hooks/busy", &json!({})).await);
     reached.by("rate_limited", &app.client.post("/hooks/busy", &json!({})).await);

@@ -1,5 +1,4 @@
-//! Native languages against the real machine: real launchers, real interpreters. Needs Bash and Python 3; what else is installed of the
-//! built-in table is tested too.
+//! Native languages against the real machine: real launchers, real interpreters, which `scripts/runtimes.sh` installs.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 

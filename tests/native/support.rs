@@ -6,11 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use citadel::runtimes::{
-    code::{Code, CodeError, CodeInput, CodeLimits, CodeOutput, CodeRequest},
-    grants::Grants,
-    languages::Languages,
-    native::{Isolation, LanguageSettings, Native, NativeSettings},
+use citadel::{
+    model::{ids::WorkspaceId, native_language::NativeLanguageSettings},
+    runtimes::{
+        code::{Code, CodeError, CodeInput, CodeLimits, CodeOutput, CodeRequest},
+        grants::Grants,
+        languages::Languages,
+        native::{Isolation, Native, NativeSettings},
+    },
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -48,10 +51,10 @@ pub(crate) fn reduced() -> &'static World {
 impl World {
     pub(crate) fn new(change: impl FnOnce(&mut NativeSettings)) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
-        let perl = LanguageSettings {
+        let perl = NativeLanguageSettings {
             command: Some(["perl", "{source}"].map(str::to_owned).into()),
             file: Some("main.pl".to_owned()),
-            ..LanguageSettings::default()
+            ..NativeLanguageSettings::default()
         };
         let mut settings = NativeSettings {
             program: Some(PathBuf::from(env!("CARGO_BIN_EXE_citadel"))),
@@ -59,6 +62,7 @@ impl World {
             without_namespaces: false,
             uid: 64_917,
             slots_max: 4,
+            warm_max: 8,
             disk_bytes: 16 << 20,
             cgroup: None,
             directory: data_dir.path().join("runtimes"),
@@ -104,8 +108,10 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    /// Of the first workspace.
     pub(crate) fn new(language: &'a str, source: &'a str) -> Self {
-        Self { language, source, input: Value::Null, limits: CodeLimits::default(), grants: Grants::default() }
+        let grants = Grants { workspace: Some(WorkspaceId::DEFAULT), ..Grants::default() };
+        Self { language, source, input: Value::Null, limits: CodeLimits::default(), grants }
     }
 }
 

@@ -1,25 +1,43 @@
 //! Interpreters that wait for work: faster, and as fresh as others.
 
-use citadel::runtimes::{
-    code::{Code, CodeErrorCode, CodeInput, CodeLimits, CodeOutput},
-    grants::Grants,
-    native::LanguageSettings,
+use citadel::{
+    clock,
+    model::{ids::WorkspaceId, native_language::NativeLanguageSettings},
+    runtimes::{
+        code::{Code, CodeErrorCode, CodeInput, CodeLimits, CodeOutput},
+        grants::Grants,
+    },
 };
 use serde_json::{Value, json};
 
 use crate::support::{Run, World, eventually, processes_with};
 
 fn world(marker: &str) -> World {
-    let warm = LanguageSettings {
+    world_with(marker, "decimal", 8)
+}
+
+/// A language of that name, whose interpreters have one more module loaded: it tells them from those of other tests.
+fn world_with(marker: &str, module: &str, warm_max: usize) -> World {
+    let warm = NativeLanguageSettings {
         extends: Some("python-native".to_owned()),
         warm: 2,
-        preload: vec!["json".to_owned(), "decimal".to_owned()],
+        preload: vec!["json".to_owned(), module.to_owned()],
         env: [("MARKER".to_owned(), marker.to_owned())].into(),
-        ..LanguageSettings::default()
+        ..NativeLanguageSettings::default()
     };
-    let world = World::new(|settings| drop(settings.languages.insert(marker.to_owned(), warm)));
-    world.native.warm_up();
+    let world = World::new(|settings| {
+        settings.warm_max = warm_max;
+        settings.languages.insert(marker.to_owned(), warm);
+    });
+    world.native.warm_up(WorkspaceId::DEFAULT);
     world
+}
+
+/// What a run of a workspace had to do: whether it made its sandbox, or was served by an interpreter that has waited.
+fn is_cold(world: &World, language: &str, workspace: WorkspaceId) -> bool {
+    let mut run = Run::new(language, "print(1)");
+    run.grants.workspace = Some(workspace);
+    world.run_with(&run).unwrap().usage.cold
 }
 
 /// Interpreters take a moment to start: runs until one has waited.
@@ -54,7 +72,8 @@ fn the_items_of_a_session_run_in_one_interpreter_and_know_nothing_of_each_other(
     eventually("another one waits", || !run().usage.cold);
 
     let code = Code::parse("warm-items", source).unwrap();
-    let grants = Grants { env: [("GRANTED".to_owned(), "b".to_owned())].into(), ..Grants::default() };
+    let workspace = Some(WorkspaceId::DEFAULT);
+    let grants = Grants { workspace, env: [("GRANTED".to_owned(), "b".to_owned())].into(), ..Grants::default() };
     let mut session = world.languages.get("warm-items").unwrap().session(&code, CodeLimits::default(), &grants);
     let ran: Vec<CodeOutput> = (0..5).map(|n| session.run(CodeInput::Value(&json!(n))).unwrap()).collect();
     for (n, output) in ran.iter().enumerate() {
@@ -102,7 +121,7 @@ fn nothing_of_an_item_outlives_it_and_no_interpreter_its_world() {
     warm_run(&world, || world.run("warm-ends", "print(1)", Value::Null).unwrap());
     let source = "import subprocess\nsubprocess.Popen(['sleep', '75319'], start_new_session=True)\nprint(1)";
     let code = Code::parse("warm-ends", source).unwrap();
-    let grants = Grants::default();
+    let grants = Grants { workspace: Some(WorkspaceId::DEFAULT), ..Grants::default() };
     let mut session = world.languages.get("warm-ends").unwrap().session(&code, CodeLimits::default(), &grants);
     for n in 0..3 {
         assert_eq!(session.run(CodeInput::Value(&json!(n))).unwrap().output, json!(1));
@@ -110,4 +129,40 @@ fn nothing_of_an_item_outlives_it_and_no_interpreter_its_world() {
     }
     drop(session);
     drop(world);
+}
+
+#[test]
+fn an_interpreter_waits_for_one_workspace_and_serves_no_other() {
+    let world = world_with("warm-apart", "colorsys", 8);
+    let waiting = || processes_with("warm_host.py json colorsys").len();
+    eventually("two wait for the first workspace", || waiting() >= 2 && !is_cold(&world, "warm-apart", WorkspaceId::DEFAULT));
+    let other = WorkspaceId::from_uuid(clock::new_uuid());
+    assert!(is_cold(&world, "warm-apart", other), "those that wait are not its own");
+    eventually("its own wait", || !is_cold(&world, "warm-apart", other));
+    // Of nobody: nothing that waits is for it.
+    let code = Code::parse("warm-apart", "print(1)").unwrap();
+    let grants = Grants::default();
+    let mut session = world.languages.get("warm-apart").unwrap().session(&code, CodeLimits::default(), &grants);
+    assert!(session.run(CodeInput::Value(&Value::Null)).unwrap().usage.cold);
+}
+
+#[test]
+fn waiting_interpreters_obeyed_and_violated() {
+    let world = world_with("warm-bound", "cmd", 0);
+    assert!(is_cold(&world, "warm-bound", WorkspaceId::DEFAULT), "none may wait");
+    drop(world);
+    let world = world_with("warm-bound", "cmd", 3);
+    let waiting = || processes_with("warm_host.py json cmd").len();
+    eventually("two wait", || waiting() == 2);
+    let others: Vec<WorkspaceId> = (0..3).map(|_| WorkspaceId::from_uuid(clock::new_uuid())).collect();
+    for other in &others {
+        assert!(is_cold(&world, "warm-bound", *other));
+        eventually("there are as many as may be", || waiting() == 3);
+    }
+    // The first workspace had two and has given one away; the last found nobody who has more than one.
+    eventually("the second workspace has one", || !is_cold(&world, "warm-bound", others[0]));
+    assert!(is_cold(&world, "warm-bound", others[2]));
+    assert!(waiting() <= 3);
+    drop(world);
+    eventually("none outlives its world", || waiting() == 0);
 }

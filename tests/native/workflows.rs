@@ -13,6 +13,10 @@ impl Project {
         Self(tempfile::tempdir().unwrap())
     }
 
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
     fn citadel(&self, arguments: &[&str]) -> Output {
         let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
         let mut command = Command::new(env!("CARGO_BIN_EXE_citadel"));
@@ -71,12 +75,33 @@ fn a_failure_is_told_with_its_code() {
 }
 
 #[test]
-fn the_command_lists_languages_and_says_what_it_cannot_install() {
+fn one_command_lists_languages_and_installs_their_packages() {
     let project = Project::new();
-    let listed = project.citadel(&["native", "list"]);
+    let listed = project.citadel(&["runtimes", "list"]);
     let text = String::from_utf8_lossy(&listed.stdout);
-    assert!(listed.status.success() && text.contains("bash") && text.contains("ready"), "{listed:?}");
-    let refused = project.citadel(&["native", "install", "bash"]);
+    assert!(listed.status.success() && text.contains("bash") && text.contains("of this machine"), "{listed:?}");
+    let listed: Value = serde_json::from_slice(&project.citadel(&["runtimes", "list", "-o", "json"]).stdout).unwrap();
+    assert_eq!(listed["native"]["report"]["isolation"], "full");
+    assert!(listed["native"]["items"].as_array().unwrap().iter().any(|language| language["name"] == "python-native"), "{listed}");
+
+    project.write("requirements.txt", "# nothing yet\n");
+    project.write("citadel.toml", "[runtimes.native.data]\nextends = \"python-native\"\nrequirements = \"requirements.txt\"\n");
+    let with = |arguments: &[&str]| project.citadel(&[&["--config", "citadel.toml", "runtimes"], arguments].concat());
+    let installed = with(&["install", "data"]);
+    let (out, err) = (String::from_utf8_lossy(&installed.stdout), String::from_utf8_lossy(&installed.stderr));
+    assert!(installed.status.success() && out.starts_with("its packages are in "), "{out}{err}");
+    assert!(err.contains("data: installing the packages of data from requirements.txt"), "{err}");
+    assert_eq!(String::from_utf8_lossy(&with(&["remove", "data"]).stdout), "data is removed\n");
+    assert_eq!(String::from_utf8_lossy(&with(&["remove", "data"]).stdout), "data was not installed\n");
+
+    let refused = with(&["install", "bash"]);
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(refused.status.code() == Some(1) && said.contains("`bash` has no `requirements`"), "{said}");
+    assert!(refused.status.code() == Some(1) && said.contains("error: `bash` has no `requirements`"), "{said}");
+    assert!(said.contains("hint: name a list of packages in the settings"), "{said}");
+    // Nothing is done where one of the names is wrong.
+    let refused = with(&["install", "data", "dato"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("there is no language `dato` to install"), "{said}");
+    assert!(said.contains("hint: did you mean `data`?"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&with(&["remove", "data"]).stdout), "data was not installed\n");
 }

@@ -1,19 +1,21 @@
 //! The count of places, shared by all incarnations of a pool, and the guards that keep it right: a place comes back when its
 //! [`Slot`] is dropped, and a request is answered even if the pool dies with it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use super::{PoolMsg, PoolRefused};
-use crate::actors::supervisor::ServiceRef;
+use super::{PoolLimits, PoolMsg, PoolRefused, Want};
+use crate::{actors::supervisor::ServiceRef, model::ids::WorkspaceId};
 
-/// How many places are lent out, for how much memory. Outlives the pool's actor: what a dead incarnation lent out still counts.
+/// How many places are lent out, to whom, for how much memory. Outlives the pool's actor: what a dead incarnation lent out still counts.
 ///
 /// A place is given back, under the lock, before the current incarnation is looked up to be told: else a pool that restarts in
 /// between could miss both.
 #[derive(Debug)]
 pub(super) struct Places {
-    slots_max: usize,
-    memory_bytes_max: usize,
+    limits: PoolLimits,
     held: Mutex<Held>,
 }
 
@@ -21,11 +23,13 @@ pub(super) struct Places {
 struct Held {
     slots: usize,
     memory_bytes: usize,
+    /// Places by workspace; those without any are not in it.
+    by_workspace: HashMap<WorkspaceId, usize>,
 }
 
 impl Places {
-    pub(super) fn new(slots_max: usize, memory_bytes_max: usize) -> Self {
-        Self { slots_max, memory_bytes_max, held: Mutex::default() }
+    pub(super) fn new(limits: PoolLimits) -> Self {
+        Self { limits, held: Mutex::default() }
     }
 
     /// Places that are lent out, and the memory that their work may take.
@@ -34,30 +38,39 @@ impl Places {
         (held.slots, held.memory_bytes)
     }
 
-    /// Whether work that may take so much memory could begin.
-    pub(super) fn has_room(&self, memory_bytes: usize) -> bool {
-        self.fits(&self.lock(), memory_bytes)
+    /// Whether a workspace has fewer places than it may have, wherever else it has to wait for.
+    pub(super) fn may_have_more(&self, workspace: WorkspaceId) -> bool {
+        self.lock().of(workspace) < self.limits.workspace_slots_max
     }
 
-    fn take(&self, memory_bytes: usize) -> bool {
+    fn take(&self, want: &Want) -> bool {
         let mut held = self.lock();
-        let fits = self.fits(&held, memory_bytes);
+        let fits = self.fits(&held, want);
         if fits {
             held.slots += 1;
-            held.memory_bytes += memory_bytes;
+            held.memory_bytes += want.memory_bytes;
+            *held.by_workspace.entry(want.workspace).or_default() += 1;
         }
         fits
     }
 
-    fn give_back(&self, memory_bytes: usize) {
+    fn give_back(&self, workspace: WorkspaceId, memory_bytes: usize) {
         let mut held = self.lock();
         held.slots -= 1;
         held.memory_bytes -= memory_bytes;
+        let left = held.of(workspace).saturating_sub(1);
+        if left == 0 {
+            held.by_workspace.remove(&workspace);
+        } else {
+            held.by_workspace.insert(workspace, left);
+        }
     }
 
-    fn fits(&self, held: &Held, memory_bytes: usize) -> bool {
+    fn fits(&self, held: &Held, want: &Want) -> bool {
+        let PoolLimits { slots_max, workspace_slots_max, memory_bytes_max, queue_max: _ } = self.limits;
         let is_alone = held.memory_bytes == 0;
-        held.slots < self.slots_max && (is_alone || held.memory_bytes.saturating_add(memory_bytes) <= self.memory_bytes_max)
+        let has_memory = is_alone || held.memory_bytes.saturating_add(want.memory_bytes) <= memory_bytes_max;
+        has_memory && held.slots < slots_max && held.of(want.workspace) < workspace_slots_max
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -66,23 +79,31 @@ impl Places {
     }
 }
 
+impl Held {
+    fn of(&self, workspace: WorkspaceId) -> usize {
+        self.by_workspace.get(&workspace).copied().unwrap_or(0)
+    }
+}
+
 /// A place in a pool. Give it back by dropping it, from anywhere.
 pub struct Slot {
     places: Arc<Places>,
     pool: ServiceRef<PoolMsg>,
+    workspace: WorkspaceId,
     memory_bytes: usize,
 }
 
 impl Slot {
-    /// Takes a place if there is room for work that may take so much memory.
-    pub(super) fn take(places: &Arc<Places>, pool: &ServiceRef<PoolMsg>, memory_bytes: usize) -> Option<Self> {
-        places.take(memory_bytes).then(|| Self { places: Arc::clone(places), pool: pool.clone(), memory_bytes })
+    /// Takes a place if there is room for what is wanted.
+    pub(super) fn take(places: &Arc<Places>, pool: &ServiceRef<PoolMsg>, want: &Want) -> Option<Self> {
+        let Want { workspace, memory_bytes, .. } = *want;
+        places.take(want).then(|| Self { places: Arc::clone(places), pool: pool.clone(), workspace, memory_bytes })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.places.give_back(self.memory_bytes);
+        self.places.give_back(self.workspace, self.memory_bytes);
         if let Some(pool) = self.pool.get() {
             let _ = pool.cast(PoolMsg::Freed); // A pool that is down will count for itself when it is up again.
         }

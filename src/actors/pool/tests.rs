@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::*;
 use crate::actors::testing::eventually;
 
-const LIMITS: PoolLimits = PoolLimits { slots_max: 2, queue_max: 4, memory_bytes_max: 100 };
+const LIMITS: PoolLimits = PoolLimits { slots_max: 2, workspace_slots_max: usize::MAX, queue_max: 4, memory_bytes_max: 100 };
 
 /// Starts an incarnation as the supervisor would.
 async fn start(pool: &PoolHandle) -> JoinHandle<()> {
@@ -18,7 +18,11 @@ async fn start(pool: &PoolHandle) -> JoinHandle<()> {
 }
 
 async fn started() -> PoolHandle {
-    let pool = PoolHandle::new("test", LIMITS);
+    started_with(LIMITS).await
+}
+
+async fn started_with(limits: PoolLimits) -> PoolHandle {
+    let pool = PoolHandle::new("test", limits);
     start(&pool).await;
     pool
 }
@@ -31,15 +35,29 @@ fn stop(pool: &PoolHandle) {
 type Answers = mpsc::UnboundedReceiver<(u32, Result<Slot, PoolRefused>)>;
 
 fn want(priority: Priority) -> Want {
-    Want { priority, share: Uuid::nil(), memory_bytes: 0 }
+    Want { priority, workspace: WorkspaceId::DEFAULT, share: Uuid::nil(), memory_bytes: 0 }
 }
 
 /// Asks once per share, each time for so much memory; the requests are numbered from 0.
 fn request_of(pool: &PoolHandle, shares: &[u128], memory_bytes: usize) -> Answers {
+    request_all(pool, shares.iter().map(|share| Want { share: Uuid::from_u128(*share), memory_bytes, ..want(Priority::New) }))
+}
+
+fn workspace(number: u128) -> WorkspaceId {
+    WorkspaceId::from_uuid(Uuid::from_u128(number))
+}
+
+/// Asks once per workspace; the requests are numbered from 0.
+fn request_for(pool: &PoolHandle, workspaces: &[u128]) -> Answers {
+    let wants = workspaces.iter().map(|number| Want { workspace: workspace(*number), ..want(Priority::New) });
+    request_all(pool, wants)
+}
+
+/// Asks for each; the requests are numbered from 0.
+fn request_all(pool: &PoolHandle, wants: impl IntoIterator<Item = Want>) -> Answers {
     let (answer, answers) = mpsc::unbounded_channel();
-    for (number, share) in (0..).zip(shares) {
+    for (number, want) in (0..).zip(wants) {
         let answer = answer.clone();
-        let want = Want { share: Uuid::from_u128(*share), memory_bytes, ..want(Priority::New) };
         pool.acquire(want, move |slot| {
             let _ = answer.send((number, slot));
         });
@@ -49,14 +67,7 @@ fn request_of(pool: &PoolHandle, shares: &[u128], memory_bytes: usize) -> Answer
 
 /// Asks once per priority; the requests are numbered from 0.
 fn request(pool: &PoolHandle, priorities: &[Priority]) -> Answers {
-    let (answer, answers) = mpsc::unbounded_channel();
-    for (number, priority) in (0..).zip(priorities) {
-        let answer = answer.clone();
-        pool.acquire(want(*priority), move |slot| {
-            let _ = answer.send((number, slot));
-        });
-    }
-    answers
+    request_all(pool, priorities.iter().map(|priority| want(*priority)))
 }
 
 /// The next answer, which has to be a place.
@@ -110,6 +121,110 @@ async fn shares_have_their_turns() {
     stop(&pool);
 }
 
+/// Gives back the last place again and again: in which order the requests are served.
+async fn order_of(answers: &mut Answers, count: usize, mut last: Slot) -> Vec<u32> {
+    let mut order = Vec::new();
+    for _ in 0..count {
+        drop(last);
+        let (number, slot) = granted(answers).await;
+        order.push(number);
+        last = slot;
+    }
+    order
+}
+
+#[tokio::test]
+async fn workspaces_have_their_turns_whatever_their_workflows_and_priorities() {
+    let pool = started_with(PoolLimits { queue_max: 10, ..LIMITS }).await;
+    let mut busy = request_for(&pool, &[9, 9]);
+    let (last, _other) = (granted(&mut busy).await.1, granted(&mut busy).await.1);
+    let of = |number: u128, share: u128, priority: Priority| Want {
+        workspace: workspace(number),
+        share: Uuid::from_u128(share),
+        ..want(priority)
+    };
+    // The first has four workflows, and work that it has begun; the second has one of either.
+    let mut answers = request_all(
+        &pool,
+        [
+            of(1, 1, Priority::New),
+            of(1, 2, Priority::New),
+            of(1, 3, Priority::Resumed),
+            of(1, 4, Priority::Resumed),
+            of(2, 5, Priority::New),
+            of(2, 6, Priority::Resumed),
+        ],
+    );
+    assert_eq!(pool.snapshot().await.unwrap().queued, 6);
+    assert_eq!(order_of(&mut answers, 6, last).await, [2, 5, 3, 4, 0, 1]);
+    stop(&pool);
+}
+
+#[tokio::test]
+async fn one_that_floods_costs_another_one_turn_at_most() {
+    let pool = started_with(PoolLimits { queue_max: 2_000, ..LIMITS }).await;
+    let mut flood = request_for(&pool, &[1; 1_000]);
+    let mut held = vec![granted(&mut flood).await.1, granted(&mut flood).await.1];
+    for round in 0..50 {
+        let mut other = request_for(&pool, &[2]);
+        // By its answer, the pool knows of all of them.
+        pool.snapshot().await.unwrap();
+        for returned in 1.. {
+            held.pop();
+            // By its answer, the pool has handed out what was returned.
+            assert!(pool.snapshot().await.unwrap().queued > 0);
+            held.extend(flood.try_recv().ok().map(|(_, slot)| slot.unwrap()));
+            if let Ok((_, slot)) = other.try_recv() {
+                held.push(slot.unwrap());
+                break;
+            }
+            assert!(returned < 2, "round {round}: the flood was served twice before");
+        }
+    }
+    stop(&pool);
+}
+
+#[tokio::test]
+async fn workspace_places_obeyed_and_violated() {
+    let pool = started_with(PoolLimits { slots_max: 3, workspace_slots_max: 2, queue_max: 10, ..LIMITS }).await;
+    let mut flood = request_for(&pool, &[1, 1, 1, 1]);
+    let (_, first) = granted(&mut flood).await;
+    let (_, _second) = granted(&mut flood).await;
+    let view = pool.snapshot().await.unwrap();
+    assert_eq!((view.busy, view.queued), (2, 2), "there is a place, but not for this workspace");
+    let (_, other) = granted(&mut request_for(&pool, &[2])).await;
+    assert!(flood.try_recv().is_err());
+    drop(other);
+    assert_eq!(
+        (pool.snapshot().await.unwrap().busy, flood.try_recv().is_err()),
+        (2, true),
+        "a place of others is of no use to it"
+    );
+    drop(first);
+    assert_eq!(granted(&mut flood).await.0, 2);
+    stop(&pool);
+}
+
+#[tokio::test]
+async fn who_waits_most_gives_way_where_too_many_wait() {
+    let pool = started().await;
+    let mut flood = request_for(&pool, &[1; 6]);
+    let (_, first) = granted(&mut flood).await;
+    let (_, _second) = granted(&mut flood).await;
+    // Four of the first workspace wait, as many as may. The second one gets in twice: then both have as many.
+    let mut others = request_for(&pool, &[2, 2, 2]);
+    for expected in [5, 4] {
+        let (number, answer) = flood.recv().await.unwrap();
+        assert_eq!((number, answer.err()), (expected, Some(PoolRefused::Full)));
+    }
+    let (number, answer) = others.recv().await.unwrap();
+    assert_eq!((number, answer.err()), (2, Some(PoolRefused::Full)));
+    assert_eq!(pool.snapshot().await.unwrap().queued, 4);
+    drop(first);
+    assert_eq!(granted(&mut flood).await.0, 2);
+    stop(&pool);
+}
+
 #[tokio::test]
 async fn memory_bytes_obeyed_and_violated() {
     let pool = started().await;
@@ -125,7 +240,8 @@ async fn memory_bytes_obeyed_and_violated() {
     assert_eq!(pool.places.held(), (2, 100));
     drop((second, third));
     let (_, large) = granted(&mut request_of(&pool, &[1], 1_000)).await;
-    assert!(!pool.places.has_room(1), "what wants more than there is has the pool for itself");
+    assert!(request_of(&pool, &[1], 1).try_recv().is_err());
+    assert_eq!(pool.snapshot().await.unwrap().queued, 1, "what wants more than there is has the pool for itself");
     drop(large);
     stop(&pool);
 }
@@ -136,8 +252,13 @@ async fn refuses_when_as_many_wait_as_may() {
     let mut answers = request(&pool, &[Priority::New; 6]);
     let (_, _a) = granted(&mut answers).await;
     let (_, _b) = granted(&mut answers).await;
-    let mut late = request(&pool, &[Priority::Resumed]);
+    let mut late = request(&pool, &[Priority::New]);
     assert_eq!(late.recv().await.unwrap().1.err(), Some(PoolRefused::Full));
+    assert_eq!(pool.snapshot().await.unwrap().queued, 4);
+    // What has begun takes the place of what has not.
+    let _resumed = request(&pool, &[Priority::Resumed]);
+    let (number, refused) = answers.recv().await.unwrap();
+    assert_eq!((number, refused.err()), (5, Some(PoolRefused::Full)));
     assert_eq!(pool.snapshot().await.unwrap().queued, 4);
     stop(&pool);
 }

@@ -266,7 +266,7 @@ mod tests {
             "Pool",
             PoolView { name, slots: 1, busy: 0, memory_bytes: 0, memory_bytes_max: None, queued: 0, oldest_wait_ms: 0 },
         );
-        let pool = PoolHandle::new("io", PoolLimits { slots_max: 1, queue_max: 1, memory_bytes_max: 1 });
+        let pool = PoolHandle::new("io", PoolLimits { slots_max: 1, workspace_slots_max: 1, queue_max: 1, memory_bytes_max: 1 });
         let (actor, running) = Actor::spawn(None, metered(PoolActor, "pool"), pool).await.unwrap();
         let snapshot = observatory::snapshot();
         check("ActorView", snapshot.actors.first().unwrap());

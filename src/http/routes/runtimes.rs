@@ -65,7 +65,7 @@ pub(in crate::http) async fn list_runtimes(State(app): State<AppState>, _caller:
     post, path = "/runtimes/execute", tag = "code", security(("bearer" = ["code:execute"])),
     responses(
         (status = 200, description = "What came out of it.", body = CodeRunBody),
-        Problems<(problem::INVALID_CODE_RUN, problem::OVERLOADED, problem::DRAINING)>,
+        Problems<(problem::INVALID_CODE_RUN, problem::CODE_QUOTA, problem::OVERLOADED, problem::DRAINING)>,
     ),
 )]
 pub(in crate::http) async fn execute_code(
@@ -83,6 +83,9 @@ impl From<CodeRunError> for ApiError {
         match error {
             CodeRunError::Overloaded => {
                 Self::new(&problem::OVERLOADED, "too much code waits for a sandbox").with_retry_after_ms(RETRY_AFTER_MS)
+            }
+            CodeRunError::BudgetSpent(spent) => {
+                Self::new(&problem::CODE_QUOTA, format!("{spent}")).with_retry_after_ms(spent.retry_after_ms)
             }
             CodeRunError::Draining => Self::new(&problem::DRAINING, "send the request again: another server takes it")
                 .with_retry_after_ms(RETRY_AFTER_MS),

@@ -26,7 +26,7 @@ pub(super) async fn of_run(granted: &params::Grants, ctx: &mut EffectContext) ->
         env.insert(name.clone(), value);
     }
     let network = granted.network.then(|| Arc::new(Network::new(ctx.services.egress.clone())) as Arc<dyn Fetch>);
-    Ok(Grants { env, network })
+    Ok(Grants { workspace: Some(ctx.workspace), env, network })
 }
 
 fn field(fields: &BTreeMap<String, String>, name: &str, field: &str) -> Result<String, NodeError> {

@@ -105,7 +105,7 @@ mod tests {
         check(CodeInput::Value(&json!([1])), "items", &json!({ "input": [1] }));
         check(CodeInput::Items(&scope), "input", &json!({ "input": [{ "n": 1 }, { "n": 2 }] }));
         let items = serde_json::to_value(scope.items).unwrap();
-        let grants = Grants { env: BTreeMap::from([("KEY".to_owned(), "value".to_owned())]), network: None };
+        let grants = Grants { env: BTreeMap::from([("KEY".to_owned(), "value".to_owned())]), ..Grants::default() };
         let code = Code::parse("any", "").unwrap();
         let with_env: Value =
             serde_json::from_slice(&CodeInput::Value(&json!(1)).variables_with_env_to_json(&code, &grants)).unwrap();

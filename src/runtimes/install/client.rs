@@ -12,7 +12,7 @@ use std::{
 use super::error::InstallError;
 
 /// How Python's client is called.
-pub(super) const PIP: &str = "python3 -m pip";
+pub(in crate::runtimes) const PIP: &str = "python3 -m pip";
 /// How long one program may run.
 const RUN_MAX: Duration = Duration::from_secs(15 * 60);
 /// How often is looked whether it has ended.
@@ -21,18 +21,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const OUTPUT_BYTES_MAX: u64 = 2_000;
 
 /// A program to run once.
-pub(super) struct Program {
-    pub(super) name: &'static str,
+pub(in crate::runtimes) struct Program {
+    pub(in crate::runtimes) name: &'static str,
     /// What it does here: "fetches Ruby".
-    pub(super) role: &'static str,
+    pub(in crate::runtimes) role: &'static str,
     /// What is being done: "fetch ruby 1.0".
-    pub(super) purpose: String,
-    pub(super) command: Command,
+    pub(in crate::runtimes) purpose: String,
+    pub(in crate::runtimes) command: Command,
 }
 
 impl Program {
-    /// Runs the program to its end. Errors: it is not there, it fails, or it takes too long.
-    pub(super) fn run(mut self) -> Result<(), InstallError> {
+    /// Runs the program to its end. Errors: it is not there, it fails, or it takes longer than [`RUN_MAX`].
+    pub(in crate::runtimes) fn run(self) -> Result<(), InstallError> {
+        self.run_within(RUN_MAX)
+    }
+
+    fn run_within(mut self, within: Duration) -> Result<(), InstallError> {
         let mut output = tempfile::tempfile().map_err(InstallError::files("make a file in", std::env::temp_dir()))?;
         let clone = |file: &File| file.try_clone().map_err(InstallError::files("make a file in", std::env::temp_dir()));
         self.command.stdin(Stdio::null()).stdout(clone(&output)?).stderr(clone(&output)?);
@@ -42,7 +46,7 @@ impl Program {
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break Ended::By(status),
-                Ok(None) if started.elapsed() < RUN_MAX => thread::sleep(LOOK_EVERY),
+                Ok(None) if started.elapsed() < within => thread::sleep(LOOK_EVERY),
                 Ok(None) => break Ended::TooLate,
                 Err(source) => {
                     return Err(InstallError::NoProgram { program: self.name, purpose: self.role, source });
@@ -57,7 +61,7 @@ impl Program {
         }
         let status = match status {
             Ended::By(status) => status.to_string(),
-            Ended::TooLate => format!("no result after {} minutes", RUN_MAX.as_secs() / 60),
+            Ended::TooLate => format!("no result after {within:?}"),
         };
         Err(InstallError::Program { program: self.name, purpose: self.purpose, status, output: end_of(&mut output) })
     }
@@ -96,6 +100,15 @@ mod tests {
         assert!(program("true").run().is_ok());
         let error = program("echo out; echo no such package >&2; exit 3").run().unwrap_err();
         assert_eq!(error.to_string(), "cannot run a script: sh ended with exit status: 3\n  out\n  no such package");
+    }
+
+    #[test]
+    fn the_deadline_obeyed_and_violated() {
+        assert!(program("sleep 0.05").run_within(Duration::from_secs(20)).is_ok());
+        let started = Instant::now();
+        let error = program("echo waiting; exec sleep 20").run_within(Duration::from_millis(200)).unwrap_err();
+        assert_eq!(error.to_string(), "cannot run a script: sh ended with no result after 200ms\n  waiting");
+        assert!(started.elapsed() < Duration::from_secs(10), "it was ended, not waited for");
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn randomness_and_clock_are_not_those_of_the_snapshot() {
 fn code_of_a_node_sees_items_and_granted_variables() {
     let world = World::new(json!({ "n": 1 }), json!({ "n": 2 }));
     let scope = world.scope();
-    let grants = Grants { env: [("KEY".to_owned(), "value".to_owned())].into(), network: None };
+    let grants = Grants { env: [("KEY".to_owned(), "value".to_owned())].into(), ..Grants::default() };
     let run = |source: &str, input: CodeInput<'_>| run_over(source, input, &grants).unwrap().output;
     assert_eq!(run("return input", CodeInput::Items(&scope)), json!([{ "n": 1 }, { "n": 2 }]));
     assert_eq!(run("return { input.n, #items, items[1].json.n }", CodeInput::Item(&scope)), json!([2, 2, 1]));

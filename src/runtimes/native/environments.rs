@@ -4,17 +4,18 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use sha2::{Digest, Sha256};
 
 use super::table::{LanguageSpec, Packages};
+use crate::runtimes::install::{self, PIP, Program};
 
 /// Bytes of a list of packages.
 const REQUIREMENTS_BYTES_MAX: u64 = 1024 * 1024;
-/// Bytes that are told of what a client said when it failed.
-const SAID_BYTES_MAX: usize = 2 * 1024;
+/// Bytes of the hash in a directory's name.
+const HASH_BYTES: usize = 16;
 
 /// Why there are no packages.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,7 @@ pub enum InstallError {
     #[error("`{0}` has no `requirements`: there is nothing to install")]
     NothingToInstall(String),
     /// Somebody has to install them.
-    #[error("the packages of `{0}` are not installed: run `citadel native install {0}`")]
+    #[error("the packages of `{0}` are not installed: run `citadel runtimes install {0}`")]
     NotInstalled(String),
     /// The list cannot be read.
     #[error("cannot read the list of packages {path}")]
@@ -42,9 +43,21 @@ pub enum InstallError {
         #[source]
         source: io::Error,
     },
-    /// The client said no.
-    #[error("{client} failed: {said}")]
-    Client { client: &'static str, said: String },
+    /// The client is not here, said no, or took too long.
+    #[error(transparent)]
+    Client(#[from] install::InstallError),
+}
+
+impl InstallError {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Client(error) => error.hint(),
+            Self::Unknown(_) => Some("`citadel runtimes list` tells the languages that are here"),
+            Self::NothingToInstall(_) => Some("name a list of packages in the settings: `runtimes.native.NAME.requirements`"),
+            Self::NotInstalled(_) | Self::Requirements { .. } | Self::Files { .. } => None,
+        }
+    }
 }
 
 /// Where installed packages are kept.
@@ -87,8 +100,8 @@ impl Environments {
         let unfinished = unfinished.map_err(files("make a directory of packages"))?;
         tell(&format!("installing the packages of {} from {}", spec.name, list.display()));
         match packages {
-            Packages::Python => pip(program, list, unfinished.path(), tell)?,
-            Packages::Node => npm(&text, unfinished.path(), tell)?,
+            Packages::Python => pip(program, list, unfinished.path(), &spec.name)?,
+            Packages::Node => npm(&text, unfinished.path(), &spec.name)?,
         }
         make_readable(unfinished.path()).map_err(files("let others read the packages"))?;
         let finished = unfinished.keep();
@@ -102,6 +115,23 @@ impl Environments {
         Ok(directory)
     }
 
+    /// Removes every set of packages of a language. Whether there was one.
+    pub(super) fn remove(&self, name: &str) -> Result<bool, InstallError> {
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            entries => entries.map_err(files("read the directory of packages"))?,
+        };
+        let mut removed = false;
+        for entry in entries {
+            let entry = entry.map_err(files("read the directory of packages"))?;
+            if is_of(name, &entry.file_name().to_string_lossy()) {
+                fs::remove_dir_all(entry.path()).map_err(files("remove packages"))?;
+                removed = true;
+            }
+        }
+        Ok(removed)
+    }
+
     /// Named by all that its content depends on.
     fn directory_of(&self, spec: &LanguageSpec, program: &Path, list: &str) -> PathBuf {
         let mut hash = Sha256::new();
@@ -110,9 +140,15 @@ impl Environments {
         for part in [format!("{:?}", spec.packages), real.to_string_lossy().into_owned(), list.to_owned()] {
             hash.update(Sha256::digest(part));
         }
-        let hash: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let hash: String = hash.finalize().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
         self.directory.join(format!("{}-{hash}", spec.name))
     }
+}
+
+/// Whether a directory holds packages of a language: another one's name may begin with this one's.
+fn is_of(name: &str, directory: &str) -> bool {
+    let hash = directory.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+    hash.is_some_and(|hash| hash.len() == HASH_BYTES * 2 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn read_list(path: &Path) -> Result<String, InstallError> {
@@ -124,39 +160,25 @@ fn read_list(path: &Path) -> Result<String, InstallError> {
 }
 
 /// Wheels only: a source package runs code of its own while it is built, as this user.
-fn pip(program: &Path, list: &Path, target: &Path, tell: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
+fn pip(program: &Path, list: &Path, target: &Path, language: &str) -> Result<(), InstallError> {
     let mut command = Command::new(program);
-    command.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:", "--target"]);
-    command.arg(target).arg("--requirement").arg(list);
-    run("pip", command, tell)
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+    command.args(["--only-binary", ":all:", "--target"]).arg(target).arg("--requirement").arg(list);
+    run(PIP, command, language)
 }
 
-fn npm(list: &str, target: &Path, tell: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
+/// Without the packages' own scripts, for the same reason.
+fn npm(list: &str, target: &Path, language: &str) -> Result<(), InstallError> {
     fs::write(target.join("package.json"), list).map_err(files("write the list of packages"))?;
     let mut command = Command::new("npm");
     command.args(["install", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--no-update-notifier"]);
     command.current_dir(target);
-    run("npm", command, tell)
+    run("npm", command, language)
 }
 
-fn run(client: &'static str, mut command: Command, tell: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
-    let output = command.stdin(Stdio::null()).output().map_err(|source| InstallError::Files {
-        attempt: if client == "pip" { "start Python for pip" } else { "start npm" },
-        source,
-    })?;
-    for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.trim().is_empty()) {
-        tell(line);
-    }
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.trim();
-    let mut start = said.len().saturating_sub(SAID_BYTES_MAX);
-    while !said.is_char_boundary(start) {
-        start += 1;
-    }
-    Err(InstallError::Client { client, said: said[start..].to_owned() })
+fn run(name: &'static str, command: Command, language: &str) -> Result<(), InstallError> {
+    let purpose = format!("install the packages of `{language}`");
+    Ok(Program { name, role: "installs packages", purpose, command }.run()?)
 }
 
 /// The sandbox is another user.
@@ -167,4 +189,18 @@ fn make_readable(directory: &Path) -> io::Result<()> {
 
 fn files(attempt: &'static str) -> impl FnOnce(io::Error) -> InstallError {
     move |source| InstallError::Files { attempt, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_directories_of_a_language_from_those_of_others() {
+        let hash = "0123456789abcdef".repeat(2);
+        assert!(is_of("data", &format!("data-{hash}")));
+        for other in [format!("data-two-{hash}"), format!("data{hash}"), "data-".to_owned(), ".unfinished-data".to_owned()] {
+            assert!(!is_of("data", &other), "{other}");
+        }
+    }
 }

@@ -18,12 +18,14 @@ use super::{
     process::{self, Finished, Job, Outcome},
     slots::Slot,
     table::{LanguageSpec, PROGRAM_DIRECTORIES, Packages},
-    warm::{HOST, HOST_FILE, Host, HostJob, InputLimits, WarmPool},
+    waiting::Purpose,
+    warm::{self, HOST, HOST_FILE, Host, HostJob, InputLimits},
 };
 use crate::{
     clock,
+    model::ids::WorkspaceId,
     runtimes::{
-        code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput},
+        code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, Usage},
         grants::Grants,
         languages::{self, CodeSession, GrantsOffered, Language, LanguageInfo},
         sandbox::MEMORY_BYTES_MAX,
@@ -45,17 +47,20 @@ pub(super) struct NativeLanguage {
     shared: Arc<Shared>,
     /// What the interpreter says of itself, or why it does not start.
     version: OnceLock<Result<String, String>>,
-    warm: Arc<WarmPool>,
 }
 
 impl NativeLanguage {
     pub(super) fn new(spec: LanguageSpec, program: PathBuf, shared: Arc<Shared>) -> Self {
-        let warm = WarmPool::new(spec.warm);
-        Self { spec, program, shared, version: OnceLock::new(), warm }
+        Self { spec, program, shared, version: OnceLock::new() }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    /// Whether interpreters of it wait for work.
+    pub(super) fn is_kept_warm(&self) -> bool {
+        self.spec.warm > 0
     }
 
     pub(super) fn state(&self) -> LanguageState {
@@ -69,15 +74,21 @@ impl NativeLanguage {
         }
     }
 
-    /// Starts interpreters until as many wait as the settings want. Without namespaces there are none: each has its file in one.
-    pub(super) fn warm_up(&self) {
-        let Ok(environment) = self.environment() else { return };
-        if self.spec.warm == 0 || self.shared.isolation != Isolation::Full || self.shared.cgroups.is_some() {
+    /// Starts interpreters until as many wait for a workspace as the settings want. Without namespaces there are none: each has its file
+    /// in one.
+    pub(super) fn warm_up(&self, workspace: WorkspaceId) {
+        if let Ok(environment) = self.environment() {
+            self.refill(self.purpose(workspace, environment));
+        }
+    }
+
+    fn refill(&self, purpose: Purpose) {
+        if self.shared.isolation != Isolation::Full || self.shared.cgroups.is_some() {
             return;
         }
         // As much as any work may use; what it really may is said when it comes.
         let limits = CodeLimits { memory_bytes: MEMORY_BYTES_MAX, cpu_ms: HOST_CPU_MS, ..CodeLimits::default() };
-        let mut plan = self.plan(&limits, environment.as_deref(), HOST.to_owned(), None);
+        let mut plan = self.plan(&limits, purpose.environment.as_deref(), HOST.to_owned(), None);
         HOST_FILE.clone_into(&mut plan.file);
         let own = format!("/{}", self.spec.file);
         for part in plan.command.iter_mut().filter(|part| part.ends_with(&own)) {
@@ -85,11 +96,19 @@ impl NativeLanguage {
         }
         plan.command.extend(self.spec.preload.iter().cloned());
         plan.is_waiting = true;
-        self.warm.refill(&self.shared.program, plan);
+        warm::refill(&self.shared.waiting, purpose, self.spec.warm, &self.shared.program, plan);
+    }
+
+    fn purpose(&self, workspace: WorkspaceId, environment: Option<PathBuf>) -> Purpose {
+        Purpose { language: self.spec.name.clone(), workspace, environment }
     }
 
     pub(super) fn install(&self, tell: &mut dyn FnMut(&str)) -> Result<PathBuf, InstallError> {
         self.shared.environments.install(&self.spec, &self.program, tell)
+    }
+
+    pub(super) fn remove_packages(&self) -> Result<bool, InstallError> {
+        self.shared.environments.remove(&self.spec.name)
     }
 
     /// The directory of its packages, if it has any.
@@ -172,10 +191,17 @@ impl NativeLanguage {
         variables
     }
 
-    /// Takes an interpreter that waits for the inputs of a session, if there is one.
+    /// Takes an interpreter that waits for the inputs of a session, if there is one; another one takes its place, or its workspace gets
+    /// its first.
     fn take_host(&self, job: &Once<'_>) -> Option<Host> {
-        let mut host = self.warm.take()?;
-        self.warm_up();
+        if !self.is_kept_warm() {
+            return None;
+        }
+        // Without its packages the run fails, and says why.
+        let purpose = self.purpose(job.grants.workspace?, self.environment().ok()?);
+        let waited = self.shared.waiting.take(&purpose);
+        self.refill(purpose);
+        let mut host = waited?;
         let plan = self.plan(&job.limits, None, String::new(), None);
         let env: Vec<(String, String)> = job.grants.env.clone().into_iter().collect();
         let path = format!("{CODE_DIRECTORY}/{}", self.spec.file);
@@ -281,7 +307,7 @@ impl Language for NativeLanguage {
     }
 
     fn session<'a>(&'a self, code: &'a Code, limits: CodeLimits, grants: &'a Grants) -> Box<dyn CodeSession + 'a> {
-        Box::new(NativeSession { language: self, code, limits, grants, left: limits, host: None, is_begun: false })
+        Box::new(NativeSession { language: self, code, limits, grants, left: limits, used: None, host: None, is_begun: false })
     }
 }
 
@@ -293,6 +319,8 @@ struct NativeSession<'a> {
     grants: &'a Grants,
     /// What is left of the limits.
     left: CodeLimits,
+    /// What its runs have used.
+    used: Option<Usage>,
     /// An interpreter that has waited for this session.
     host: Option<Host>,
     is_begun: bool,
@@ -316,13 +344,17 @@ impl CodeSession for NativeSession<'_> {
             concluded.map(|output| (output, started.elapsed()))
         });
         match result {
-            Ok((output, elapsed)) => {
+            Ok((mut output, elapsed)) => {
                 let cpu = Duration::from_secs_f64(output.usage.cpu_ms / 1_000.0);
                 self.left.wall_ms = self.left.wall_ms.saturating_sub(milliseconds(elapsed));
                 self.left.cpu_ms = self.left.cpu_ms.saturating_sub(milliseconds(cpu));
+                output.usage = output.usage.after(self.used);
+                self.used = Some(output.usage);
                 Ok(output)
             }
-            Err(error) => {
+            Err(mut error) => {
+                error.usage = error.usage.map(|usage| usage.after(self.used)).or(self.used);
+                self.used = error.usage;
                 // A sandbox that broke is replaced by a fresh one, with fresh limits.
                 (self.host, self.is_begun, self.left) = (None, false, self.limits);
                 Err(error)

@@ -163,7 +163,8 @@ fn exception(spec: &LanguageSpec, limits: &CodeLimits, ended: &Ended, tail: &str
 
 /// The line that says what went wrong: the last one that names an error, else the last one.
 fn said(tail: &str) -> Option<&str> {
-    static ERROR: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?i)\b\w*(error|exception)\b").expect("a constant expression"));
+    static ERROR: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?i)\b\w*(error|exception|panic)\b").expect("a constant expression"));
     let lines = || tail.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     lines().find(|line| ERROR.is_match(line) && !line.starts_with("at ")).or_else(|| lines().next())
 }
@@ -224,6 +225,10 @@ mod tests {
             Some(5),
             "/code/main.go:3:5: syntax error: no",
         );
+        let go = "panic: no\n\ngoroutine 1 [running]:\nmain.main()\n\t/code/main.go:3 +0x27\nexit status 2\n";
+        check("main.go", FIRST, go, 3, None, "panic: no");
+        let r = "Error in f() : no\nExecution halted\n";
+        assert_eq!(said(r), Some("Error in f() : no"));
         assert_eq!(place("main.py", LAST, "nothing"), None);
         assert_eq!(said(" \n"), None);
     }

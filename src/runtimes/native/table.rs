@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::model::native_language::NativeLanguageSettings;
+
 /// Where programs are looked for. Not the engine's own `PATH`: that may name places that only the engine can read.
 pub(super) const PROGRAM_DIRECTORIES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 /// What every language sees, where the machine has it.
@@ -19,34 +21,6 @@ const WARM_MAX: usize = 64;
 /// What an interpreter that nobody knows takes for itself.
 const RESIDENT_MIB: u64 = 64;
 const RESERVED_MIB: u64 = 512;
-
-/// What the settings say of a language: `[runtimes.native.NAME]`. Everything that is not set is as in the built-in table.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LanguageSettings {
-    /// The language whose line this one begins with; unset: the one of its own name.
-    pub extends: Option<String>,
-    /// The program and its arguments; `{source}` is the source's path, `{memory_mib}` the memory limit.
-    pub command: Option<Vec<String>>,
-    /// The name of the source's file: `main.pl`.
-    pub file: Option<String>,
-    /// Arguments that make the program say its version.
-    pub version: Option<Vec<String>>,
-    /// More paths that it can read.
-    pub paths: Vec<PathBuf>,
-    /// Its environment.
-    pub env: BTreeMap<String, String>,
-    pub tasks_max: Option<u64>,
-    /// What it takes for itself, beside the memory limit.
-    pub resident_mib: Option<u64>,
-    /// What a process of it reserves without using it.
-    pub reserved_mib: Option<u64>,
-    /// A list of packages: a `requirements.txt` or a `package.json`.
-    pub requirements: Option<PathBuf>,
-    /// How many interpreters wait for work.
-    pub warm: usize,
-    /// Modules that those have loaded.
-    pub preload: Vec<String>,
-}
 
 /// How packages of a language are installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +142,18 @@ const BUILTIN: &[Builtin] = &[
     Builtin {
         name: "php",
         title: "PHP",
-        command: &["php", "-d", "memory_limit={memory_mib}M", "-d", "display_errors=stderr", "-d", "html_errors=0", "{source}"],
+        command: &[
+            "php",
+            "-d",
+            "memory_limit={memory_mib}M",
+            "-d",
+            "display_errors=stderr",
+            "-d",
+            "log_errors=0",
+            "-d",
+            "html_errors=0",
+            "{source}",
+        ],
         file: "main.php",
         version: &["--version"],
         paths: &["/etc/php"],
@@ -271,7 +256,7 @@ impl Builtin {
 }
 
 /// The built-in table with what the settings say, and sentences about settings that are of no use.
-pub(super) fn languages(settings: &BTreeMap<String, LanguageSettings>) -> (Vec<LanguageSpec>, Vec<String>) {
+pub(super) fn languages(settings: &BTreeMap<String, NativeLanguageSettings>) -> (Vec<LanguageSpec>, Vec<String>) {
     let mut specs: BTreeMap<String, LanguageSpec> =
         BUILTIN.iter().map(|builtin| (builtin.name.to_owned(), builtin.spec())).collect();
     let mut problems = Vec::new();
@@ -284,7 +269,7 @@ pub(super) fn languages(settings: &BTreeMap<String, LanguageSettings>) -> (Vec<L
     (specs.into_values().collect(), problems)
 }
 
-fn with_changes(name: &str, changes: &LanguageSettings) -> Result<LanguageSpec, String> {
+fn with_changes(name: &str, changes: &NativeLanguageSettings) -> Result<LanguageSpec, String> {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
         return Err("a name is made of small letters, digits, `-` and `_`".to_owned());
@@ -372,20 +357,20 @@ pub(super) fn find_program(program: &str) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn with(name: &str, settings: LanguageSettings) -> (Vec<LanguageSpec>, Vec<String>) {
+    fn with(name: &str, settings: NativeLanguageSettings) -> (Vec<LanguageSpec>, Vec<String>) {
         languages(&BTreeMap::from([(name.to_owned(), settings)]))
     }
 
-    fn perl() -> LanguageSettings {
-        LanguageSettings {
+    fn perl() -> NativeLanguageSettings {
+        NativeLanguageSettings {
             command: Some(vec!["perl".to_owned(), "{source}".to_owned()]),
             file: Some("main.pl".to_owned()),
-            ..LanguageSettings::default()
+            ..NativeLanguageSettings::default()
         }
     }
 
     #[track_caller]
-    fn refuses(name: &str, settings: LanguageSettings, words: &str) {
+    fn refuses(name: &str, settings: NativeLanguageSettings, words: &str) {
         let (specs, problems) = with(name, settings);
         assert!(problems.len() == 1 && problems[0].contains(words), "{problems:?}");
         assert_eq!(specs.len(), BUILTIN.len());
@@ -405,11 +390,11 @@ mod tests {
         assert_eq!(problems, Vec::<String>::new());
         let added = specs.iter().find(|spec| spec.name == "perl").unwrap();
         assert_eq!((added.title.as_str(), added.file.as_str(), added.tasks_max), ("perl", "main.pl", TASKS_MAX));
-        let data = LanguageSettings {
+        let data = NativeLanguageSettings {
             extends: Some("python-native".to_owned()),
             requirements: Some("requirements.txt".into()),
             tasks_max: Some(7),
-            ..LanguageSettings::default()
+            ..NativeLanguageSettings::default()
         };
         let (specs, _) = with("data", data);
         let added = specs.iter().find(|spec| spec.name == "data").unwrap();
@@ -420,17 +405,17 @@ mod tests {
     #[test]
     fn settings_of_no_use_are_refused_by_name() {
         refuses("Perl", perl(), "small letters");
-        refuses("perl", LanguageSettings::default(), "`command` is not set");
-        refuses("perl", LanguageSettings { command: Some(vec!["perl".to_owned()]), ..perl() }, "{source}");
-        refuses("perl", LanguageSettings { file: Some("../main.pl".to_owned()), ..perl() }, "plain name");
-        refuses("perl", LanguageSettings { paths: vec!["/".into()], ..perl() }, "below `/`");
-        refuses("perl", LanguageSettings { paths: vec!["opt".into()], ..perl() }, "absolute");
-        refuses("perl", LanguageSettings { requirements: Some("x".into()), ..perl() }, "`requirements`");
-        refuses("perl", LanguageSettings { extends: Some("raku".to_owned()), ..perl() }, "not built in");
-        refuses("perl", LanguageSettings { warm: 1, ..perl() }, "`warm`");
-        let python = || LanguageSettings { warm: WARM_MAX, ..LanguageSettings::default() };
+        refuses("perl", NativeLanguageSettings::default(), "`command` is not set");
+        refuses("perl", NativeLanguageSettings { command: Some(vec!["perl".to_owned()]), ..perl() }, "{source}");
+        refuses("perl", NativeLanguageSettings { file: Some("../main.pl".to_owned()), ..perl() }, "plain name");
+        refuses("perl", NativeLanguageSettings { paths: vec!["/".into()], ..perl() }, "below `/`");
+        refuses("perl", NativeLanguageSettings { paths: vec!["opt".into()], ..perl() }, "absolute");
+        refuses("perl", NativeLanguageSettings { requirements: Some("x".into()), ..perl() }, "`requirements`");
+        refuses("perl", NativeLanguageSettings { extends: Some("raku".to_owned()), ..perl() }, "not built in");
+        refuses("perl", NativeLanguageSettings { warm: 1, ..perl() }, "`warm`");
+        let python = || NativeLanguageSettings { warm: WARM_MAX, ..NativeLanguageSettings::default() };
         assert_eq!(with("python-native", python()).1, Vec::<String>::new());
-        refuses("python-native", LanguageSettings { warm: WARM_MAX + 1, ..python() }, "more than 64");
+        refuses("python-native", NativeLanguageSettings { warm: WARM_MAX + 1, ..python() }, "more than 64");
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Interpreters that wait for work: started before it comes, with modules loaded. Each is in a sandbox of its own, serves the inputs of one
-//! node run, one forked process for each, and is thrown away with it; so nothing of one node run is there in another. Python only.
+//! Interpreters that wait for work: started before it comes, with modules loaded. Each is in a sandbox of its own and waits for one
+//! workspace ([`super::waiting`]). It serves the inputs of one node run, one forked process for each, and is thrown away with it; so
+//! nothing of one node run is there in another. Python only.
 
 use std::{
     io::{self, Write as _},
@@ -9,7 +10,7 @@ use std::{
     },
     path::Path,
     process::{ChildStderr, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     plan::{Ended, Plan, ProcessLimits, Walls},
     process::{self, Finished, Launched, Outcome, Written},
+    waiting::{Purpose, Room, Waiting},
 };
 
 /// What runs inside.
@@ -28,12 +30,6 @@ pub(super) const HOST_FILE: &str = "warm_host.py";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Bytes of the head of a frame.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// The interpreters of one language that wait.
-pub(super) struct WarmPool {
-    waiting: Mutex<Vec<Host>>,
-    waiting_max: usize,
-}
 
 /// One interpreter.
 pub(super) struct Host {
@@ -76,45 +72,31 @@ pub(super) struct InputLimits {
     pub(super) log_bytes: usize,
 }
 
-impl WarmPool {
-    pub(super) fn new(waiting_max: usize) -> Arc<Self> {
-        Arc::new(Self { waiting: Mutex::default(), waiting_max })
+/// Starts interpreters in the background until `wanted` wait for this, as far as there is room. `program` is this program.
+pub(super) fn refill(pool: &Arc<Waiting<Host>>, purpose: Purpose, wanted: usize, program: &Path, plan: Plan) {
+    let Room { places, displaced } = pool.make_room(&purpose, wanted, Instant::now());
+    if places == 0 {
+        return;
     }
-
-    /// An interpreter that waits, if there is one.
-    pub(super) fn take(&self) -> Option<Host> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    /// Starts interpreters in the background until as many wait as should. `program` is this program.
-    pub(super) fn refill(self: &Arc<Self>, program: &Path, plan: Plan) {
-        let (pool, program) = (Arc::downgrade(self), program.to_owned());
-        let started = std::thread::Builder::new().name("native-warm".to_owned()).spawn(move || {
-            while let Some(pool) = pool.upgrade().filter(|pool| pool.has_room()) {
-                match Host::start(&program, &plan) {
-                    Ok(host) => pool.put(host),
-                    Err(error) => {
-                        tracing::warn!(%error, "an interpreter that should wait for work did not start");
-                        return;
-                    }
+    let (program, weak, to_fill) = (program.to_owned(), Arc::downgrade(pool), purpose.clone());
+    let started = std::thread::Builder::new().name("native-warm".to_owned()).spawn(move || {
+        // Here, since the end of a process takes a moment.
+        drop(displaced);
+        for place in 0..places {
+            let Some(pool) = weak.upgrade() else { return };
+            match Host::start(&program, &plan) {
+                Ok(host) => pool.put(&to_fill, host),
+                Err(error) => {
+                    tracing::warn!(%error, language = to_fill.language, "an interpreter that should wait for work did not start");
+                    pool.give_up(&to_fill, places - place, Instant::now());
+                    return;
                 }
             }
-        });
-        if let Err(error) = started {
-            tracing::warn!(%error, "interpreters that wait for work cannot be started");
         }
-    }
-
-    fn has_room(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len() < self.waiting_max
-    }
-
-    /// Two refills at once may have started one too many.
-    fn put(&self, host: Host) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() < self.waiting_max {
-            waiting.push(host);
-        }
+    });
+    if let Err(error) = started {
+        tracing::warn!(%error, "interpreters that wait for work cannot be started");
+        pool.give_up(&purpose, places, Instant::now());
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct WasmSession<'a> {
     pub(super) code: &'a Code,
     pub(super) limits: CodeLimits,
     pub(super) grants: &'a Grants,
+    /// What its runs have used.
+    pub(super) used: Option<Usage>,
 }
 
 impl CodeSession for WasmSession<'_> {
@@ -45,7 +47,9 @@ impl CodeSession for WasmSession<'_> {
             Program::Module(pre) => run.module(pre, self.wasm.sandbox.store(run.limits, wasi.module())),
             Program::Component(pre) => run.component(pre, self.wasm.sandbox.store(run.limits, wasi.component())),
         };
-        run.finish(ended, used)
+        let usage = Usage::of(used, true).after(self.used);
+        self.used = Some(usage);
+        run.finish(ended, usage)
     }
 }
 
@@ -108,7 +112,7 @@ impl Run {
         }
     }
 
-    fn finish(self, ended: Ended, used: Used) -> Result<CodeOutput, CodeError> {
+    fn finish(self, ended: Ended, usage: Usage) -> Result<CodeOutput, CodeError> {
         let (stderr, is_stderr_cut) = self.stderr.take();
         let (stdout, is_stdout_cut) = self.stdout.take();
         let mut log = Log::new(self.limits.log_bytes);
@@ -117,7 +121,6 @@ impl Run {
         }
         let (logs, is_log_cut) = log.take();
         let logs_truncated = is_stderr_cut || is_log_cut;
-        let usage = Usage::of(used, true);
         let failed = |error: CodeError| CodeError { logs: logs.clone(), logs_truncated, usage: Some(usage), ..error };
         if is_stdout_cut {
             return Err(failed(GuestError::OutputTooLarge { bytes_max: self.limits.output_bytes }.into()));

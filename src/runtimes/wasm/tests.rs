@@ -204,7 +204,7 @@ fn nothing_of_the_host_is_in_reach() {
         "",
         "(drop (call $environ_get (i32.const 4096) (i32.const 8192))) (call $print (i32.const 1) (i32.const 8192) (i32.const 9))",
     );
-    let grants = Grants { env: [("KEY".to_owned(), "value".to_owned())].into(), network: None };
+    let grants = Grants { env: [("KEY".to_owned(), "value".to_owned())].into(), ..Grants::default() };
     let output = run_with(&prints_env, &Value::Null, CodeLimits::default(), &grants).unwrap().output;
     assert_eq!(output, json!({ "stdout": "KEY=value" }));
     let without = run(&prints_env, &Value::Null).unwrap().output;

@@ -58,8 +58,7 @@ fn run(plan: &Plan, input: Option<File>, is_root: bool) -> Result<Ended, Refusal
     let (tasks_before, has_proc) = match plan.isolation {
         Isolation::Full => {
             let pieces = files::take_hold(plan)?;
-            // Who cannot set groups has none to lose: an engine that is not root keeps its own.
-            let _ = setgroups(&[]);
+            leave_groups(is_root)?;
             become_user(INNER_ID)?;
             let has_proc = files::enter(plan, pieces)?;
             sethostname("sandbox").attempt("name the host")?;
@@ -68,7 +67,7 @@ fn run(plan: &Plan, input: Option<File>, is_root: bool) -> Result<Ended, Refusal
         }
         Isolation::Reduced => {
             if is_root {
-                setgroups(&[]).attempt("leave the groups of root")?;
+                leave_groups(is_root)?;
                 become_user(plan.uid)?;
             }
             (confine::tasks_of(Uid::current().as_raw()), false)
@@ -83,6 +82,15 @@ fn run(plan: &Plan, input: Option<File>, is_root: bool) -> Result<Ended, Refusal
     match plan.command.split_first() {
         Some((program, arguments)) => start(plan, program, arguments, input, walls),
         None => Ok(Ended { exit_code: Some(0), signal: None, exceeded: None, cpu_ms: 0.0, memory_peak_bytes: 0, walls }),
+    }
+}
+
+/// Root's groups open files of the machine: a process that kept them would be more than its user. Others have no right to set
+/// groups, and keep their own, which are those of the engine's user.
+fn leave_groups(is_root: bool) -> Result<(), Refusal> {
+    match setgroups(&[]) {
+        Err(error) if is_root => Err(Refusal::new("leave the groups of root", error)),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
