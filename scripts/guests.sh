@@ -20,7 +20,7 @@ fail() { say "$*"; exit 1; }
 
 # A hash of everything that a guest is made of.
 inputs_hash() {
-  find "guests/$1" -maxdepth 1 -type f | LC_ALL=C sort | xargs cat scripts/guests.sh | sha256sum | cut -d' ' -f1
+  find guests/shared "guests/$1" -maxdepth 1 -type f | LC_ALL=C sort | xargs cat scripts/guests.sh | sha256sum | cut -d' ' -f1
 }
 
 # The C source of a guest, from a crate, as $TOOLS/<language>-source/<crate>. Cargo checks the package against the lock file; so do we,
@@ -60,7 +60,7 @@ zig_cc() {
 }
 
 # Our own sources are held to every warning; those of others are taken as they are.
-compile_own() { zig_cc -std=gnu23 -Wall -Wextra -Werror "$@"; }
+compile_own() { zig_cc -std=gnu23 -Wall -Wextra -Werror -Iguests/shared "$@"; }
 
 build_javascript() {
   fetch_source javascript "$QUICKJS_CRATE" "$QUICKJS_SHA256"
@@ -71,20 +71,24 @@ build_javascript() {
   sed -i '/^static void update_stack_limit/,/^}/ s/^#if defined(__wasi__)$/#if 0/' "$source/quickjs.c"
   sed -i '/^JSRuntime \*JS_NewRuntime2/,/^}/ s/^#ifdef __wasi__$/#if 0/' "$source/quickjs.c"
   grep -A2 '^static void update_stack_limit' "$source/quickjs.c" | grep -q '^#if 0$' || fail "the stack check of QuickJS was not found"
-  compile_own -isystem "$source" -c guests/javascript/guest.c -o "$TOOLS/guest.o"
+  local objects=() part
+  for part in javascript/guest shared/host; do
+    compile_own -isystem "$source" -c "guests/$part.c" -o "$TOOLS/javascript-${part#*/}.o"
+    objects+=("$TOOLS/javascript-${part#*/}.o")
+  done
   zig_cc -s -w -D_GNU_SOURCE -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_PROCESS_CLOCKS -DNDEBUG -Wl,-z,stack-size=$STACK_BYTES \
-    "$TOOLS/guest.o" "$source"/{quickjs,libregexp,libunicode,dtoa}.c \
+    "${objects[@]}" "$source"/{quickjs,libregexp,libunicode,dtoa}.c \
     -lwasi-emulated-process-clocks -lwasi-emulated-signal -lm -o "$1"
 }
 
 build_lua() {
   fetch_source lua "$LUA_CRATE" "$LUA_SHA256"
-  local source=$TOOLS/lua-source/$LUA_CRATE/$LUA_VERSION objects=()
+  local source=$TOOLS/lua-source/$LUA_CRATE/$LUA_VERSION objects=() part
   # Lua throws with longjmp, which becomes exceptions of WebAssembly.
   local exceptions=(-mexception-handling -mllvm -wasm-enable-sjlj -mllvm -wasm-use-legacy-eh=false)
-  for part in guest json libraries sjlj; do
-    compile_own "${exceptions[@]}" -Iguests/lua -isystem "$source" -c "guests/lua/$part.c" -o "$TOOLS/lua-$part.o"
-    objects+=("$TOOLS/lua-$part.o")
+  for part in lua/guest lua/json lua/libraries lua/sjlj shared/host; do
+    compile_own "${exceptions[@]}" -Iguests/lua -isystem "$source" -c "guests/$part.c" -o "$TOOLS/lua-${part#*/}.o"
+    objects+=("$TOOLS/lua-${part#*/}.o")
   done
   zig_cc -c guests/lua/tag.s -o "$TOOLS/lua-tag.o"
   zig_cc -s -w "${exceptions[@]}" -D_WASI_EMULATED_SIGNAL -DNDEBUG -Wl,-z,stack-size=$STACK_BYTES -Iguests/lua \

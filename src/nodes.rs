@@ -51,17 +51,22 @@ pub mod wait;
 pub mod webhook;
 pub mod workflow;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
 use self::context::{EffectContext, NodeContext};
-use crate::model::{
-    catalog::NodeShape,
-    definition::NodeDefinition,
-    error::NodeError,
-    event::{Response, Wait},
-    item::PortItems,
-    problem::Problem,
+use crate::{
+    model::{
+        catalog::NodeShape,
+        definition::NodeDefinition,
+        error::NodeError,
+        event::{Response, Wait},
+        item::PortItems,
+        problem::Problem,
+    },
+    runtimes::code::Code,
 };
 
 /// A node type. Registered once in [`registry`].
@@ -98,9 +103,9 @@ pub enum Runner {
     /// The machine itself (loops, triggers).
     Engine,
     /// A function that may run inside the execution's actor.
-    Pure(std::sync::Arc<dyn PureNode>),
+    Pure(Arc<dyn PureNode>),
     /// Work that leaves the process or blocks: it gets a node actor and a place in a pool.
-    Effect(std::sync::Arc<dyn EffectNode>),
+    Effect(Arc<dyn EffectNode>),
 }
 
 /// What a node run ends with.
@@ -143,6 +148,11 @@ pub trait PureNode: Send + Sync {
 #[async_trait]
 pub trait EffectNode: Send + Sync {
     async fn run(&self, ctx: EffectContext) -> Result<Outcome, NodeError>;
+
+    /// The code that it runs, where only a language can tell whether that is right. It is the node's parameter `code`.
+    fn code(&self) -> Option<&Arc<Code>> {
+        None
+    }
 
     /// The pool whose slots bound this node.
     fn pool(&self) -> Pool {

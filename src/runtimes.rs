@@ -4,6 +4,7 @@
 mod abuse;
 pub mod code;
 pub mod expression;
+pub mod fetch;
 pub mod grants;
 pub mod install;
 mod installed;

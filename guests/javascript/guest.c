@@ -8,28 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host.h"
 #include "quickjs.h"
-
-#define IMPORT(name) __attribute__((import_module("citadel"), import_name(name)))
-#define EXPORT(name) __attribute__((export_name(name)))
 
 // Bytes of the C stack that JavaScript may use; beyond it a call throws RangeError. The linker gives the stack twice of it.
 #define JAVASCRIPT_STACK_BYTES_MAX (256 * 1024)
-
-// Takes one line of console output; `level` is an index into the host's list of levels.
-IMPORT("log") void host_log(int32_t level, const char *text, size_t length);
-// Gives 64 random bits.
-IMPORT("seed") uint64_t host_seed(void);
-// Sends an HTTP request, as JSON, and writes the answer, as JSON, to where `reserve` says. Returns its length; -1 without memory.
-IMPORT("fetch") int32_t host_fetch(const char *request, size_t length);
 
 // Number of the line before the lines of a source. Not 0, which QuickJS takes for 1.
 #define HEADER_LINE (-1)
 
 // How a source is compiled.
-enum flags { FLAG_STRICT = 1, FLAG_NETWORK = 2 };
-
-enum status { STATUS_OK = 0, STATUS_FAILED = 1 };
+enum flags { FLAG_STRICT = 1 };
 
 static JSRuntime *runtime;
 static JSContext *context;
@@ -39,21 +28,14 @@ static const char prelude_source[] = {
 };
 
 // Functions of prelude.js.
-static JSValue prelude_invoke, prelude_describe, prelude_seal, prelude_grant_network;
+static JSValue prelude_invoke, prelude_describe, prelude_seal;
 
 // The compiled functions, by handle.
 static JSValue *functions;
 static int32_t functions_length, functions_capacity;
 
-// The text that the host wrote last, with a NUL behind it, as QuickJS wants.
-static char *input;
-static size_t input_capacity;
-
-// The text of the last result; freed when the next one is made.
-static const char *result;
-static size_t result_length;
-// Whether `result` came from QuickJS and must go back to it.
-static int result_is_owned;
+// The text of the last result, if QuickJS made it and must get it back.
+static const char *owned_result;
 
 // --- Functions for prelude.js ---
 
@@ -82,31 +64,51 @@ static JSValue native_log(JSContext *ctx, JSValueConst this_value, int count, JS
   return JS_UNDEFINED;
 }
 
-// native.fetch(request)
+// native.fetch(head, body): a body is a string or an ArrayBuffer. Gives [head, ArrayBuffer].
 static JSValue native_fetch(JSContext *ctx, JSValueConst this_value, int count, JSValueConst *arguments) {
   (void)this_value, (void)count;
-  size_t length;
-  const char *request = JS_ToCStringLen(ctx, &length, arguments[0]);
-  if (!request) return JS_EXCEPTION;
-  int32_t answer_length = host_fetch(request, length);
-  JS_FreeCString(ctx, request);
-  if (answer_length < 0) return JS_ThrowOutOfMemory(ctx);
+  size_t head_length, body_length;
+  const char *head = JS_ToCStringLen(ctx, &head_length, arguments[0]);
+  if (!head) return JS_EXCEPTION;
+  const char *text = JS_IsString(arguments[1]) ? JS_ToCStringLen(ctx, &body_length, arguments[1]) : NULL;
+  const char *body = text ? text : (const char *)JS_GetArrayBuffer(ctx, &body_length, arguments[1]);
+  // An empty buffer is at no address.
+  int is_readable = body || !JS_HasException(ctx);
+  int32_t length = is_readable ? host_fetch(head, head_length, body, body ? body_length : 0) : 0;
+  JS_FreeCString(ctx, head);
+  if (text) JS_FreeCString(ctx, text);
+  if (!is_readable) return JS_EXCEPTION;
+  if (length < 0) return JS_ThrowOutOfMemory(ctx);
   // The scope was read from `input` before the call.
-  return JS_NewStringLen(ctx, input, (size_t)answer_length);
+  size_t head_end = (size_t)((char *)memchr(input, '\n', (size_t)length) - input);
+  JSValue answer = JS_NewArray(ctx);
+  if (JS_IsException(answer)) return answer;
+  JS_SetPropertyUint32(ctx, answer, 0, JS_NewStringLen(ctx, input, head_end));
+  const uint8_t *bytes = (const uint8_t *)input + head_end + 1;
+  JS_SetPropertyUint32(ctx, answer, 1, JS_NewArrayBufferCopy(ctx, bytes, (size_t)length - head_end - 1));
+  return answer;
+}
+
+// native.text(buffer): what is no UTF-8 in it becomes U+FFFD.
+static JSValue native_text(JSContext *ctx, JSValueConst this_value, int count, JSValueConst *arguments) {
+  (void)this_value, (void)count;
+  size_t length;
+  const char *bytes = (const char *)JS_GetArrayBuffer(ctx, &length, arguments[0]);
+  if (!bytes && JS_HasException(ctx)) return JS_EXCEPTION;
+  return JS_NewStringLen(ctx, bytes ? bytes : "", bytes ? length : 0);
 }
 
 // --- Results ---
 
 static void drop_result(void) {
-  if (result_is_owned) JS_FreeCString(context, result);
-  result_is_owned = 0;
+  if (owned_result) JS_FreeCString(context, owned_result);
+  owned_result = NULL;
 }
 
 static enum status fail_without_memory(void) {
   static const char text[] = "{\"name\":\"InternalError\",\"message\":\"out of memory\",\"stack\":\"\"}";
   drop_result();
-  result = text;
-  result_length = sizeof text - 1;
+  set_result(text, sizeof text - 1);
   return STATUS_FAILED;
 }
 
@@ -120,9 +122,8 @@ static enum status finish(JSValue value, enum status status) {
     return fail_without_memory();
   }
   drop_result();
-  result = text;
-  result_length = length;
-  result_is_owned = 1;
+  owned_result = text;
+  set_result(text, length);
   return status;
 }
 
@@ -181,37 +182,24 @@ EXPORT("initialize") void initialize(void) {
   JSValue native = JS_NewObject(context);
   JS_SetPropertyStr(context, native, "random", JS_NewCFunction(context, native_random, "random", 0));
   JS_SetPropertyStr(context, native, "log", JS_NewCFunction(context, native_log, "log", 2));
-  JS_SetPropertyStr(context, native, "fetch", JS_NewCFunction(context, native_fetch, "fetch", 1));
+  JS_SetPropertyStr(context, native, "fetch", JS_NewCFunction(context, native_fetch, "fetch", 2));
+  JS_SetPropertyStr(context, native, "text", JS_NewCFunction(context, native_text, "text", 1));
   JSValue prelude = evaluate(prelude_source, sizeof prelude_source - 1, "prelude.js", 1, JS_EVAL_FLAG_STRICT);
   JSValue exports = JS_Call(context, prelude, JS_UNDEFINED, 1, (JSValueConst *)&native);
   if (JS_IsException(exports)) abort();
   prelude_invoke = JS_GetPropertyStr(context, exports, "invoke");
   prelude_describe = JS_GetPropertyStr(context, exports, "describe");
   prelude_seal = JS_GetPropertyStr(context, exports, "seal");
-  prelude_grant_network = JS_GetPropertyStr(context, exports, "grantNetwork");
   JS_FreeValue(context, exports);
   JS_FreeValue(context, prelude);
   JS_FreeValue(context, native);
   JS_RunGC(runtime);
 }
 
-// Makes room for a text of `length` bytes and returns where to write it; 0 if there is no memory.
-EXPORT("reserve") char *reserve(size_t length) {
-  if (length >= input_capacity) {
-    free(input);
-    input_capacity = 0;
-    input = malloc(length + 1);
-    if (!input) return NULL;
-    input_capacity = length + 1;
-  }
-  return input;
-}
-
 // Compiles the text of `length` bytes, a function expression. Its first line counts as HEADER_LINE: the third is line 1.
 // Returns its handle, or -1 with a result.
 EXPORT("compile") int32_t compile(size_t length, enum flags flags) {
   input[length] = '\0';
-  if (flags & FLAG_NETWORK) JS_FreeValue(context, JS_Call(context, prelude_grant_network, JS_UNDEFINED, 0, NULL));
   if (functions_length == functions_capacity) {
     int32_t capacity = functions_capacity ? 2 * functions_capacity : 8;
     JSValue *grown = realloc(functions, sizeof(JSValue) * (size_t)capacity);
@@ -254,6 +242,3 @@ EXPORT("seal") enum status seal(void) {
   JS_FreeValue(context, sealed);
   return STATUS_OK;
 }
-
-// The last result: its address in the upper half, its length in bytes in the lower.
-EXPORT("result") uint64_t packed_result(void) { return (uint64_t)(uintptr_t)result << 32 | result_length; }

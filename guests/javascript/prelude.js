@@ -114,85 +114,60 @@
     get $today() { return new ZonedDate(this.#raw.today); }
   }
 
-  // --- fetch: there where the network was granted ---
+  // --- fetch: the host refuses it where the network was not granted ---
 
   const { parse } = JSON;
-  const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-  function toBase64(bytes) {
-    let text = "";
-    for (let at = 0; at < bytes.length; at += 3) {
-      const three = (bytes[at] << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
-      const digit = (place) => (at + place - 1 < bytes.length || place < 2 ? DIGITS[(three >> (18 - 6 * place)) & 63] : "=");
-      text += digit(0) + digit(1) + digit(2) + digit(3);
-    }
-    return text;
-  }
-
-  function fromBase64(text) {
-    const digits = text.replace(/=+$/, "");
-    const bytes = new Uint8Array(Math.floor((digits.length * 3) / 4));
-    let bits = 0, held = 0, length = 0;
-    for (const digit of digits) {
-      held = (held << 6) | DIGITS.indexOf(digit);
-      bits += 6;
-      if (bits >= 8) {
-        bits -= 8;
-        bytes[length++] = (held >> bits) & 255;
-      }
-    }
-    return bytes;
-  }
 
   const pairsOf = (headers) => {
-    const pairs = isArray(headers) ? headers : Object.entries(headers ?? {});
+    const pairs = isArray(headers) || headers instanceof Headers ? [...headers] : Object.entries(headers ?? {});
     return pairs.map(([name, value]) => [String(name), String(value)]);
   };
 
+  // The headers of an answer, by their names in lower case.
   class Headers {
-    #pairs;
-    constructor(pairs) { this.#pairs = pairs.map(([name, value]) => [name.toLowerCase(), value]); }
+    #byName;
+    constructor(byName) { this.#byName = byName; }
     get(name) {
-      const wanted = String(name).toLowerCase();
-      const values = this.#pairs.filter(([known]) => known === wanted).map(([, value]) => value);
-      return values.length > 0 ? values.join(", ") : null;
+      const known = String(name).toLowerCase();
+      return hasOwn(this.#byName, known) ? this.#byName[known] : null;
     }
     has(name) { return this.get(name) !== null; }
-    entries() { return this.#pairs.values(); }
+    entries() { return Object.entries(this.#byName).values(); }
     [Symbol.iterator]() { return this.entries(); }
   }
 
-  // What `fetch` resolves to. The whole body is there already.
+  // What `fetch` resolves to. The whole body is there already, as an ArrayBuffer.
   class Response {
-    #answer;
-    constructor(answer) {
-      this.#answer = answer;
-      this.headers = new Headers(answer.headers);
+    #head;
+    #body;
+    constructor(head, body) {
+      this.#head = head;
+      this.#body = body;
+      this.headers = new Headers(head.headers);
     }
-    get url() { return this.#answer.url; }
-    get status() { return this.#answer.status; }
-    get ok() { return this.status >= 200 && this.status < 300; }
-    async text() { return this.#answer.text; }
-    async json() { return parse(this.#answer.text); }
-    async bytes() { return fromBase64(this.#answer.base64); }
-    async arrayBuffer() { return fromBase64(this.#answer.base64).buffer; }
+    get url() { return this.#head.url; }
+    get status() { return this.#head.status; }
+    get ok() { return this.#head.ok; }
+    async text() { return native.text(this.#body); }
+    async json() { return parse(native.text(this.#body)); }
+    async bytes() { return new Uint8Array(this.#body.slice(0)); }
+    async arrayBuffer() { return this.#body.slice(0); }
   }
 
   function bodyOf(body) {
-    if (body === undefined || body === null) return {};
-    if (body instanceof ArrayBuffer) return { base64: toBase64(new Uint8Array(body)) };
-    if (ArrayBuffer.isView(body)) return { base64: toBase64(new Uint8Array(body.buffer, body.byteOffset, body.byteLength)) };
-    return { text: String(body) };
+    if (body === undefined || body === null) return "";
+    if (body instanceof ArrayBuffer) return body;
+    if (ArrayBuffer.isView(body)) return body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength);
+    return String(body);
   }
 
-  function grantNetwork() {
-    globalThis.fetch = async function fetch(url, { method = "GET", headers, body } = {}) {
-      const request = { url: String(url), method: String(method).toUpperCase(), headers: pairsOf(headers), ...bodyOf(body) };
-      const answer = parse(native.fetch(stringify(request)));
-      if (answer.error !== undefined) throw new TypeError(`fetch failed: ${answer.error}`);
-      return new Response(answer);
-    };
-  }
+  globalThis.fetch = async function fetch(url, { method, headers, body } = {}) {
+    const asked = { url: String(url), method: method && String(method), headers: pairsOf(headers) };
+    const [head, answer] = native.fetch(stringify(asked), bodyOf(body));
+    const told = parse(head);
+    if (told.error !== undefined) throw new TypeError(`fetch failed: ${told.error}`);
+    return new Response(told, answer);
+  };
 
   // --- What guest.c calls ---
 
@@ -218,5 +193,5 @@
     for (const object of [Math, JSON, Reflect, console, globalThis]) freeze(object);
   }
 
-  return { invoke, describe, seal, grantNetwork };
+  return { invoke, describe, seal };
 })

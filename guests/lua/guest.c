@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host.h"
 #include "json.h"
 #include "lauxlib.h"
 #include "libraries.h"
 #include "lua.h"
 #include "lualib.h"
-
-#define EXPORT(name) __attribute__((export_name(name)))
 
 // Where code runs: what is before the line in messages.
 #define CHUNK "code.lua"
@@ -26,17 +25,10 @@ static const char HEADER[] = "local input, items = ...; ";
 // Behind the code: gives the function `main`, whether local or global, and shows by the last value that the code did not return.
 static const char CALL_MAIN[] = "\nreturn main, ...";
 
-enum status { STATUS_OK = 0, STATUS_FAILED = 1 };
-
 static lua_State *L;
 
-// The text that the host wrote last.
-static char *input;
-static size_t input_capacity;
-
-// The text of the last result. A text of its own where there is no memory for another.
+// The text of the last result, where it is not a fixed one.
 static struct text result;
-static const char *fixed_result;
 
 // What the code gets as its last argument, and gives back when it did not return.
 static const char end_mark;
@@ -44,7 +36,7 @@ static const char end_mark;
 // --- Results ---
 
 static enum status fail_with(const char *message) {
-  fixed_result = message;
+  set_result(message, strlen(message));
   return STATUS_FAILED;
 }
 
@@ -110,6 +102,7 @@ static void describe(int line, struct text *calls) {
   text_append(L, &result, ",\"stack\":", 9);
   json_append_string(L, &result, calls->bytes, calls->length);
   text_append(L, &result, "}", 1);
+  set_result(result.bytes, result.length);
 }
 
 // Runs where the error was thrown, with all calls still there.
@@ -117,7 +110,6 @@ static int on_error(lua_State *thrower) {
   static struct text calls;
   lua_State *main_thread = L;
   L = thrower;
-  fixed_result = NULL;
   calls.length = 0;
   describe(append_calls(&calls), &calls);
   L = main_thread;
@@ -195,9 +187,9 @@ static int call_protected(lua_State *state) {
   } else {
     lua_settop(state, 5);
   }
-  fixed_result = NULL;
   result.length = 0;
   json_encode(state, -1, &result);
+  set_result(result.bytes, result.length);
   return 0;
 }
 
@@ -217,18 +209,6 @@ EXPORT("initialize") void initialize(void) {
   lua_settop(L, 0);
 }
 
-// Makes room for a text of `length` bytes and returns where to write it; 0 if there is no memory.
-EXPORT("reserve") char *reserve(size_t length) {
-  if (length >= input_capacity) {
-    free(input);
-    input_capacity = 0;
-    input = malloc(length + 1);
-    if (!input) return NULL;
-    input_capacity = length + 1;
-  }
-  return input;
-}
-
 // Compiles the text of `length` bytes, the body of a function. Returns its handle, or -1 with a result.
 EXPORT("compile") int32_t compile(size_t length, int32_t flags) {
   (void)flags;
@@ -246,11 +226,4 @@ EXPORT("call") enum status call(int32_t handle, size_t length) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, handle);
   lua_pushinteger(L, (lua_Integer)length);
   return protect(call_protected, 2);
-}
-
-// The last result: its address in the upper half, its length in bytes in the lower.
-EXPORT("result") uint64_t packed_result(void) {
-  const char *bytes = fixed_result ? fixed_result : result.bytes;
-  size_t length = fixed_result ? strlen(fixed_result) : result.length;
-  return (uint64_t)(uintptr_t)bytes << 32 | length;
 }

@@ -7,17 +7,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "host.h"
+#include "json.h"
 #include "lauxlib.h"
 #include "lualib.h"
-
-#define IMPORT(name) __attribute__((import_module("citadel"), import_name(name)))
-
-// Takes one line of console output; `level` is an index into the host's list of levels.
-IMPORT("log") void host_log(int32_t level, const char *text, size_t length);
-// Gives 64 random bits.
-IMPORT("seed") uint64_t host_seed(void);
-
-enum level { LEVEL_DEBUG = 0, LEVEL_INFO = 1, LEVEL_WARN = 2, LEVEL_ERROR = 3 };
 
 // --- The console ---
 
@@ -61,6 +54,51 @@ static int load_text(lua_State *L) {
   if (has_env) lua_pushvalue(L, 4);
   lua_call(L, has_env ? 4 : 3, LUA_MULTRET);
   return lua_gettop(L) - 4;
+}
+
+// --- fetch ---
+
+// Writes what is asked for as JSON. `options` at 2.
+static void write_head(lua_State *L, struct text *head) {
+  lua_createtable(L, 0, 3);
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "url");
+  static const char *const names[] = {"method", "headers"};
+  for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
+    lua_getfield(L, 2, names[index]);
+    lua_setfield(L, -2, names[index]);
+  }
+  head->length = 0;
+  json_encode(L, -1, head);
+  lua_pop(L, 1);
+}
+
+// fetch(url [, { method, headers, body }]): gives { url, status, ok, headers, body }. The host refuses it where the network was not
+// granted.
+static int fetch(lua_State *L) {
+  static struct text head;
+  luaL_checkstring(L, 1);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_newtable(L);
+    lua_replace(L, 2);
+  }
+  luaL_checktype(L, 2, LUA_TTABLE);
+  write_head(L, &head);
+  size_t body_length = 0;
+  lua_getfield(L, 2, "body");
+  const char *body = lua_tolstring(L, 3, &body_length);
+  if (!body && !lua_isnil(L, 3)) luaL_error(L, "the body has to be a string: `json.encode` makes one of a table");
+  int32_t length = host_fetch(head.bytes, head.length, body, body ? body_length : 0);
+  if (length < 0) luaL_error(L, "not enough memory");
+  // The variables were read from `input` before the call.
+  const char *head_end = memchr(input, '\n', (size_t)length);
+  json_decode(L, input, (size_t)(head_end - input));
+  if (lua_getfield(L, -1, "error") != LUA_TNIL) luaL_error(L, "fetch failed: %s", lua_tostring(L, -1));
+  lua_pop(L, 1);
+  lua_pushlstring(L, head_end + 1, (size_t)(input + length - head_end - 1));
+  lua_setfield(L, -2, "body");
+  return 1;
 }
 
 // --- os ---
@@ -183,6 +221,7 @@ void libraries_open(lua_State *L) {
   lua_setglobal(L, "env");
   lua_register(L, "print", print);
   lua_register(L, "warn", warn);
+  lua_register(L, "fetch", fetch);
   lua_getglobal(L, "load");
   lua_pushcclosure(L, load_text, 1);
   lua_setglobal(L, "load");

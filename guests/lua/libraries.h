@@ -4,8 +4,8 @@
 
 #include "lua.h"
 
-// Opens the libraries: those of Lua that reach nothing outside, `print` and `warn` to the host's console, `os` without files and
-// processes.
+// Opens the libraries: those of Lua that reach nothing outside, `print` and `warn` to the host's console, `fetch` through the host,
+// `os` without files and processes.
 void libraries_open(lua_State *L);
 
 // Seeds math.random, so that no two instances of one snapshot draw the same numbers. Does it once; throws nothing.

@@ -1,6 +1,7 @@
 //! Workflows: their versions, what is published of them, and their compiled forms. A service over the store; it has no actor,
 //! since every operation is one atomic step of the store. Called by HTTP, by the command line, and by whoever starts executions.
 
+mod code_checking;
 mod compiled_cache;
 mod document;
 mod error;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use self::{compiled_cache::CompiledCache, hook_table::HookTable};
+use self::{code_checking::CodeChecking, compiled_cache::CompiledCache, hook_table::HookTable};
 pub use self::{
     document::{Format, INVALID_JSON, INVALID_YAML, read_definition, read_document},
     error::WorkflowError,
@@ -58,6 +59,7 @@ struct Inner {
     javascript: Arc<JavaScript>,
     env: Value,
     compiled: CompiledCache,
+    code_checking: CodeChecking,
     hooks: ArcSwap<HookTable>,
     /// The number of what was published when the table was read.
     publication_rev: AtomicU64,
@@ -94,6 +96,7 @@ impl WorkflowsHandle {
                 javascript,
                 env,
                 compiled: CompiledCache::default(),
+                code_checking: CodeChecking::default(),
                 hooks: ArcSwap::default(),
                 publication_rev: AtomicU64::new(0),
                 hooks_refresh: Mutex::new(()),

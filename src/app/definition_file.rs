@@ -3,6 +3,8 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -11,14 +13,27 @@ use tokio::io::AsyncReadExt;
 
 use crate::{
     actors::workflows::{Format, read_definition, read_document},
+    config::Config,
     model::{
         definition::{WorkflowDefinition, parse::parse_value},
         ids::WorkflowId,
         limits::DEFINITION_BYTES_MAX,
         problem::Problem,
     },
-    nodes::{plan, registry::Registry},
+    nodes::{
+        plan::{self, CodeChecks},
+        registry::Registry,
+    },
+    runtimes::{
+        languages::Languages,
+        sandbox::{Sandbox, SandboxConfig},
+    },
 };
+
+/// How long the code of one definition may take to be checked.
+const CHECK_WITHIN: Duration = Duration::from_secs(60);
+/// Sandboxes that a check needs, with room for what holds two for a moment.
+const CHECK_INSTANCES_MAX: u32 = 4;
 
 /// A file that stands for a workflow of a server.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,17 +122,36 @@ async fn read_text(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Everything that is wrong with the definition in a file; empty if it could be stored.
+/// Everything that is wrong with the definition in a file; empty if it could be stored. Its code is checked by the languages that are
+/// built in, and by those that are installed where the settings say.
 ///
-/// Errors: the file cannot be read.
-pub async fn check_file(path: &Path) -> anyhow::Result<Vec<Problem>> {
+/// Errors: the file cannot be read; the sandbox cannot be set up.
+pub async fn check_file(path: &Path, config: &Config) -> anyhow::Result<Vec<Problem>> {
     let definition = match read_file(path).await? {
         Ok(definition) => definition,
         Err(problems) => return Ok(problems),
     };
-    let anonymous = WorkflowId::from_uuid(uuid::Uuid::nil());
-    let check = move || plan::compile(&Registry::builtin(), definition, anonymous, 1).err().unwrap_or_default();
-    tokio::task::spawn_blocking(check).await.context("the check was interrupted")
+    let (anonymous, config) = (WorkflowId::from_uuid(uuid::Uuid::nil()), config.clone());
+    let check = move || {
+        let (compiled, checks) = plan::compile_with_checks(&Registry::builtin(), definition, anonymous, 1);
+        let mut problems = compiled.err().unwrap_or_default();
+        problems.extend(check_code(checks, config)?);
+        Ok(problems)
+    };
+    tokio::task::spawn_blocking(check).await.context("the check was interrupted")?
+}
+
+/// Starts the languages of a definition for as long as they are asked. Leaves nothing in the data directory.
+fn check_code(checks: CodeChecks, mut config: Config) -> anyhow::Result<Vec<Problem>> {
+    let names = checks.language_names();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
+    config.use_throwaway_directory(directory.path());
+    let sandbox = Sandbox::new(&SandboxConfig { cache_dir: config.cache_dir(), instances_max: CHECK_INSTANCES_MAX })?;
+    let languages = Languages::named(&names, &sandbox, &config.runtimes_dir())?;
+    Ok(checks.with_languages(Arc::new(languages)).run(CHECK_WITHIN))
 }
 
 fn format_of(path: &Path, text: &[u8]) -> Format {

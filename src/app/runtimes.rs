@@ -14,7 +14,7 @@ use crate::{
 /// Instances that trying a language out needs, with room for what holds two for a moment.
 const INSTANCES_MAX: u32 = 4;
 
-/// Every language that can be installed, with what is there of it.
+/// Every language that is built in or can be installed, with what is there of it.
 ///
 /// Errors: the directory of languages cannot be read.
 pub fn list(config: &Config) -> anyhow::Result<Vec<Listed>> {

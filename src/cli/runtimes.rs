@@ -30,7 +30,7 @@ pub(super) struct RuntimesArguments {
 
 #[derive(Debug, Subcommand)]
 enum RuntimesCommand {
-    /// Lists the languages that can be installed, and those whose interpreters this machine has.
+    /// Lists the languages that are built in or can be installed, and those whose interpreters this machine has.
     List,
     /// Installs languages: fetches, checks and compiles them. Of a native language with `requirements` in the settings, its packages.
     /// What was fetched before is not fetched again.
@@ -160,7 +160,7 @@ async fn verify(config: &Config, names: &[String]) -> Result<ExitCode, Failure> 
 /// What is there, also of another version.
 fn installed(config: &Config) -> Result<Vec<Installable>, Failure> {
     let there = runtimes::list(config)?.into_iter().filter(|listed| listed.state != Presence::Absent);
-    Ok(there.filter_map(|listed| Installable::of_name(listed.name)).collect())
+    Ok(there.filter_map(|listed| Installable::of_name(&listed.name)).collect())
 }
 
 fn known(names: &[String]) -> Vec<Installable> {
@@ -186,15 +186,15 @@ fn with_hint(error: anyhow::Error, hint: Option<&'static str>) -> Failure {
 
 fn table(listed: &[Listed]) -> Table {
     let mut table = Table::new(&["NAME", "VERSION", "STATE", "SIZE"]);
-    table.push(["javascript".to_owned(), String::new(), "built in".to_owned(), String::new()]);
     for language in listed {
         let state = match language.state {
+            Presence::BuiltIn => "built in",
             Presence::Installed => "installed",
             Presence::Outdated => "outdated",
             Presence::Absent => "not installed",
         };
         let size = if language.bytes == 0 { String::new() } else { format!("{} MiB", language.bytes.div_ceil(1024 * 1024)) };
-        table.push([language.name.to_owned(), language.version.to_owned(), state.to_owned(), size]);
+        table.push([language.name.clone(), language.version.clone(), state.to_owned(), size]);
     }
     table
 }

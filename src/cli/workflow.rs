@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     app::definition_file::check_file,
-    config::{Flags, Loaded},
+    config::{Config, Flags, Loaded},
     model::problem::{Problem, counted},
 };
 
@@ -97,7 +97,7 @@ pub(super) async fn workflow(arguments: WorkflowArguments, loaded: &Loaded) -> R
     let WorkflowArguments { remote: arguments, command } = arguments;
     let connect = || arguments.connect(loaded);
     match command {
-        WorkflowCommand::Validate { file } => return validate(&file).await,
+        WorkflowCommand::Validate { file } => return validate(&file, &loaded.config).await,
         WorkflowCommand::Apply(arguments) => return apply::apply(arguments, &connect()?).await,
         WorkflowCommand::Diff(arguments) => return diff::diff(arguments, &connect()?).await,
         WorkflowCommand::Run(arguments) => return start::start(arguments, &connect()?).await,
@@ -165,8 +165,8 @@ fn table<'a>(rows: impl IntoIterator<Item = &'a Value>) -> String {
     table.to_string()
 }
 
-async fn validate(file: &Path) -> Result<ExitCode, Failure> {
-    let problems = check_file(file).await?;
+async fn validate(file: &Path, config: &Config) -> Result<ExitCode, Failure> {
+    let problems = check_file(file, config).await?;
     if problems.is_empty() {
         print(format_args!("{}: valid", file.display()));
         return Ok(ExitCode::SUCCESS);

@@ -6,6 +6,7 @@
 mod grants;
 mod network;
 mod params;
+mod program;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use self::{
 use super::{
     Description, EffectNode, NodeType, Outcome, Pool, Prepared, Runner,
     context::EffectContext,
-    params::{invalid, read},
+    params::{Param, invalid, read},
 };
 use crate::{
     model::{
@@ -35,6 +36,7 @@ use crate::{
     runtimes::{
         code::{Code, CodeLimits},
         languages::{Isolation, Languages},
+        wasm::WASM,
     },
 };
 
@@ -83,19 +85,19 @@ impl NodeType for CodeNode {
     fn prepare(&self, node: &NodeDefinition) -> Result<Prepared, Vec<Problem>> {
         let params: Params = read(node)?;
         let mut problems = self.check_language(&params).err().unwrap_or_default();
-        match Code::parse(&params.language, params.code.as_str()) {
-            Ok(code) if problems.is_empty() => {
+        match Source::of(&params) {
+            Ok(source) if problems.is_empty() => {
                 let mut limits = params.limits;
                 limits.wall_ms = node.timeout.map_or(limits.wall_ms, |timeout| limits.wall_ms.min(timeout.0));
                 let effect = if params.grants.network { EffectClass::Effect } else { EffectClass::Idempotent };
                 let language = self.languages.as_ref().and_then(|languages| languages.get(&params.language));
                 let pool = language.map_or(Pool::Wasm, |language| pool_of(language.info().isolation));
-                let runner = CodeRunner { code: Arc::new(code), mode: params.mode, limits, grants: params.grants, pool };
+                let runner = CodeRunner { source, mode: params.mode, limits, grants: params.grants, pool };
                 Ok(Prepared { shape: NodeShape::step(effect), runner: Runner::Effect(Arc::new(runner)) })
             }
             Ok(_) => Err(problems),
-            Err(error) => {
-                problems.push(Problem::new("/params/code", codes::CODE_SYNTAX, error.to_string()));
+            Err(problem) => {
+                problems.push(problem);
                 Err(problems)
             }
         }
@@ -110,8 +112,30 @@ pub fn pool_of(isolation: Isolation) -> Pool {
     }
 }
 
+/// Where a node's code is.
+enum Source {
+    Written(Arc<Code>),
+    /// In the blob store.
+    Stored(Param),
+}
+
+impl Source {
+    fn of(params: &Params) -> Result<Self, Problem> {
+        match (&params.code, &params.program) {
+            (Some(code), None) => match Code::parse(&params.language, code.as_str()) {
+                Ok(code) => Ok(Self::Written(Arc::new(code))),
+                Err(error) => Err(Problem::new("/params/code", codes::CODE_SYNTAX, error.to_string())),
+            },
+            (None, Some(program)) if params.language == WASM => Ok(Self::Stored(program.clone())),
+            (None, Some(_)) => Err(invalid("/params/program", format!("code in {} is text: give it as `code`", params.language))),
+            (Some(_), Some(_)) => Err(invalid("/params/program", "there is `code` already: give one of them")),
+            (None, None) => Err(Problem::new("/params", "missing_field", "the parameter `code` is missing")),
+        }
+    }
+}
+
 struct CodeRunner {
-    code: Arc<Code>,
+    source: Source,
     mode: Mode,
     limits: CodeLimits,
     grants: params::Grants,
@@ -122,7 +146,11 @@ struct CodeRunner {
 impl EffectNode for CodeRunner {
     async fn run(&self, mut ctx: EffectContext) -> Result<Outcome, NodeError> {
         let grants = grants::of_run(&self.grants, &mut ctx).await?;
-        let job = Job { code: Arc::clone(&self.code), limits: self.limits, grants };
+        let code = match &self.source {
+            Source::Written(code) => Arc::clone(code),
+            Source::Stored(program) => Arc::new(program::of_run(program, &mut ctx).await?),
+        };
+        let job = Job { code, limits: self.limits, grants };
         let mode = self.mode;
         // Not aborted with the attempt: the wall time ends it.
         let work = tokio::task::spawn_blocking(move || match mode {
@@ -134,6 +162,13 @@ impl EffectNode for CodeRunner {
             Err(error) => return Err(NodeError::permanent(codes::PANICKED, format!("the sandbox did not end: {error}"))),
         };
         Ok(Outcome::Done(PortItems::main(items)))
+    }
+
+    fn code(&self) -> Option<&Arc<Code>> {
+        match &self.source {
+            Source::Written(code) => Some(code),
+            Source::Stored(_) => None,
+        }
     }
 
     fn pool(&self) -> Pool {

@@ -1,18 +1,20 @@
 //! A workflow version, compiled: its graph and a runner per node. Made once per version and shared by its executions.
 
+mod checks;
 mod variables;
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-pub use self::variables::VariableUse;
 use self::variables::variable_use;
-use super::{Runner, registry::Registry};
+pub use self::{checks::CodeChecks, variables::VariableUse};
+use super::{Prepared, Runner, registry::Registry};
 use crate::model::{
     definition::WorkflowDefinition,
     graph::Graph,
     ids::WorkflowId,
+    limits::NODES_MAX,
     problem::Problem,
     validation::{self, Validated},
 };
@@ -60,19 +62,38 @@ pub fn compile(
     workflow: WorkflowId,
     version: u32,
 ) -> Result<CompiledWorkflow, Vec<Problem>> {
-    let Validated { shapes } = validation::validate(&definition, registry)?;
-    let graph = Arc::new(Graph::new(&definition, &shapes));
+    compile_with_checks(registry, definition, workflow, version).0
+}
+
+/// As [`compile`], with what is still to be checked of the definition's code, whether the rest of it is right or not: for one that is
+/// about to be stored.
+pub fn compile_with_checks(
+    registry: &Registry,
+    definition: WorkflowDefinition,
+    workflow: WorkflowId,
+    version: u32,
+) -> (Result<CompiledWorkflow, Vec<Problem>>, CodeChecks) {
+    let validated = validation::validate(&definition, registry);
+    let prepared: Vec<_> = definition.nodes.iter().take(NODES_MAX).map(|node| registry.prepare(node)).collect();
+    let checks = CodeChecks::of(registry, &prepared);
+    let compiled = validated.and_then(|Validated { shapes }| {
+        let graph = Arc::new(Graph::new(&definition, &shapes));
+        let runners = runners(prepared)?;
+        let variables = variable_use(&definition);
+        Ok(CompiledWorkflow { workflow, version, definition: Arc::new(definition), graph, variables, runners })
+    });
+    (compiled, checks)
+}
+
+/// Errors: the problems of every node.
+fn runners(prepared: Vec<Result<Prepared, Vec<Problem>>>) -> Result<Vec<Runner>, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut runners = Vec::with_capacity(definition.nodes.len());
-    for (position, node) in definition.nodes.iter().enumerate() {
-        match registry.prepare(node) {
+    let mut runners = Vec::with_capacity(prepared.len());
+    for (position, prepared) in prepared.into_iter().enumerate() {
+        match prepared {
             Ok(prepared) => runners.push(prepared.runner),
             Err(found) => problems.extend(found.into_iter().map(|problem| problem.under(&format!("/nodes/{position}")))),
         }
     }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let variables = variable_use(&definition);
-    Ok(CompiledWorkflow { workflow, version, definition: Arc::new(definition), graph, variables, runners })
+    if problems.is_empty() { Ok(runners) } else { Err(problems) }
 }

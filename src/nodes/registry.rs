@@ -20,6 +20,8 @@ use crate::{
 /// All node types.
 pub struct Registry {
     entries: BTreeMap<&'static str, Entry>,
+    /// `None` where it is not known what is installed.
+    languages: Option<Arc<Languages>>,
 }
 
 struct Entry {
@@ -33,18 +35,18 @@ impl Registry {
     /// The node types that are compiled in, where it is not known which languages are installed: for a look at definitions without
     /// a server. Panics if two have one name, a schema is none or an example has problems: a test builds it.
     pub fn builtin() -> Self {
-        Self::of(builtin::node_types(None))
+        Self::of(None)
     }
 
     /// The node types that are compiled in, with the languages that code may be in. Panics as [`Self::builtin`].
     pub fn with_languages(languages: Arc<Languages>) -> Self {
-        Self::of(builtin::node_types(Some(languages)))
+        Self::of(Some(languages))
     }
 
-    fn of(node_types: Vec<Box<dyn NodeType>>) -> Self {
+    fn of(languages: Option<Arc<Languages>>) -> Self {
         let mut entries = BTreeMap::new();
         let examples = docs::examples();
-        for node_type in node_types {
+        for node_type in builtin::node_types(languages.clone()) {
             let description = node_type.describe();
             let name = description.type_name;
             let params = ParamsSchema::compile(&description);
@@ -56,12 +58,17 @@ impl Registry {
             let earlier = entries.insert(name, Entry { node_type, description, params, docs });
             assert!(earlier.is_none(), "two node types are called {name}");
         }
-        Self { entries }
+        Self { entries, languages }
     }
 
     /// The node type of that name.
     pub fn get(&self, type_name: &str) -> Option<&dyn NodeType> {
         self.entries.get(type_name).map(|entry| &*entry.node_type)
+    }
+
+    /// The languages that code may be in, where that is known.
+    pub(super) fn languages(&self) -> Option<&Arc<Languages>> {
+        self.languages.as_ref()
     }
 
     /// What is published of each node type, sorted by name.

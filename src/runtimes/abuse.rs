@@ -13,10 +13,9 @@ use super::{
     code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput},
     grants::Grants,
     languages::Language,
+    testing::{FakeNetwork, SLACK},
 };
 
-/// How far beyond its deadline a run may end on a busy machine.
-const SLACK: Duration = Duration::from_secs(5);
 /// Sequences of good and bad runs that are tried.
 const SEQUENCES: u32 = 12;
 /// Length of the text that the output flood returns, in bytes; more than it may.
@@ -51,6 +50,8 @@ pub(super) struct Abuse<'a> {
     pub(super) no_json: Option<&'a str>,
     /// Throws, with a part of the message and the line.
     pub(super) throws: (&'a str, &'a str, Option<u32>),
+    /// Sends requests without end, and catches nothing. `None` for a language that has no network.
+    pub(super) fetches: Option<&'a str>,
     /// Each tries to leave something behind for the next run.
     pub(super) poisons: &'a [&'a str],
     /// Returns `[input + 1, "clean"]` if nothing was left behind, and `"clean"` only then.
@@ -81,6 +82,7 @@ impl Abuse<'_> {
         assert!(matches!(error.code, CodeErrorCode::Exception | CodeErrorCode::Memory), "recursion: {error:?}");
         self.check_output(language);
         self.check_errors(language);
+        self.check_network(language);
     }
 
     fn check_memory(&self, language: &dyn Language) {
@@ -104,6 +106,28 @@ impl Abuse<'_> {
         let output = run(language, &self.code(self.output_flood), &Value::Null, of(OUTPUT_FLOOD_BYTES + quotes_and_slack));
         let text = output.unwrap_or_else(|error| panic!("{}: {error:?}", self.output_flood)).output;
         assert_eq!(text.as_str().map(str::len), Some(OUTPUT_FLOOD_BYTES), "{}", self.output_flood);
+    }
+
+    fn check_network(&self, language: &dyn Language) {
+        assert_eq!(language.info().grants.network, self.fetches.is_some());
+        let Some(source) = self.fetches else { return };
+        let error = self.fails(language, source, CodeLimits::default());
+        assert_eq!(error.code, CodeErrorCode::Denied, "{source}: {error:?}");
+        assert!(error.message.ends_with("fetch failed: the network was not granted"), "{source}: {error:?}");
+
+        let code = self.code(source);
+        let run = |network: FakeNetwork, limits| {
+            let grants = network.granted();
+            let ran = language.session(&code, limits, &grants).run(CodeInput::Value(&Value::Null));
+            ran.expect_err(source)
+        };
+        let error = run(FakeNetwork::Empty, CodeLimits::default());
+        assert_eq!(error.code, CodeErrorCode::Exception, "{source}: {error:?}");
+        assert!(error.message.contains("more than 100 requests"), "{source}: {error:?}");
+        let started = Instant::now();
+        let error = run(FakeNetwork::Silent, tight());
+        assert!(matches!(error.code, CodeErrorCode::Timeout | CodeErrorCode::Exception), "{source}: {error:?}");
+        assert!(started.elapsed() < Duration::from_millis(500) + SLACK, "{source} ended after {:?}", started.elapsed());
     }
 
     fn check_errors(&self, language: &dyn Language) {

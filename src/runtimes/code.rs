@@ -38,6 +38,15 @@ pub const CODE_MEMORY_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 /// Console output of a run where the caller sets none, in bytes.
 pub const CODE_LOG_BYTES_DEFAULT: usize = 64 * 1024;
 
+/// What the check of one source may use: no sound source comes near.
+pub(super) const CHECK_LIMITS: CodeLimits = CodeLimits {
+    wall_ms: 2_000,
+    cpu_ms: 1_000,
+    memory_bytes: CODE_MEMORY_BYTES_DEFAULT,
+    output_bytes: CODE_LOG_BYTES_DEFAULT,
+    log_bytes: CODE_LOG_BYTES_DEFAULT,
+};
+
 /// A piece of code to run once.
 #[derive(Debug, Clone, Copy)]
 pub struct CodeRequest<'a> {
@@ -209,6 +218,16 @@ impl CodeError {
     pub fn new(code: CodeErrorCode, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { code, message, line: None, column: None, stack: None, logs: Vec::new(), logs_truncated: false, usage: None }
+    }
+
+    /// The message behind its place, as far as there is one: `line 2, column 9: ...`.
+    pub fn with_place(&self) -> String {
+        let Self { line, column, message, .. } = self;
+        match (line, column) {
+            (Some(line), Some(column)) => format!("line {line}, column {column}: {message}"),
+            (Some(line), None) => format!("line {line}: {message}"),
+            (None, _) => message.clone(),
+        }
     }
 
     /// The failure of a node run.

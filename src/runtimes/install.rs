@@ -28,7 +28,7 @@ use super::{
     code::{Code, CodeError, CodeInput, CodeLimits, CodeRequest},
     grants::Grants,
     installed::{Installed, Interpreter},
-    languages::{Language, Languages},
+    languages::{Language, LanguageInfo, Languages},
     python::Python,
     ruby::Ruby,
     sandbox::Sandbox,
@@ -49,6 +49,8 @@ pub struct Installer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
+    /// Part of this program.
+    BuiltIn,
     Installed,
     /// By another version of this program; of no use to this one.
     Outdated,
@@ -58,12 +60,12 @@ pub enum Presence {
 /// A language with what is there of it. **Shape**: `{ name, title, version, state, bytes }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
-    pub name: &'static str,
-    pub title: &'static str,
-    /// What this program installs.
-    pub version: &'static str,
+    pub name: String,
+    pub title: String,
+    /// What this program has or installs.
+    pub version: String,
     pub state: Presence,
-    /// On disk, without what is compiled.
+    /// On disk, without what is compiled; none of what is built in.
     pub bytes: u64,
 }
 
@@ -75,9 +77,12 @@ impl Installer {
         Self { directory, sandbox }
     }
 
-    /// Every language that can be installed.
+    /// Every language that is built in or can be installed.
     pub fn list(directory: &Path) -> Result<Vec<Listed>, InstallError> {
-        Installable::ALL.into_iter().map(|language| listed(directory, language)).collect()
+        let built_in = Languages::built_in().map(|LanguageInfo { name, title, version, .. }| {
+            Ok(Listed { name, title, version, state: Presence::BuiltIn, bytes: 0 })
+        });
+        built_in.into_iter().chain(Installable::ALL.map(|language| listed(directory, language))).collect()
     }
 
     /// Installs a language, or does nothing if this version of it is there. A package that was fetched before is not fetched again.
@@ -160,7 +165,7 @@ fn listed(directory: &Path, language: Installable) -> Result<Listed, InstallErro
     if let Some(file) = fetch::file_of(language) {
         bytes += fs::metadata(directory.join(fetch::PACKAGES).join(file.name)).map_or(0, |status| status.len());
     }
-    let (name, title, version) = (language.name(), language.title(), language.version());
+    let [name, title, version] = [language.name(), language.title(), language.version()].map(str::to_owned);
     Ok(Listed { name, title, version, state, bytes })
 }
 

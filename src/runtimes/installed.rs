@@ -9,12 +9,12 @@ pub(super) mod testing;
 mod tests;
 mod thrown;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub(super) use self::thrown::{Names, error_of};
 use self::{loader::Loader, session::Session};
 use super::{
-    code::{Code, CodeError, CodeErrorCode, CodeLimits},
+    code::{CHECK_LIMITS, Code, CodeError, CodeErrorCode, CodeLimits},
     grants::Grants,
     install::{Installable, Installation},
     languages::{CodeSession, GrantsOffered, Isolation, Language, LanguageInfo},
@@ -42,8 +42,8 @@ pub(super) trait Interpreter: Sized + Send + Sync + 'static {
 
 /// One instance: runs one source for one or more inputs. Not to be used again after an error that ends it.
 pub(super) trait Instance {
-    /// Compiles a source and sets variables of its environment. Errors: [`GuestError::Thrown`] with the place.
-    fn prepare(&mut self, source: &str, environment: &BTreeMap<String, String>) -> Result<(), GuestError>;
+    /// Compiles a source, and gives it what it was granted. Errors: [`GuestError::Thrown`] with the place.
+    fn prepare(&mut self, source: &str, grants: &Grants) -> Result<(), GuestError>;
 
     /// Runs the source over an object of variables in JSON; gives JSON.
     fn call(&mut self, variables: &str) -> Result<String, GuestError>;
@@ -100,7 +100,7 @@ impl<I: Interpreter> Language for Installed<I> {
             title: I::LANGUAGE.title().to_owned(),
             version: I::LANGUAGE.version().to_owned(),
             isolation: Isolation::WebAssembly,
-            grants: GrantsOffered { env: true, ..GrantsOffered::default() },
+            grants: GrantsOffered { env: true, network: true },
             notes: self.loader.complaint().into_iter().collect(),
         }
     }
@@ -110,7 +110,7 @@ impl<I: Interpreter> Language for Installed<I> {
     }
 
     fn check(&self, code: &Code) -> Result<(), CodeError> {
-        let mut instance = self.loader.get()?.instantiate(CodeLimits::default().of_instance())?;
+        let mut instance = self.loader.get()?.instantiate(CHECK_LIMITS.of_instance())?;
         session::prepare(&mut instance, code, &Grants::default())
     }
 

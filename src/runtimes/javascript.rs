@@ -2,7 +2,6 @@
 //! ([`GuestSession`]). A call blocks its thread until it is done or a limit ends it: call from a blocking thread.
 
 mod body;
-mod fetch;
 mod run;
 mod session;
 #[cfg(test)]
@@ -14,8 +13,6 @@ mod thrown;
 use std::sync::Arc;
 
 pub(super) use self::body::Body;
-pub use self::fetch::FETCHES_MAX;
-use self::fetch::Host;
 pub use self::session::{
     EXPRESSION_CPU_MAX, EXPRESSION_MEMORY_BYTES_MAX, EXPRESSION_OUTPUT_BYTES_MAX, EXPRESSION_WALL_MAX, GuestSession,
 };
@@ -32,7 +29,7 @@ const DIALECT: Dialect = Dialect { read_thrown: thrown::read, out_of_memory: "ou
 
 /// The pre-booted guest: made once per process.
 pub struct JavaScript {
-    interpreter: Interpreter<Host>,
+    interpreter: Interpreter,
 }
 
 /// How a source is compiled. The flags are those of guest.c.
@@ -42,8 +39,6 @@ enum Mode {
     Code,
     /// An expression: strict.
     Expression,
-    /// Code with `fetch`.
-    CodeWithNetwork,
 }
 
 impl Mode {
@@ -51,7 +46,6 @@ impl Mode {
         match self {
             Self::Code => 0,
             Self::Expression => 1,
-            Self::CodeWithNetwork => 2,
         }
     }
 }
@@ -61,18 +55,17 @@ impl JavaScript {
     ///
     /// Errors: [`EngineError`]; none of them passes by itself.
     pub fn new(sandbox: Arc<Sandbox>) -> Result<Self, EngineError> {
-        let source =
-            Source { name: "javascript", wasm: GUEST, define: fetch::define, booting: Host::default(), dialect: &DIALECT };
+        let source = Source { name: "javascript", wasm: GUEST, dialect: DIALECT };
         Ok(Self { interpreter: Interpreter::new(sandbox, source)? })
     }
 
     /// A fresh instance: nothing of any other run is in it.
-    fn instantiate(&self, limits: Limits, host: Host) -> Result<Guest<Host>, GuestError> {
-        self.interpreter.instantiate(limits, host)
+    fn instantiate(&self, limits: Limits) -> Result<Guest, GuestError> {
+        self.interpreter.instantiate(limits)
     }
 }
 
 /// Compiles a function expression. Its first two lines do not count in the positions of errors: the third is line 1.
-fn compile(guest: &mut Guest<Host>, source: &str, mode: Mode) -> Result<Function, GuestError> {
+fn compile(guest: &mut Guest, source: &str, mode: Mode) -> Result<Function, GuestError> {
     guest.compile(source, mode.flags())
 }

@@ -2,19 +2,23 @@
 //!
 //! Everything in it blocks its thread until it is done or a limit ends it: call from a blocking thread.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
 use super::{
-    code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, CodeRequest},
+    code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, CodeRequest, JAVASCRIPT, TYPESCRIPT},
     grants::Grants,
-    install::{InstalledPython, InstalledRuby},
+    install::{Installable, InstalledPython, InstalledRuby},
     javascript::JavaScript,
-    lua::Lua,
+    lua::{LUA, Lua},
     sandbox::{EngineError, Sandbox},
     typescript::TypeScript,
-    wasm::Wasm,
+    wasm::{WASM, Wasm},
 };
 use crate::model::problem::did_you_mean;
 
@@ -28,7 +32,7 @@ pub trait Language: Send + Sync {
     }
 
     /// Finds what is wrong with a source that [`Code::parse`] does not know: most languages need their own compiler for that. Runs
-    /// nothing of it.
+    /// nothing of it, and takes no longer than a few seconds.
     ///
     /// Errors: [`CodeErrorCode::Syntax`] with the place; others if the check itself cannot be done.
     fn check(&self, _code: &Code) -> Result<(), CodeError> {
@@ -106,6 +110,33 @@ impl Languages {
         ])
     }
 
+    /// What is published of those, where none of them is made: sorted by name.
+    pub fn built_in() -> [LanguageInfo; 4] {
+        [JavaScript::about(), Lua::about(), TypeScript::about(), Wasm::about()]
+    }
+
+    /// Those of the built-in and installable languages that have these names, without the others.
+    ///
+    /// Errors: as [`Self::embedded`].
+    pub fn named(names: &BTreeSet<&str>, sandbox: &Arc<Sandbox>, directory: &Path) -> Result<Self, EngineError> {
+        let mut languages: Vec<Arc<dyn Language>> = Vec::new();
+        for name in names {
+            let sandbox = Arc::clone(sandbox);
+            languages.push(match *name {
+                JAVASCRIPT => Arc::new(JavaScript::new(sandbox)?),
+                TYPESCRIPT => Arc::new(TypeScript::new(Arc::new(JavaScript::new(sandbox)?))),
+                LUA => Arc::new(Lua::new(sandbox)?),
+                WASM => Arc::new(Wasm::new(sandbox)?),
+                name => match Installable::of_name(name) {
+                    Some(Installable::Python) => Arc::new(InstalledPython::new(sandbox, directory.to_owned())),
+                    Some(Installable::Ruby) => Arc::new(InstalledRuby::new(sandbox, directory.to_owned())),
+                    None => continue,
+                },
+            });
+        }
+        Ok(Self::new(languages))
+    }
+
     /// The languages that can be installed, whether they are or not. Those that are begin to load.
     pub fn installable(sandbox: &Arc<Sandbox>, directory: &Path) -> [Arc<dyn Language>; 2] {
         let python = InstalledPython::new(Arc::clone(sandbox), directory.to_owned());
@@ -123,6 +154,21 @@ impl Languages {
     /// Every language, sorted by name.
     pub fn infos(&self) -> impl Iterator<Item = LanguageInfo> + '_ {
         self.by_name.values().map(|language| language.info())
+    }
+
+    /// Has a source checked by its language. One that is not here, or cannot tell now, finds nothing: the run will.
+    ///
+    /// Errors: [`CodeErrorCode::Syntax`], and no other.
+    pub fn check(&self, code: &Code) -> Result<(), CodeError> {
+        let Some(language) = self.get(code.language()) else { return Ok(()) };
+        match language.check(code) {
+            Err(error) if error.code == CodeErrorCode::Syntax => Err(error),
+            Err(error) => {
+                tracing::debug!(language = code.language(), code = ?error.code, "a source could not be checked");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Runs code once, in a fresh sandbox.

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput},
+    code::{CHECK_LIMITS, Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput},
     grants::Grants,
     languages::{CodeSession, GrantsOffered, Isolation, Language, LanguageInfo},
     sandbox::{
         EngineError, Sandbox,
         error::{GuestError, Thrown},
-        imports,
         interpreter::{Dialect, Function, Guest, Interpreter, RawThrown, Source},
     },
 };
@@ -27,7 +26,7 @@ const DIALECT: Dialect = Dialect { read_thrown, out_of_memory: "not enough memor
 
 /// The pre-booted guest: made once per process.
 pub struct Lua {
-    interpreter: Interpreter<()>,
+    interpreter: Interpreter,
 }
 
 impl Lua {
@@ -35,12 +34,28 @@ impl Lua {
     ///
     /// Errors: [`EngineError`]; none of them passes by itself.
     pub fn new(sandbox: Arc<Sandbox>) -> Result<Self, EngineError> {
-        let source = Source { name: LUA, wasm: GUEST, define: imports::define, booting: (), dialect: &DIALECT };
+        let source = Source { name: LUA, wasm: GUEST, dialect: DIALECT };
         Ok(Self { interpreter: Interpreter::new(sandbox, source)? })
     }
 
-    fn start(&self, code: &Code, limits: CodeLimits) -> Result<Live, CodeError> {
-        let mut guest = self.interpreter.instantiate(limits.of_instance(), ())?;
+    /// What is published of it.
+    pub fn about() -> LanguageInfo {
+        LanguageInfo {
+            name: LUA.to_owned(),
+            title: "Lua".to_owned(),
+            version: "5.4".to_owned(),
+            isolation: Isolation::WebAssembly,
+            grants: GrantsOffered { env: true, network: true },
+            notes: vec![
+                "JSON's null is `json.null`; an empty table is an empty array, unless it is marked by `json.object`".to_owned(),
+                "the time zone is UTC; `io`, `debug` and `require` are not there".to_owned(),
+            ],
+        }
+    }
+
+    fn start(&self, code: &Code, limits: CodeLimits, grants: &Grants) -> Result<Live, CodeError> {
+        let mut guest = self.interpreter.instantiate(limits.of_instance())?;
+        guest.grant(grants);
         let function = guest.compile(code.source(), 0).map_err(|error| match error {
             GuestError::Thrown(_) => CodeError { code: CodeErrorCode::Syntax, ..CodeError::from(error) },
             other => CodeError::from(other),
@@ -51,21 +66,11 @@ impl Lua {
 
 impl Language for Lua {
     fn info(&self) -> LanguageInfo {
-        LanguageInfo {
-            name: LUA.to_owned(),
-            title: "Lua".to_owned(),
-            version: "5.4".to_owned(),
-            isolation: Isolation::WebAssembly,
-            grants: GrantsOffered { env: true, network: false },
-            notes: vec![
-                "JSON's null is `json.null`; an empty table is an empty array, unless it is marked by `json.object`".to_owned(),
-                "the time zone is UTC; `io`, `debug` and `require` are not there".to_owned(),
-            ],
-        }
+        Self::about()
     }
 
     fn check(&self, code: &Code) -> Result<(), CodeError> {
-        self.start(code, CodeLimits::default()).map(|_| ())
+        self.start(code, CHECK_LIMITS, &Grants::default()).map(|_| ())
     }
 
     fn session<'a>(&'a self, code: &'a Code, limits: CodeLimits, grants: &'a Grants) -> Box<dyn CodeSession + 'a> {
@@ -82,7 +87,7 @@ struct LuaSession<'a> {
 }
 
 struct Live {
-    guest: Guest<()>,
+    guest: Guest,
     function: Function,
 }
 
@@ -92,7 +97,7 @@ impl CodeSession for LuaSession<'_> {
         let cold = reused.is_none();
         let mut live = match reused {
             Some(live) => live,
-            None => self.lua.start(self.code, self.limits)?,
+            None => self.lua.start(self.code, self.limits, self.grants)?,
         };
         let result: Result<Value, GuestError> =
             live.guest.call_with_json(live.function, &input.variables_with_env_to_json(self.code, self.grants));
@@ -104,5 +109,5 @@ impl CodeSession for LuaSession<'_> {
 }
 
 fn read_thrown(RawThrown { name, message, line, stack }: RawThrown) -> Thrown {
-    Thrown { name, message, line, column: None, stack: Some(stack).filter(|stack| !stack.is_empty()) }
+    Thrown { name, message, line, column: None, stack: Some(stack).filter(|stack| !stack.is_empty()), is_denied: false }
 }

@@ -3,16 +3,18 @@
 
 mod wasi;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use wasmtime::{
     Store, StoreContextMut,
-    component::{self, Component, InstancePre, Linker, WasmStr},
+    component::{self, Component, InstancePre, Linker, WasmList, WasmStr},
 };
 use wasmtime_wasi::I32Exit;
 
 use super::{
     code::level_from_guest,
+    fetch::{Answer, FETCH_BODY_BYTES_MAX, FETCH_HEAD_BYTES_MAX},
+    grants::Grants,
     install::{Installable, Installation},
     installed::{FIRST_LIMITS, Instance, Interpreter, Names, error_of, first_failed},
     sandbox::{
@@ -65,11 +67,26 @@ impl Interpreter for Python {
 /// What guest.wit imports.
 fn define(linker: &mut Linker<HostState<WasiState>>) -> wasmtime::Result<()> {
     wasi::define(linker)?;
+    linker.root().func_wrap("fetch", fetch)?;
     linker.root().func_wrap("log", |mut store: StoreContextMut<'_, HostState<WasiState>>, (level, line): (u32, WasmStr)| {
         let line = line.to_str(&store)?.into_owned();
         store.data_mut().log.write(level_from_guest(level), line.as_bytes());
         Ok(())
     })
+}
+
+/// Sends a request that has a head and a body.
+fn fetch(
+    mut store: StoreContextMut<'_, HostState<WasiState>>,
+    (head, body): (WasmStr, WasmList<u8>),
+) -> wasmtime::Result<((String, Vec<u8>),)> {
+    // No more is copied than what shows that it is too much.
+    let head = head.to_str(&store)?;
+    let head = head.as_bytes()[..head.len().min(FETCH_HEAD_BYTES_MAX + 1)].to_vec();
+    let body = body.as_le_slice(&store);
+    let body = body[..body.len().min(FETCH_BODY_BYTES_MAX + 1)].to_vec();
+    let Answer { head, body } = store.data_mut().fetch(&head, &body);
+    Ok(((head, body),))
 }
 
 pub(super) struct PythonInstance {
@@ -80,8 +97,9 @@ pub(super) struct PythonInstance {
 }
 
 impl Instance for PythonInstance {
-    fn prepare(&mut self, source: &str, environment: &BTreeMap<String, String>) -> Result<(), GuestError> {
-        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+    fn prepare(&mut self, source: &str, grants: &Grants) -> Result<(), GuestError> {
+        self.store.data_mut().grant(grants);
+        let environment: Vec<(&str, &str)> = grants.env.iter().map(|(name, value)| (&**name, &**value)).collect();
         let called = self
             .instance
             .get_typed_func::<(&str, &[(&str, &str)]), (Result<(), String>,)>(&mut self.store, "prepare")

@@ -1,20 +1,21 @@
 //! Ruby: the interpreter's own build for WebAssembly, booted with `guests/ruby/guest.rb` and snapshotted when it is installed. It
 //! has the standard library, which the build carries in its memory, and neither files nor network nor threads.
 
+mod door;
 mod imports;
 mod interface;
 mod output;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use wasmtime::{InstancePre, Linker, Module, Store};
 
 use self::{
     imports::Ended,
-    interface::{Interface, RubyState},
-    output::Output,
+    interface::{Host, Interface, RubyState},
 };
 use super::{
+    grants::Grants,
     install::{Installable, Installation},
     installed::{FIRST_LIMITS, Instance, Interpreter, Names, error_of, first_failed},
     sandbox::{
@@ -40,7 +41,7 @@ pub(super) fn boot(interpreter: &[u8]) -> wasmtime::Result<Vec<u8>> {
         // The one without arguments; the interpreter's own has some, and is called below.
         init_function: "_initialize",
         memory_bytes: MEMORY_BYTES_MAX,
-        guest: Output::default(),
+        guest: Host::default(),
         define: imports::define,
     };
     snapshot::boot_with(interpreter, boot, |store, instance| {
@@ -81,7 +82,7 @@ impl Interpreter for Ruby {
     }
 
     fn instantiate(&self, limits: Limits) -> Result<Self::Instance, GuestError> {
-        let mut store = self.sandbox.store(limits.beyond(self.booted_bytes), Output::default());
+        let mut store = self.sandbox.store(limits.beyond(self.booted_bytes), Host::default());
         let started = self.guest.instantiate(&mut store).and_then(|instance| Interface::of(&mut store, &instance));
         match started {
             Ok(interface) => Ok(RubyInstance { store, interface, limits, booted_bytes: self.booted_bytes }),
@@ -98,8 +99,9 @@ pub(super) struct RubyInstance {
 }
 
 impl Instance for RubyInstance {
-    fn prepare(&mut self, source: &str, environment: &BTreeMap<String, String>) -> Result<(), GuestError> {
-        let arguments = serde_json::to_string(&(source, environment)).expect("texts are JSON");
+    fn prepare(&mut self, source: &str, grants: &Grants) -> Result<(), GuestError> {
+        self.store.data_mut().grant(grants);
+        let arguments = serde_json::to_string(&(source, &grants.env)).expect("texts are JSON");
         let wrong = self.send("prepare", &arguments)?;
         if wrong == NOTHING_WRONG { Ok(()) } else { Err(self.thrown(&wrong)) }
     }
@@ -114,7 +116,7 @@ impl Instance for RubyInstance {
 
     fn take_log(&mut self) -> (Vec<LogLine>, bool) {
         let HostState { guest, log, .. } = self.store.data_mut();
-        guest.finish(log);
+        guest.output.finish(log);
         log.take()
     }
 

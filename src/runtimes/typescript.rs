@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub(super) use self::strip::strip;
 use super::{
-    code::{Code, CodeLimits, TYPESCRIPT},
+    code::{Code, CodeError, CodeLimits, TYPESCRIPT},
     grants::Grants,
     javascript::JavaScript,
     languages::{CodeSession, Language, LanguageInfo},
@@ -24,18 +24,27 @@ impl TypeScript {
     pub fn new(javascript: Arc<JavaScript>) -> Self {
         Self { javascript }
     }
-}
 
-impl Language for TypeScript {
-    fn info(&self) -> LanguageInfo {
+    /// What is published of it.
+    pub fn about() -> LanguageInfo {
         LanguageInfo {
             name: TYPESCRIPT.to_owned(),
             title: "TypeScript".to_owned(),
             notes: vec![
                 "types are taken out, not checked; enums, namespaces, decorators and parameter properties are refused".to_owned(),
             ],
-            ..self.javascript.info()
+            ..JavaScript::about()
         }
+    }
+}
+
+impl Language for TypeScript {
+    fn info(&self) -> LanguageInfo {
+        Self::about()
+    }
+
+    fn check(&self, code: &Code) -> Result<(), CodeError> {
+        self.javascript.check(code)
     }
 
     fn session<'a>(&'a self, code: &'a Code, limits: CodeLimits, grants: &'a Grants) -> Box<dyn CodeSession + 'a> {

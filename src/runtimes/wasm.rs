@@ -38,6 +38,21 @@ impl Wasm {
         Ok(Self { sandbox, modules, components, programs: ProgramCache::default() })
     }
 
+    /// What is published of it.
+    pub fn about() -> LanguageInfo {
+        LanguageInfo {
+            name: WASM.to_owned(),
+            title: "WebAssembly".to_owned(),
+            version: "WASI preview 1 commands, preview 2 components".to_owned(),
+            isolation: Isolation::WebAssembly,
+            grants: GrantsOffered { env: true, network: false },
+            notes: vec![
+                "`code` is a binary in base64; it reads the input as JSON on stdin and writes the output as JSON on stdout"
+                    .to_owned(),
+            ],
+        }
+    }
+
     fn program(&self, code: &Code) -> Result<Arc<cache::Program>, CodeError> {
         let Parsed::Wasm(binary) = code.parsed() else {
             return Err(CodeError::new(CodeErrorCode::Syntax, format!("this is {}, not WebAssembly", code.language())));
@@ -59,17 +74,7 @@ fn linkers(engine: &Engine) -> wasmtime::Result<Linkers> {
 
 impl Language for Wasm {
     fn info(&self) -> LanguageInfo {
-        LanguageInfo {
-            name: WASM.to_owned(),
-            title: "WebAssembly".to_owned(),
-            version: "WASI preview 1 commands, preview 2 components".to_owned(),
-            isolation: Isolation::WebAssembly,
-            grants: GrantsOffered { env: true, network: false },
-            notes: vec![
-                "`code` is a binary in base64; it reads the input as JSON on stdin and writes the output as JSON on stdout"
-                    .to_owned(),
-            ],
-        }
+        Self::about()
     }
 
     fn check(&self, code: &Code) -> Result<(), CodeError> {

@@ -1,8 +1,18 @@
 //! Code in every embedded language, through the API: what goes in, what comes out, what it used.
 
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
+
+/// Where `scripts/runtimes.sh` has installed Python and Ruby.
+fn installed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/runtimes")
+}
 
 /// A WASI module that writes `{"sum":3}`: `(module (import "wasi_snapshot_preview1" "fd_write" ..) .. (func (export "_start") ..))`.
 const PROGRAM: &str = "AGFzbQEAAAABDAJgBH9/f38Bf2AAAAIjARZ3YXNpX3NuYXBzaG90X3ByZXZpZXcxCGZkX3dyaXRlAAADAgEBBQMBAAEHEwIGbWVtb3J5AgAGX3N0YXJ0AAEKDwENAEEBQQBBAUEMEAAaCwscAgBBAAsIEAAAAAkAAAAAQRALCXsic3VtIjozfQ==";
@@ -42,6 +52,46 @@ async fn runs_every_embedded_language_and_shows_what_it_used() {
         let start = runs.iter().find(|run| run["node_id"] == "start").unwrap();
         assert!(start.get("usage").is_none());
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn says_where_code_does_not_compile_when_a_workflow_is_saved() {
+    let app = TestApp::start_with(|config| config.runtimes_dir = Some(installed())).await;
+    for (language, right, wrong, place) in [
+        ("lua", "return 1", "local x = 1\nlocal y = = 2", "line 2: unexpected symbol"),
+        ("python", "return 1", "x = 1\nif x\n  return x", "line 2, column 5: SyntaxError: expected ':'"),
+        ("ruby", "1", "x = 1\ny = 1 +", "line 2, column 8: "),
+        ("wasm", PROGRAM, "AGFzbQEAAAA=", "the module is no command"),
+        ("javascript", "return 1", "let a;\nlet a;", "line 2, column "),
+    ] {
+        // What is installed is loaded behind the start, and until then nobody can tell.
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while app.client.post("/workflows/validate", &workflow(language, wrong)).await.body["valid"] == json!(true) {
+            assert!(Instant::now() < deadline, "nothing is found wrong with the code in {language}");
+        }
+        let validated = app.client.post("/workflows/validate", &workflow(language, right)).await;
+        assert_eq!(validated.body["valid"], json!(true), "{language}: {}", validated.body);
+        let created = app.client.create_workflow(&workflow(language, right)).await;
+        let refused = [
+            app.client.post("/workflows/validate", &workflow(language, wrong)).await,
+            app.client.post("/workflows", &workflow(language, wrong)).await,
+            app.client.put(&format!("/workflows/{created}"), "\"1\"", &workflow(language, wrong)).await,
+        ];
+        for answer in refused {
+            let errors = answer.body["errors"].as_array().unwrap_or_else(|| panic!("{language}: {}", answer.body));
+            let error = (errors[0]["pointer"].as_str().unwrap(), errors[0]["code"].as_str().unwrap());
+            assert_eq!((errors.len(), error), (1, ("/nodes/1/params/code", "code_syntax")), "{language}: {}", answer.body);
+            assert!(errors[0]["detail"].as_str().unwrap().starts_with(place), "{language}: {}", answer.body);
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn code_of_a_language_that_is_not_installed_can_be_saved() {
+    let app = TestApp::start().await;
+    app.client.create_workflow(&workflow("python", "return (")).await;
     app.stop().await;
 }
 

@@ -140,6 +140,14 @@ fn validates_a_file_without_running_it() {
     let refused = run(&["workflow", "validate", bad.to_str().unwrap()], "");
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("nodes"), "{}", refused.err);
+    let code = json!({ "id": "c", "type": "code", "params": { "language": "lua", "code": "local x = 1\nlocal y = = 2" } });
+    let wrong = files.write(
+        "wrong.json",
+        &json!({ "name": "a", "nodes": [{ "id": "m", "type": "manual" }, code], "edges": [{ "from": "m", "to": "c" }] }),
+    );
+    let refused = run(&["workflow", "validate", wrong.to_str().unwrap()], "");
+    refused.assert_failed(1, "/nodes/1/params/code");
+    assert!(refused.err.contains("line 2: unexpected symbol"), "{}", refused.err);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::{
     model::{
         definition::parse::parse_json,
         ids::{WorkflowId, WorkspaceId},
+        limits::PROBLEMS_MAX,
         problem::Problem,
     },
     nodes::plan,
@@ -84,7 +85,7 @@ impl WorkflowsHandle {
         }
     }
 
-    /// Compiles a definition that is about to be stored.
+    /// Compiles a definition that is about to be stored, and has its code checked.
     ///
     /// Errors: `Invalid`, `Interrupted`.
     pub(super) async fn compile(
@@ -93,7 +94,19 @@ impl WorkflowsHandle {
         id: WorkflowId,
         version: u32,
     ) -> Result<Arc<CompiledWorkflow>, WorkflowError> {
-        self.compile_or(definition, id, version, WorkflowError::Invalid).await
+        let registry = Arc::clone(&self.inner.registry);
+        let work = tokio::task::spawn_blocking(move || plan::compile_with_checks(&registry, definition, id, version));
+        let (compiled, checks) = work.await.map_err(WorkflowError::Interrupted)?;
+        let found = self.inner.code_checking.run(checks).await.map_err(WorkflowError::Interrupted)?;
+        match compiled {
+            Ok(compiled) if found.is_empty() => Ok(Arc::new(compiled)),
+            Ok(_) => Err(WorkflowError::Invalid(found)),
+            Err(mut problems) => {
+                problems.extend(found);
+                problems.truncate(PROBLEMS_MAX);
+                Err(WorkflowError::Invalid(problems))
+            }
+        }
     }
 
     /// Compiles on the blocking pool: a large workflow takes many milliseconds.

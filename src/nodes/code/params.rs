@@ -25,7 +25,11 @@ pub const ENV_COUNT_MAX: usize = 100;
 pub(super) struct Params {
     #[serde(default = "default_language")]
     pub(super) language: String,
-    pub(super) code: String,
+    #[serde(default)]
+    pub(super) code: Option<String>,
+    /// Instead of `code`.
+    #[serde(default)]
+    pub(super) program: Option<Param>,
     #[serde(default)]
     pub(super) mode: Mode,
     #[serde(default)]
@@ -71,7 +75,7 @@ pub(super) fn schema() -> Value {
     let limit = |description: &str, maximum: u64, default: u64| json!({ "description": description, "type": "integer", "minimum": 1, "maximum": maximum, "default": default });
     let default = CodeLimits::default();
     object(
-        &["code"],
+        &[],
         json!({
             "language": {
                 "description": "The language of the code, by its name in `GET /api/v1/runtimes`.",
@@ -84,6 +88,19 @@ pub(super) fn schema() -> Value {
                                 stdin and writes its output as JSON on stdout. A returned object is one item, an array is items, nothing \
                                 is no item, anything else becomes `{ value }`.",
                 "type": "string", "minLength": 1, "maxLength": DEFINITION_BYTES_MAX,
+            },
+            "program": {
+                "description": "WebAssembly that is too large for a definition, instead of `code`: where it is in the blob store, as the \
+                                binary data of an item says it (`{{ $binary.data }}`, of the first item). It is looked at when the node runs.",
+                "type": "object",
+                "properties": {
+                    "hash": { "description": "SHA-256 of the binary, in lowercase hex.", "type": "string", "pattern": "^[0-9a-f]{64}$" },
+                    "size_bytes": { "description": "Of no consequence.", "type": "integer", "minimum": 0 },
+                    "media_type": { "description": "Of no consequence.", "type": "string" },
+                    "file_name": { "description": "Of no consequence.", "type": "string" },
+                },
+                "required": ["hash"],
+                "additionalProperties": false,
             },
             "mode": choice("Once for all items, or once for each.", &["all", "each"]),
             "limits": {

@@ -1,5 +1,8 @@
 //! The node in the real sandbox.
 
+mod fetch;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
@@ -8,6 +11,7 @@ use crate::{
         Pool,
         effect_testing::{Bench, runner},
         registry::Registry,
+        services::Blobs as _,
         testing::node,
     },
     runtimes::languages::Languages,
@@ -135,8 +139,6 @@ fn reports_every_problem_before_a_run() {
     assert_eq!((found[0].pointer.as_str(), found[0].code.as_str()), ("/params/code", "code_syntax"));
     assert!(found[0].detail.starts_with("line 2, column "), "{}", found[0].detail);
     assert_eq!(problems(json!({ "code": "x", "language": "cobol" })), ["/params/language not_installed"]);
-    let both = json!({ "code": "return (", "language": "lua", "grants": { "network": true, "env": { "A": "b" } } });
-    assert_eq!(problems(both), ["/params/grants/network invalid_parameter"]);
     let both = json!({ "code": "AAAA", "language": "wasm", "grants": { "network": true } });
     assert_eq!(problems(both), ["/params/grants/network invalid_parameter", "/params/code code_syntax"]);
     assert_eq!(problems(json!({ "code": "enum E {}", "language": "typescript" })), ["/params/code code_syntax"]);
@@ -144,6 +146,36 @@ fn reports_every_problem_before_a_run() {
     assert_eq!(problems(json!({ "code": "x", "grants": { "files": true } })).len(), 1);
     assert!(Registry::builtin().prepare(&node("code", json!({ "code": "x", "language": "cobol" }))).is_ok());
     assert_eq!(problems(json!({ "code": "x", "limits": { "wall_ms": 0 } })).len(), 1);
+    let hash = "0".repeat(64);
+    assert_eq!(problems(json!({})), ["/params missing_field"]);
+    assert_eq!(problems(json!({ "program": { "hash": hash } })), ["/params/program invalid_parameter"]);
+    let both = json!({ "language": "wasm", "code": PROGRAM, "program": { "hash": hash } });
+    assert_eq!(problems(both), ["/params/program invalid_parameter"]);
+    assert_eq!(problems(json!({ "language": "wasm", "program": { "hash": "../x" } })).len(), 1);
+}
+
+/// A WASI module that writes `{"sum":3}`.
+const PROGRAM: &str = "AGFzbQEAAAABDAJgBH9/f38Bf2AAAAIjARZ3YXNpX3NuYXBzaG90X3ByZXZpZXcxCGZkX3dyaXRlAAADAgEBBQMBAAEHEwIGbWVtb3J5AgAGX3N0YXJ0AAEKDwENAEEBQQBBAUEMEAAaCwscAgBBAAsIEAAAAAkAAAAAQRALCXsic3VtIjozfQ==";
+
+#[tokio::test]
+async fn runs_a_program_of_the_blob_store() {
+    let bench = Bench::new();
+    let binary = bytes::Bytes::from(BASE64_STANDARD.decode(PROGRAM).unwrap());
+    let blob = bench.blobs.put(binary).await.unwrap();
+    let text = bench.blobs.put(bytes::Bytes::from_static(b"hello")).await.unwrap();
+    let run = async |program: Value, json: Value| {
+        bench.run_json(&node("code", json!({ "language": "wasm", "program": program })), json!([json])).await
+    };
+    assert_eq!(run(json!({ "hash": blob.hash }), json!({})).await, Ok(json!([{ "sum": 3 }])));
+    assert_eq!(run(json!("{{ $json.data }}"), json!({ "data": blob })).await, Ok(json!([{ "sum": 3 }])));
+    for (program, expected) in [
+        (json!({ "hash": "0".repeat(64) }), "blob_missing"),
+        (json!({ "hash": text.hash }), "code_syntax"),
+        (json!("{{ $json.none }}"), "invalid_parameter"),
+    ] {
+        let failed = run(program.clone(), json!({})).await.unwrap_err();
+        assert_eq!((failed.code.as_str(), failed.retryable), (expected, false), "{program}: {failed:?}");
+    }
 }
 
 #[tokio::test]
@@ -220,98 +252,5 @@ async fn what_code_used_is_kept_however_it_ends() {
         let _ = runner(&node).run(ctx).await;
         let usage = log.take().and_then(|log| log.usage).unwrap();
         assert!(usage.cold && usage.wall_us > 0 && usage.memory_peak_bytes > 4_000_000, "{code}: {usage:?}");
-    }
-}
-
-mod fetch {
-    //! `fetch` by grant.
-
-    use axum::{
-        Router,
-        body::Bytes,
-        http::{HeaderMap, Method},
-        routing::any,
-    };
-
-    use super::*;
-    use crate::auth::egress::testing::TestServer;
-
-    /// Answers with what it got.
-    async fn echo(method: Method, headers: HeaderMap, body: Bytes) -> ([(&'static str, &'static str); 1], String) {
-        let asked = headers.get("x-asked").and_then(|value| value.to_str().ok()).unwrap_or("-");
-        ([("x-answer", "yes")], json!({ "method": method.as_str(), "asked": asked, "body": body.to_vec() }).to_string())
-    }
-
-    async fn server() -> TestServer {
-        TestServer::start(Router::new().route("/echo", any(echo)).route("/bytes", any(async || vec![0_u8, 255, 1]))).await
-    }
-
-    async fn run_granted(bench: Bench, code: &str) -> Result<Value, NodeError> {
-        bench.run_json(&node("code", json!({ "code": code, "grants": { "network": true } })), json!([{}])).await
-    }
-
-    #[tokio::test]
-    async fn sends_requests_and_reads_answers() {
-        let server = server().await;
-        let url = server.url("/echo");
-        let code = format!(
-            "const answer = await fetch('{url}', {{ method: 'post', headers: {{ 'x-asked': 'ä'.length + 1 }}, body: 'ab' }});
-             return [answer.status, answer.ok, answer.headers.get('X-Answer'), await answer.json()]"
-        );
-        let expected = json!([{ "value": 200 }, { "value": true }, { "value": "yes" }, { "method": "POST", "asked": "2", "body": [97, 98] }]);
-        assert_eq!(run_granted(Bench::new(), &code).await, Ok(expected));
-        let code = format!(
-            "return (await (await fetch('{url}', {{ method: 'PUT', body: new Uint8Array([0, 255, 7, 9]) }})).json()).body"
-        );
-        assert_eq!(
-            run_granted(Bench::new(), &code).await,
-            Ok(json!([{ "value": 0 }, { "value": 255 }, { "value": 7 }, { "value": 9 }]))
-        );
-        let code = format!("return [...await (await fetch('{}')).bytes()]", server.url("/bytes"));
-        assert_eq!(run_granted(Bench::new(), &code).await, Ok(json!([{ "value": 0 }, { "value": 255 }, { "value": 1 }])));
-    }
-
-    #[tokio::test]
-    async fn obeys_the_egress_policy() {
-        let server = server().await;
-        let url = server.url("/echo");
-        let failed = run_granted(Bench::new().without_egress(), &format!("return await fetch('{url}')")).await.unwrap_err();
-        assert_eq!((failed.code.as_str(), failed.retryable), ("code_denied", false));
-        assert!(failed.message.starts_with("TypeError: fetch failed: "), "{}", failed.message);
-        let caught = format!("try {{ await fetch('{url}') }} catch (error) {{ return error.name }}");
-        let caught = run_granted(Bench::new().without_egress(), &caught).await;
-        assert_eq!(caught, Ok(json!([{ "value": "TypeError" }])));
-        for wrong in ["fetch('file:///etc/passwd')", "fetch('nowhere')", "fetch('http://127.0.0.1:1', { headers: { 'a b': 1 } })"]
-        {
-            let failed = run_granted(Bench::new(), &format!("return await {wrong}")).await.unwrap_err();
-            assert!(failed.message.starts_with("TypeError: fetch failed: "), "{wrong}: {}", failed.message);
-        }
-    }
-
-    #[tokio::test]
-    async fn is_not_there_without_the_grant() {
-        assert_eq!(run(json!({ "code": "return typeof fetch" }), json!([{}])).await, Ok(json!([{ "value": "undefined" }])));
-    }
-
-    #[tokio::test]
-    async fn requests_obeyed_and_violated() {
-        let server = server().await;
-        let url = server.url("/bytes");
-        let code = |count: u32| format!("for (let n = 0; n < {count}; n++) await fetch('{url}'); return 'done'");
-        let max = crate::runtimes::javascript::FETCHES_MAX;
-        assert_eq!(run_granted(Bench::new(), &code(max)).await, Ok(json!([{ "value": "done" }])));
-        let failed = run_granted(Bench::new(), &code(max + 1)).await.unwrap_err();
-        assert!(failed.message.contains("more than 100 requests"), "{}", failed.message);
-    }
-
-    #[tokio::test]
-    async fn waits_no_longer_than_the_code_may_run() {
-        let silent = TestServer::start(Router::new().route("/", any(std::future::pending::<()>))).await;
-        let code = format!("return await fetch('{}')", silent.url("/"));
-        let params = json!({ "code": code, "limits": { "wall_ms": 300 }, "grants": { "network": true } });
-        let started = std::time::Instant::now();
-        let failed = Bench::new().run(&node("code", params), json!([{}])).await.unwrap_err();
-        assert!(["sandbox_timeout", "code_exception"].contains(&failed.code.as_str()), "{failed:?}");
-        assert!(started.elapsed() < std::time::Duration::from_secs(5));
     }
 }

@@ -54,11 +54,18 @@ impl Code {
         Ok(Self { language: language.into(), source, parsed })
     }
 
+    /// A WebAssembly binary that is not text.
+    ///
+    /// Errors: what is wrong with it, as a sentence.
+    pub fn of_wasm(binary: &[u8]) -> Result<Self, String> {
+        Ok(Self { language: WASM.into(), source: "".into(), parsed: Parsed::Wasm(Binary::new(binary.into())?) })
+    }
+
     pub fn language(&self) -> &str {
         &self.language
     }
 
-    /// The text that the user wrote.
+    /// The text that the user wrote, if it is text.
     pub fn source(&self) -> &str {
         &self.source
     }

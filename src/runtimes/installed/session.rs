@@ -1,6 +1,6 @@
 //! Runs one source for the inputs of one node run, in one instance.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -74,8 +74,7 @@ impl<T: Instance> Live<T> {
 
 /// Compiles the source in an instance. What is thrown there is an error of the source.
 pub(super) fn prepare(instance: &mut impl Instance, code: &Code, grants: &Grants) -> Result<(), CodeError> {
-    let environment: &BTreeMap<String, String> = &grants.env;
-    instance.prepare(code.source(), environment).map_err(|error| match error {
+    instance.prepare(code.source(), grants).map_err(|error| match error {
         GuestError::Thrown(_) => CodeError { code: CodeErrorCode::Syntax, ..CodeError::from(error) },
         other => CodeError::from(other),
     })

@@ -1,6 +1,6 @@
 //! What code can and cannot do in Python and Ruby.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -9,70 +9,53 @@ use crate::{
     model::log::LogLevel,
     runtimes::{
         abuse::Abuse,
-        code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput},
+        code::{Code, CodeErrorCode, CodeInput, CodeLimits},
         grants::Grants,
         install::InstalledPython,
         languages::Language as _,
         sandbox::Sandbox,
-        testing::World,
+        testing::{SLACK, Tested, World},
     },
 };
 
-/// How far beyond its deadline a run may end on a busy machine.
-const SLACK: Duration = Duration::from_secs(3);
+const PYTHON: Tested = Tested("python");
+const RUBY: Tested = Tested("ruby");
 
-fn run_with(name: &str, source: &str, input: &Value, limits: CodeLimits) -> Result<CodeOutput, CodeError> {
-    let code = Code::parse(name, source).unwrap();
-    language(name).session(&code, limits, &Grants::default()).run(CodeInput::Value(input))
-}
-
-fn run(name: &str, source: &str) -> Result<CodeOutput, CodeError> {
-    run_with(name, source, &json!({ "n": 20 }), CodeLimits::default())
-}
-
+/// As [`Tested::check_fails`], with the column.
 #[track_caller]
-fn check(name: &str, source: &str, expected: Value) {
-    assert_eq!(run(name, source).map(|output| output.output), Ok(expected), "{name}: {source}");
-}
-
-/// A run that fails, with the beginning of its message, its line and its column.
-#[track_caller]
-fn check_fails(name: &str, source: &str, code: CodeErrorCode, message: &str, place: (Option<u32>, Option<u32>)) {
-    let error = run(name, source).expect_err(source);
-    assert_eq!((error.code, error.line, error.column), (code, place.0, place.1), "{name}: {source}: {error:?}");
-    assert!(error.message.starts_with(message), "{name}: {source}: {}", error.message);
+fn check_fails(tested: Tested, source: &str, code: CodeErrorCode, message: &str, place: (Option<u32>, Option<u32>)) {
+    let error = tested.check_fails(source, code, message, place.0);
+    assert_eq!(error.column, place.1, "{source}: {error:?}");
 }
 
 #[test]
 fn code_returns_what_it_returns() {
-    check("python", "return input['n'] + 1", json!(21));
-    check("python", "def main(given):\n  return given['n']", json!(20));
-    check("python", "def main(given):\n  return 1\nreturn 2", json!(2));
-    check("python", "def main(given):\n  return 1\nif not input:\n  return 2", json!(1));
-    check("python", "async def main(given):\n  return 3", json!(3));
-    check("python", "count = 0\ndef main(given):\n  global count\n  count += 1\n  return count", json!(1));
-    check("python", "return '''two\n  lines'''", json!("two\n  lines"));
-    check("python", "from math import *\ndef main(given): return floor(pi)", json!(3));
-    check("python", "", Value::Null);
-    check("python", "return '\\ud83d, \\ud83d\\ude00'", json!("\u{fffd}, 😀"));
-    check(
-        "python",
+    PYTHON.check("return input['n'] + 1", json!(21));
+    PYTHON.check("def main(given):\n  return given['n']", json!(20));
+    PYTHON.check("def main(given):\n  return 1\nreturn 2", json!(2));
+    PYTHON.check("def main(given):\n  return 1\nif not input:\n  return 2", json!(1));
+    PYTHON.check("async def main(given):\n  return 3", json!(3));
+    PYTHON.check("count = 0\ndef main(given):\n  global count\n  count += 1\n  return count", json!(1));
+    PYTHON.check("return '''two\n  lines'''", json!("two\n  lines"));
+    PYTHON.check("from math import *\ndef main(given): return floor(pi)", json!(3));
+    PYTHON.check("", Value::Null);
+    PYTHON.check("return '\\ud83d, \\ud83d\\ude00'", json!("\u{fffd}, 😀"));
+    PYTHON.check(
         "import datetime\nreturn [datetime.date(2026, 1, 31), (1, 2.5), {1: None}]",
         json!(["2026-01-31", [1, 2.5], { "1": null }]),
     );
 
-    check("ruby", "input['n'] + 1", json!(21));
-    check("ruby", "return input['n'] if input\n1", json!(20));
-    check("ruby", "def main(given) = given['n']", json!(20));
-    check("ruby", "def main(given) = 1\nreturn 2", json!(2));
-    check("ruby", "class Two\n  def main = 1\nend\n2", json!(2));
-    check("ruby", "", Value::Null);
-    check(
-        "ruby",
+    RUBY.check("input['n'] + 1", json!(21));
+    RUBY.check("return input['n'] if input\n1", json!(20));
+    RUBY.check("def main(given) = given['n']", json!(20));
+    RUBY.check("def main(given) = 1\nreturn 2", json!(2));
+    RUBY.check("class Two\n  def main = 1\nend\n2", json!(2));
+    RUBY.check("", Value::Null);
+    RUBY.check(
         "[:a, Time.at(0).utc, Date.new(2026, 1, 31), { 1 => nil }]",
         json!(["a", "1970-01-01T00:00:00Z", "2026-01-31", { "1": null }]),
     );
-    check("ruby", "[1, 2].each.next + Fiber.new { 1 }.resume", json!(2));
+    RUBY.check("[1, 2].each.next + Fiber.new { 1 }.resume", json!(2));
 }
 
 #[test]
@@ -81,30 +64,30 @@ fn the_standard_library_is_there() {
                   db = sqlite3.connect(':memory:')\n\
                   return [list(csv.reader(io.StringIO('a,b'))), str(decimal.Decimal('1.1') + 1), re.sub('b', 'c', 'ab'),\n\
                   \x20 db.execute('select 1 + 1').fetchone()[0], statistics.mean([1, 3]), tree.fromstring('<a>b</a>').text]";
-    check("python", source, json!([[["a", "b"]], "2.1", "ac", 2, 2, "b"]));
+    PYTHON.check(source, json!([[["a", "b"]], "2.1", "ac", 2, 2, "b"]));
     let source = "require 'csv'\n[CSV.parse('a,b'), YAML.load('a: 1'), Digest::SHA256.hexdigest('')[0, 4], 'ab'.sub('b', 'c')]";
-    check("ruby", source, json!([[["a", "b"]], { "a": 1 }, "e3b0", "ac"]));
+    RUBY.check(source, json!([[["a", "b"]], { "a": 1 }, "e3b0", "ac"]));
 }
 
 #[test]
 fn errors_name_the_line_of_the_user() {
     let exception = CodeErrorCode::Exception;
-    check_fails("python", "x = 1\n\nreturn x / 0", exception, "ZeroDivisionError: division by zero", (Some(3), Some(8)));
-    check_fails("python", "raise KeyError('é')", exception, "KeyError: 'é'", (Some(1), Some(1)));
-    check_fails("python", "import sys\nsys.exit(3)", exception, "SystemExit: 3", (Some(2), Some(1)));
-    check_fails("python", "import numpy", exception, "ModuleNotFoundError: No module named 'numpy'", (Some(1), Some(1)));
-    check_fails("python", "return {1, 2}", exception, "TypeError: an object of type set is no JSON", (None, None));
-    check_fails("python", "return float('nan')", exception, "ValueError: Out of range", (None, None));
-    check_fails("python", "a = []\na.append(a)\nreturn a", exception, "ValueError: Circular reference", (None, None));
-    check_fails("ruby", "x = 1\n\nnil.foo", exception, "NoMethodError: undefined method 'foo' for nil", (Some(3), None));
-    check_fails("ruby", "raise 'é'", exception, "RuntimeError: é", (Some(1), None));
-    check_fails("ruby", "Object.new", exception, "TypeError: an object of type Object is no JSON", (None, None));
-    check_fails("ruby", "0.0 / 0", exception, "JSON::GeneratorError: NaN", (None, None));
-    check_fails("ruby", "def main(given)\n  raise 'in main'\nend", exception, "RuntimeError: in main", (Some(2), None));
+    check_fails(PYTHON, "x = 1\n\nreturn x / 0", exception, "ZeroDivisionError: division by zero", (Some(3), Some(8)));
+    check_fails(PYTHON, "raise KeyError('é')", exception, "KeyError: 'é'", (Some(1), Some(1)));
+    check_fails(PYTHON, "import sys\nsys.exit(3)", exception, "SystemExit: 3", (Some(2), Some(1)));
+    check_fails(PYTHON, "import numpy", exception, "ModuleNotFoundError: No module named 'numpy'", (Some(1), Some(1)));
+    check_fails(PYTHON, "return {1, 2}", exception, "TypeError: an object of type set is no JSON", (None, None));
+    check_fails(PYTHON, "return float('nan')", exception, "ValueError: Out of range", (None, None));
+    check_fails(PYTHON, "a = []\na.append(a)\nreturn a", exception, "ValueError: Circular reference", (None, None));
+    check_fails(RUBY, "x = 1\n\nnil.foo", exception, "NoMethodError: undefined method 'foo' for nil", (Some(3), None));
+    check_fails(RUBY, "raise 'é'", exception, "RuntimeError: é", (Some(1), None));
+    check_fails(RUBY, "Object.new", exception, "TypeError: an object of type Object is no JSON", (None, None));
+    check_fails(RUBY, "0.0 / 0", exception, "JSON::GeneratorError: NaN", (None, None));
+    check_fails(RUBY, "def main(given)\n  raise 'in main'\nend", exception, "RuntimeError: in main", (Some(2), None));
 
-    let error = run("python", "def f(a):\n  return a['x']\ndef g():\n  return f({})\nreturn g()").unwrap_err();
+    let error = PYTHON.run("def f(a):\n  return a['x']\ndef g():\n  return f({})\nreturn g()").unwrap_err();
     assert_eq!(error.stack.as_deref(), Some("at f (code.py:2:10)\nat g (code.py:4:10)\nat <module> (code.py:5:8)"));
-    let error = run("ruby", "def f(a)\n  a.x\nend\ndef g = f(1)\ng").unwrap_err();
+    let error = RUBY.run("def f(a)\n  a.x\nend\ndef g = f(1)\ng").unwrap_err();
     assert_eq!(error.stack.as_deref(), Some("at f (code.rb:2)\nat g (code.rb:4)\nat <main> (code.rb:5)"));
 }
 
@@ -129,18 +112,13 @@ fn what_does_not_parse_is_refused_with_its_place() {
 
 #[test]
 fn output_is_kept_line_by_line_also_before_a_failure() {
-    let lines_of = |name: &str, source: &str| {
-        let logs = match run(name, source) {
-            Ok(output) => output.logs,
-            Err(error) => error.logs,
-        };
-        logs.into_iter().map(|line| (line.level, line.text)).collect::<Vec<_>>()
-    };
+    let lines_of =
+        |tested: Tested, source: &str| tested.logs(source).into_iter().map(|line| (line.level, line.text)).collect::<Vec<_>>();
     let expected = [(LogLevel::Info, "a b"), (LogLevel::Info, ""), (LogLevel::Error, "é"), (LogLevel::Info, "end")];
     let expected = expected.map(|(level, text)| (level, text.to_owned()));
     let source = "import sys\nprint('a', 'b')\nprint()\nprint('é', file=sys.stderr)\nprint('end', end='')\nraise ValueError";
-    assert_eq!(lines_of("python", source), expected);
-    assert_eq!(lines_of("ruby", "print 'a '\nputs 'b', ''\nwarn 'é'\nprint 'end'\nraise 'x'"), expected);
+    assert_eq!(lines_of(PYTHON, source), expected);
+    assert_eq!(lines_of(RUBY, "print 'a '\nputs 'b', ''\nwarn 'é'\nprint 'end'\nraise 'x'"), expected);
 }
 
 #[test]
@@ -156,7 +134,7 @@ fn there_are_no_files_no_network_no_processes_and_no_environment() {
         "import threading\nthreading.Thread(target=print).start()",
         "import sys\nif sys.stdin.read() == '': raise EOFError('at its end')",
     ] {
-        assert_eq!(run("python", source).expect_err(source).code, CodeErrorCode::Exception);
+        assert_eq!(PYTHON.run(source).expect_err(source).code, CodeErrorCode::Exception);
     }
     for source in [
         "File.read('/etc/passwd')",
@@ -169,10 +147,10 @@ fn there_are_no_files_no_network_no_processes_and_no_environment() {
         "require 'js'\nJS.eval('1')",
         "$stdin.read",
     ] {
-        assert_eq!(run("ruby", source).expect_err(source).code, CodeErrorCode::Exception, "{source}");
+        assert_eq!(RUBY.run(source).expect_err(source).code, CodeErrorCode::Exception, "{source}");
     }
-    check("python", "import os\nreturn dict(os.environ)", json!({}));
-    check("ruby", "ENV.to_h", json!({}));
+    PYTHON.check("import os\nreturn dict(os.environ)", json!({}));
+    RUBY.check("ENV.to_h", json!({}));
 }
 
 #[test]
@@ -213,7 +191,7 @@ fn chance_and_time_are_not_those_of_the_snapshot() {
         ),
         ("ruby", "[rand, SecureRandom.hex(4), Random.new.rand, Time.now.to_f]"),
     ] {
-        let (first, second) = (run(name, source).unwrap().output, run(name, source).unwrap().output);
+        let (first, second) = (Tested(name).run(source).unwrap().output, Tested(name).run(source).unwrap().output);
         for place in 0..4 {
             assert_ne!(first[place], second[place], "{name}: {place}");
         }
@@ -222,7 +200,7 @@ fn chance_and_time_are_not_those_of_the_snapshot() {
     }
 }
 
-const PYTHON: Abuse<'_> = Abuse {
+const PYTHON_ABUSE: Abuse<'_> = Abuse {
     language: "python",
     endless: "while True:\n  try:\n    while True: pass\n  except BaseException: pass",
     memory: "a = []\nwhile True: a.append('x' * 100_000 + str(len(a)))",
@@ -235,6 +213,7 @@ const PYTHON: Abuse<'_> = Abuse {
     holds_input: true,
     syntax_error: ("x = 1\ny = = 2", Some(2)),
     no_json: Some("return print"),
+    fetches: Some("while True: fetch('http://127.0.0.1/')"),
     throws: ("def f():\n  raise ValueError('no')\nf()", "no", Some(2)),
     poisons: &[
         "import builtins, json\njson.dumps = None\nbuiltins.len = None\nbuiltins.leak = 1",
@@ -246,7 +225,7 @@ const PYTHON: Abuse<'_> = Abuse {
     healthy: "import builtins\nprint('fine')\nreturn [input + 1, 'dirty' if hasattr(builtins, 'leak') or len([1]) != 1 else 'clean']",
 };
 
-const RUBY: Abuse<'_> = Abuse {
+const RUBY_ABUSE: Abuse<'_> = Abuse {
     language: "ruby",
     endless: "begin\n  loop { }\nrescue Exception\n  retry\nensure\n  loop { }\nend",
     memory: "a = []\na << 'x' * 100_000 while true",
@@ -259,6 +238,7 @@ const RUBY: Abuse<'_> = Abuse {
     holds_input: true,
     syntax_error: ("x = 1\ny = = 2", Some(2)),
     no_json: Some("Object.new"),
+    fetches: Some("loop { fetch('http://127.0.0.1/') }"),
     throws: ("def f\n  raise 'no'\nend\nf", "no", Some(2)),
     poisons: &[
         "class Integer\n  def +(other) = 0\nend\n$leak = 1",
@@ -273,22 +253,22 @@ const RUBY: Abuse<'_> = Abuse {
 
 #[test]
 fn abuse_of_python_ends_as_it_should() {
-    PYTHON.check(&*language("python"));
+    PYTHON_ABUSE.check(&*language("python"));
 }
 
 #[test]
 fn abuse_of_ruby_ends_as_it_should() {
-    RUBY.check(&*language("ruby"));
+    RUBY_ABUSE.check(&*language("ruby"));
 }
 
 #[test]
 fn a_bad_run_of_python_never_affects_the_next() {
-    PYTHON.check_sequences(&*language("python"));
+    PYTHON_ABUSE.check_sequences(&*language("python"));
 }
 
 #[test]
 fn a_bad_run_of_ruby_never_affects_the_next() {
-    RUBY.check_sequences(&*language("ruby"));
+    RUBY_ABUSE.check_sequences(&*language("ruby"));
 }
 
 #[test]
@@ -301,13 +281,13 @@ fn whatever_waits_is_ended() {
         ("ruby", "IO.select(nil, nil, nil, 3600)"),
     ] {
         let started = Instant::now();
-        let error = run_with(name, source, &Value::Null, limits).expect_err(source);
+        let error = Tested(name).run_with(source, &Value::Null, limits).expect_err(source);
         assert!(started.elapsed() < SLACK, "{name}: {source}: {error:?} after {:?}", started.elapsed());
         // Where there are no sockets, it is told so at once.
         assert!(matches!(error.code, CodeErrorCode::Timeout | CodeErrorCode::Exception), "{name}: {source}: {error:?}");
     }
-    check("python", "import time\ntime.sleep(0.01)\nreturn 1", json!(1));
-    check("ruby", "sleep 0.01\n1", json!(1));
+    PYTHON.check("import time\ntime.sleep(0.01)\nreturn 1", json!(1));
+    RUBY.check("sleep 0.01\n1", json!(1));
 }
 
 #[test]
@@ -317,10 +297,10 @@ fn memory_counts_beside_the_interpreter() {
         ("python", "return len('x' * 20_000_000)", "return len('x' * 40_000_000)"),
         ("ruby", "('x' * 20_000_000).size", "('x' * 40_000_000).size"),
     ] {
-        let output = run_with(name, fits, &Value::Null, limits).unwrap();
+        let output = Tested(name).run_with(fits, &Value::Null, limits).unwrap();
         assert_eq!(output.output, json!(20_000_000));
         assert!((1_000_000..32 * 1024 * 1024).contains(&output.usage.memory_peak_bytes), "{name}: {:?}", output.usage);
-        assert_eq!(run_with(name, too_much, &Value::Null, limits).unwrap_err().code, CodeErrorCode::Memory, "{name}");
+        assert_eq!(Tested(name).run_with(too_much, &Value::Null, limits).unwrap_err().code, CodeErrorCode::Memory, "{name}");
     }
 }
 
@@ -331,15 +311,15 @@ fn deep_recursion_of_the_interpreter_itself_is_an_exception() {
         ("python", "import sys\nsys.setrecursionlimit(10 ** 9)\ndef f(n): return f(n + 1) + 1\nreturn f(0)"),
         ("ruby", "def f(x) = [1].map { f(x) }\nf(1)"),
     ] {
-        let error = run(name, source).expect_err(source);
+        let error = Tested(name).run(source).expect_err(source);
         assert!(matches!(error.code, CodeErrorCode::Exception | CodeErrorCode::Memory), "{name}: {source}: {error:?}");
     }
 }
 
 #[test]
 fn an_interpreter_that_ends_itself_is_an_exception() {
-    check_fails("python", "import os\nos._exit(3)", CodeErrorCode::Exception, "the code ended its interpreter", (None, None));
-    check_fails("ruby", "exit!", CodeErrorCode::Exception, "the code ended its interpreter", (None, None));
+    check_fails(PYTHON, "import os\nos._exit(3)", CodeErrorCode::Exception, "the code ended its interpreter", (None, None));
+    check_fails(RUBY, "exit!", CodeErrorCode::Exception, "the code ended its interpreter", (None, None));
 }
 
 #[test]

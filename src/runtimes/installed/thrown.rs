@@ -30,7 +30,7 @@ pub(in crate::runtimes) fn error_of<T>(json: &str, names: &Names, state: &HostSt
         Ok(thrown) if thrown.name == names.memory_error && state.memory.is_refused => {
             GuestError::Memory { bytes_max: limits.memory_bytes }
         }
-        Ok(thrown) => GuestError::Thrown(thrown.into_thrown(names.file)),
+        Ok(thrown) => state.thrown(thrown.into_thrown(names.file)),
         Err(error) => GuestError::OutputMalformed(error),
     }
 }
@@ -39,7 +39,7 @@ impl RawThrown {
     fn into_thrown(self, file: &str) -> Thrown {
         let (line, column) = self.place(file);
         let stack = Some(self.stack).filter(|stack| !stack.is_empty());
-        Thrown { line, column, stack, name: self.name, message: self.message }
+        Thrown { line, column, stack, name: self.name, message: self.message, is_denied: false }
     }
 
     fn place(&self, file: &str) -> (Option<u32>, Option<u32>) {

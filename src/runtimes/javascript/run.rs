@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Body, Host, JavaScript, Mode, body::InputName, compile};
+use super::{Body, JavaScript, Mode, body::InputName, compile};
 use crate::runtimes::{
-    code::{Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, JAVASCRIPT, Parsed},
+    code::{CHECK_LIMITS, Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, JAVASCRIPT, Parsed},
     grants::Grants,
     languages::{CodeSession, GrantsOffered, Isolation, Language, LanguageInfo},
     sandbox::{
@@ -19,8 +19,9 @@ use crate::runtimes::{
     },
 };
 
-impl Language for JavaScript {
-    fn info(&self) -> LanguageInfo {
+impl JavaScript {
+    /// What is published of it.
+    pub fn about() -> LanguageInfo {
         LanguageInfo {
             name: JAVASCRIPT.to_owned(),
             title: "JavaScript".to_owned(),
@@ -29,6 +30,18 @@ impl Language for JavaScript {
             grants: GrantsOffered { env: true, network: true },
             notes: Vec::new(),
         }
+    }
+}
+
+impl Language for JavaScript {
+    fn info(&self) -> LanguageInfo {
+        Self::about()
+    }
+
+    fn check(&self, code: &Code) -> Result<(), CodeError> {
+        let grants = Grants::default();
+        let session = JavaScriptSession { javascript: self, code, limits: CHECK_LIMITS, grants: &grants, live: None };
+        session.start(session.body()?, InputName::Input).map(|_| ())
     }
 
     fn session<'a>(&'a self, code: &'a Code, limits: CodeLimits, grants: &'a Grants) -> Box<dyn CodeSession + 'a> {
@@ -45,7 +58,7 @@ struct JavaScriptSession<'a> {
 }
 
 struct Live {
-    guest: Guest<Host>,
+    guest: Guest,
     function: Function,
     input: InputName,
 }
@@ -57,9 +70,7 @@ impl CodeSession for JavaScriptSession<'_> {
             CodeInput::Items(_) => InputName::Input,
             CodeInput::Item(_) => InputName::Json,
         };
-        let Parsed::JavaScript(body) = self.code.parsed() else {
-            return Err(CodeError::new(CodeErrorCode::Syntax, format!("this is {}, not JavaScript", self.code.language())));
-        };
+        let body = self.body()?;
         let reused = self.live.take().filter(|live| live.input == name);
         let cold = reused.is_none();
         let mut live = match reused {
@@ -68,18 +79,26 @@ impl CodeSession for JavaScriptSession<'_> {
         };
         let result = live.call(body, input, &self.grants.env);
         let goes_on = !result.as_ref().is_err_and(GuestError::ends_instance);
-        let output = live.guest.finish(result, cold).map_err(|error| live.guest.host().explain(error));
+        let output = live.guest.finish(result, cold);
         self.live = goes_on.then_some(live);
         output
     }
 }
 
-impl JavaScriptSession<'_> {
+impl<'a> JavaScriptSession<'a> {
+    fn body(&self) -> Result<&'a Body, CodeError> {
+        match self.code.parsed() {
+            Parsed::JavaScript(body) => Ok(body),
+            Parsed::Text | Parsed::Wasm(_) => {
+                Err(CodeError::new(CodeErrorCode::Syntax, format!("this is {}, not JavaScript", self.code.language())))
+            }
+        }
+    }
+
     fn start(&self, body: &Body, input: InputName) -> Result<Live, CodeError> {
-        let network = self.grants.network.clone();
-        let mode = if network.is_some() { Mode::CodeWithNetwork } else { Mode::Code };
-        let mut guest = self.javascript.instantiate(self.limits.of_instance(), Host::new(network))?;
-        let function = compile(&mut guest, &body.function(input), mode).map_err(|error| match error {
+        let mut guest = self.javascript.instantiate(self.limits.of_instance())?;
+        guest.grant(self.grants);
+        let function = compile(&mut guest, &body.function(input), Mode::Code).map_err(|error| match error {
             // The guest finds a few more errors than the parser does.
             GuestError::Thrown(_) => CodeError { code: CodeErrorCode::Syntax, ..CodeError::from(error) },
             other => CodeError::from(other),

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Host, JavaScript, Mode, compile};
+use super::{JavaScript, Mode, compile};
 use crate::{
     model::limits::OUTPUT_BYTES_MAX,
     runtimes::sandbox::{
@@ -37,7 +37,7 @@ pub struct GuestSession {
 }
 
 struct Live {
-    guest: Guest<Host>,
+    guest: Guest,
     /// Compiled once per session, by their source.
     functions: HashMap<Arc<str>, Function>,
 }
@@ -75,16 +75,13 @@ impl GuestSession {
 
 impl Live {
     fn start(javascript: &JavaScript) -> Result<Self, GuestError> {
-        let mut guest = javascript.instantiate(
-            Limits {
-                wall: EXPRESSION_WALL_MAX,
-                cpu: EXPRESSION_CPU_MAX,
-                memory_bytes: EXPRESSION_MEMORY_BYTES_MAX,
-                output_bytes: EXPRESSION_OUTPUT_BYTES_MAX,
-                log_bytes: 0,
-            },
-            Host::default(),
-        )?;
+        let mut guest = javascript.instantiate(Limits {
+            wall: EXPRESSION_WALL_MAX,
+            cpu: EXPRESSION_CPU_MAX,
+            memory_bytes: EXPRESSION_MEMORY_BYTES_MAX,
+            output_bytes: EXPRESSION_OUTPUT_BYTES_MAX,
+            log_bytes: 0,
+        })?;
         // Freezes what is global, so that one evaluation cannot change what a later one sees.
         guest.call_export("seal")?;
         Ok(Self { guest, functions: HashMap::new() })

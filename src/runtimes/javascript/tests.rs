@@ -9,101 +9,77 @@ use crate::{
     model::{error::codes, log::LogLevel},
     runtimes::{
         abuse::Abuse,
-        code::{
-            CODE_BYTES_MAX, CODE_WALL_MS_DEFAULT, Code, CodeError, CodeErrorCode, CodeInput, CodeLimits, CodeOutput, JAVASCRIPT,
-        },
+        code::{CODE_BYTES_MAX, CODE_WALL_MS_DEFAULT, Code, CodeErrorCode, CodeInput, CodeLimits, JAVASCRIPT},
         expression::{ExpressionErrorKind, Template},
         grants::Grants,
         languages::Language,
         syntax::SyntaxError,
-        testing::World,
+        testing::{SLACK, Tested, World, shown},
     },
 };
 
-/// How far beyond its deadline a run may end on a busy machine.
-const SLACK: Duration = Duration::from_secs(3);
-
-fn run_with(source: &str, input: &Value, limits: CodeLimits) -> Result<CodeOutput, CodeError> {
-    run_over(source, CodeInput::Value(input), limits)
-}
-
-fn run_over(source: &str, input: CodeInput<'_>, limits: CodeLimits) -> Result<CodeOutput, CodeError> {
-    let code = parse(source).unwrap_or_else(|error| panic!("{source}: {error}"));
-    JavaScript::for_tests().session(&code, limits, &Grants::default()).run(input)
-}
+const TESTED: Tested = Tested(JAVASCRIPT);
 
 fn parse(source: &str) -> Result<Code, SyntaxError> {
     Code::parse(JAVASCRIPT, source)
 }
 
-fn run(source: &str) -> Result<CodeOutput, CodeError> {
-    run_with(source, &json!({ "n": 20 }), CodeLimits::default())
-}
-
-#[track_caller]
-fn check(source: &str, expected: Value) {
-    assert_eq!(run(source).map(|output| output.output), Ok(expected), "{source}");
-}
-
-/// A run that fails, with the beginning of its message and its line.
-#[track_caller]
-fn check_fails(source: &str, code: CodeErrorCode, message: &str, line: Option<u32>) {
-    let error = run(source).expect_err(source);
-    assert_eq!((error.code, error.line), (code, line), "{source}: {error:?}");
-    assert!(error.message.starts_with(message), "{source}: {}", error.message);
-}
-
 fn error_of(source: &str, limits: CodeLimits) -> CodeErrorCode {
-    run_with(source, &Value::Null, limits).expect_err(source).code
+    TESTED.run_with(source, &Value::Null, limits).expect_err(source).code
 }
 
 #[test]
 fn code_returns_what_it_returns() {
-    check("return input.n + 1", json!(21));
-    check(
+    TESTED.check("return input.n + 1", json!(21));
+    TESTED.check(
         "return { a: [1, undefined, () => 1], b: undefined, c: NaN, d: new Date(0) }",
         json!({ "a": [1, null, null], "c": null, "d": "1970-01-01T00:00:00.000Z" }),
     );
-    check("", Value::Null);
-    check("input.n + 1", Value::Null);
-    check("return function () {}", Value::Null);
-    check("return 'half \\ud83d of a pair, \\\\ud83d, 😀'", json!("half \u{fffd} of a pair, \\ud83d, 😀"));
-    check("return input // and no newline", json!({ "n": 20 }));
+    TESTED.check("", Value::Null);
+    TESTED.check("input.n + 1", Value::Null);
+    TESTED.check("return function () {}", Value::Null);
+    TESTED.check("return 'half \\ud83d of a pair, \\\\ud83d, 😀'", json!("half \u{fffd} of a pair, \\ud83d, 😀"));
+    TESTED.check("return input.n // and no newline", json!(20));
 }
 
 #[test]
 fn a_function_named_main_is_called() {
-    check("function main(given) { return given.n }", json!(20));
-    check("const main = async ({ n }) => n", json!(20));
-    check("function main() { return 1 }\nreturn 2", json!(2));
-    check("const main = 3", Value::Null);
+    TESTED.check("function main(given) { return given.n }", json!(20));
+    TESTED.check("const main = async ({ n }) => n", json!(20));
+    TESTED.check("function main() { return 1 }\nreturn 2", json!(2));
+    TESTED.check("const main = 3", Value::Null);
 }
 
 #[test]
 fn promises_are_awaited() {
-    check("return await Promise.all([1, Promise.resolve(2)])", json!([1, 2]));
-    check("return new Promise(resolve => Promise.resolve().then(() => resolve('later')))", json!("later"));
-    check_fails("await new Promise(() => {})", CodeErrorCode::Exception, "TypeError: the promise is never settled", None);
-    check_fails("return Promise.reject(new RangeError('no'))", CodeErrorCode::Exception, "RangeError: no", Some(1));
+    TESTED.check("return await Promise.all([1, Promise.resolve(2)])", json!([1, 2]));
+    TESTED.check("return new Promise(resolve => Promise.resolve().then(() => resolve('later')))", json!("later"));
+    TESTED.check_fails("await new Promise(() => {})", CodeErrorCode::Exception, "TypeError: the promise is never settled", None);
+    TESTED.check_fails("return Promise.reject(new RangeError('no'))", CodeErrorCode::Exception, "RangeError: no", Some(1));
 }
 
 #[test]
 fn names_of_the_scope_can_be_declared_again() {
-    check("const $el = 1; const f = ($x) => $x + $el; return f(2)", json!(3));
-    check("const items = [1]; const $json = 2; { const input = 3; return [items, $json, input] }", json!([[1], 2, 3]));
+    TESTED.check("const $el = 1; const f = ($x) => $x + $el; return f(2)", json!(3));
+    TESTED.check("const items = [1]; const $json = 2; { const input = 3; return [items, $json, input] }", json!([[1], 2, 3]));
 }
 
 #[test]
 fn errors_name_the_line_of_the_user() {
-    check_fails("let a = 1;\n\n  null.x", CodeErrorCode::Exception, "TypeError: cannot read property 'x' of null", Some(3));
-    check_fails("throw 'text'", CodeErrorCode::Exception, "text", None);
-    check_fails("throw { a: 1 }", CodeErrorCode::Exception, "{\"a\":1}", None);
-    check_fails("throw null", CodeErrorCode::Exception, "null", None);
-    check_fails("return 1n", CodeErrorCode::Exception, "TypeError: BigInt", None);
-    check_fails("const a = {}; a.a = a; return a", CodeErrorCode::Exception, "TypeError: circular reference", None);
-    check_fails("let a;\nlet a;", CodeErrorCode::Syntax, "SyntaxError", Some(2));
+    TESTED.check_fails(
+        "let a = 1;\n\n  null.x",
+        CodeErrorCode::Exception,
+        "TypeError: cannot read property 'x' of null",
+        Some(3),
+    );
+    TESTED.check_fails("throw 'text'", CodeErrorCode::Exception, "text", None);
+    TESTED.check_fails("throw { a: 1 }", CodeErrorCode::Exception, "{\"a\":1}", None);
+    TESTED.check_fails("throw null", CodeErrorCode::Exception, "null", None);
+    TESTED.check_fails("return 1n", CodeErrorCode::Exception, "TypeError: BigInt", None);
+    TESTED.check_fails("const a = {}; a.a = a; return a", CodeErrorCode::Exception, "TypeError: circular reference", None);
+    TESTED.check_fails("let a;\nlet a;", CodeErrorCode::Syntax, "SyntaxError", Some(2));
 
-    let error = run("const f = () => { throw new Error('in f') };\nconst g = () => f();\n  g()").unwrap_err();
+    let error = TESTED.run("const f = () => { throw new Error('in f') };\nconst g = () => f();\n  g()").unwrap_err();
     assert_eq!((error.line, error.column), (Some(1), Some(29)));
     assert_eq!(error.stack.as_deref(), Some("at f (code.js:1:29)\nat g (code.js:2:17)\nat <anonymous> (code.js:3:3)"));
     let node_error = error.into_node_error();
@@ -129,7 +105,7 @@ fn what_does_not_parse_is_refused_with_its_place() {
 fn code_of_a_node_sees_items_and_the_variables_of_expressions() {
     let world = World::new(json!({ "n": 1 }), json!({ "n": 2 }));
     let scope = world.scope();
-    let run = |source: &str, input: CodeInput<'_>| run_over(source, input, CodeLimits::default()).unwrap().output;
+    let run = |source: &str, input: CodeInput<'_>| TESTED.run_over(source, input).unwrap().output;
     assert_eq!(run("return input", CodeInput::Items(&scope)), json!([{ "n": 1 }, { "n": 2 }]));
     assert_eq!(run("function main(all) { return all.length }", CodeInput::Items(&scope)), json!(2));
     assert_eq!(run("return input", CodeInput::Item(&scope)), json!({ "n": 2 }));
@@ -141,45 +117,33 @@ fn code_of_a_node_sees_items_and_the_variables_of_expressions() {
 
 #[test]
 fn console_output_is_kept_with_its_level() {
-    let output = run(
+    let output = TESTED.run(
         "console.log('a', { b: 1 }, [undefined]); console.warn(null, 1n); console.debug(); console.error(new Error('x').message)",
     )
     .unwrap();
-    let lines: Vec<(LogLevel, &str)> = output.logs.iter().map(|line| (line.level, line.text.as_str())).collect();
     assert_eq!(
-        lines,
+        shown(&output.logs),
         [(LogLevel::Info, "a {\"b\":1} [null]"), (LogLevel::Warn, "null 1"), (LogLevel::Debug, ""), (LogLevel::Error, "x")]
     );
     assert!(!output.logs_truncated);
-    let error = run("console.log('before'); throw 1").unwrap_err();
+    let error = TESTED.run("console.log('before'); throw 1").unwrap_err();
     assert_eq!(error.logs.len(), 1);
 }
 
 #[test]
 fn nothing_of_the_host_is_in_reach() {
-    let names = [
-        "std",
-        "os",
-        "require",
-        "process",
-        "fetch",
-        "eval",
-        "XMLHttpRequest",
-        "WebAssembly",
-        "Deno",
-        "native",
-        "globalThis.native",
-    ];
+    let names =
+        ["std", "os", "require", "process", "eval", "XMLHttpRequest", "WebAssembly", "Deno", "native", "globalThis.native"];
     for name in names {
-        check(&format!("return typeof {name}"), json!("undefined"));
+        TESTED.check(&format!("return typeof {name}"), json!("undefined"));
     }
-    check_fails("return await import('std')", CodeErrorCode::Exception, "", None);
+    TESTED.check_fails("return await import('std')", CodeErrorCode::Exception, "", None);
 }
 
 #[test]
 fn wall_time_obeyed_and_violated() {
     let limits = CodeLimits { wall_ms: 200, ..CodeLimits::default() };
-    assert!(run_with("let n = 0; while (n < 1000) n++; return n", &Value::Null, limits).is_ok());
+    assert!(TESTED.run_with("let n = 0; while (n < 1000) n++; return n", &Value::Null, limits).is_ok());
     for source in [
         "while (true) {}",
         "for (;;) await null",
@@ -196,7 +160,7 @@ fn wall_time_obeyed_and_violated() {
 #[test]
 fn cpu_time_violated() {
     let started = Instant::now();
-    let error = run_with("while (true) {}", &Value::Null, CodeLimits { cpu_ms: 50, ..CodeLimits::default() }).unwrap_err();
+    let error = TESTED.run_with("while (true) {}", &Value::Null, CodeLimits { cpu_ms: 50, ..CodeLimits::default() }).unwrap_err();
     assert_eq!((error.code, error.message.as_str()), (CodeErrorCode::Timeout, "the code used more than 50 ms of CPU time"));
     assert!(started.elapsed() < Duration::from_millis(CODE_WALL_MS_DEFAULT));
 }
@@ -204,7 +168,7 @@ fn cpu_time_violated() {
 #[test]
 fn memory_obeyed_and_violated() {
     let limits = CodeLimits { memory_bytes: 16 * 1024 * 1024, ..CodeLimits::default() };
-    assert!(run_with("return new Uint8Array(8e6).length", &Value::Null, limits).is_ok());
+    assert!(TESTED.run_with("return new Uint8Array(8e6).length", &Value::Null, limits).is_ok());
     for source in [
         "return new Uint8Array(32e6).length",
         "const a = []; while (true) a.push('x'.repeat(1e5))",
@@ -213,20 +177,20 @@ fn memory_obeyed_and_violated() {
         assert_eq!(error_of(source, limits), CodeErrorCode::Memory, "{source}");
     }
     let huge = Value::String("x".repeat(32 * 1024 * 1024));
-    let too_small = run_with("return 1", &huge, limits).unwrap_err();
+    let too_small = TESTED.run_with("return 1", &huge, limits).unwrap_err();
     assert_eq!(too_small.code, CodeErrorCode::Memory);
     assert_eq!(error_of("return 1", CodeLimits { memory_bytes: 1, ..limits }), CodeErrorCode::Memory);
 }
 
 #[test]
 fn stack_violated() {
-    check_fails(
+    TESTED.check_fails(
         "function f() { return f() + 1 }\nreturn f()",
         CodeErrorCode::Exception,
         "RangeError: Maximum call stack",
         Some(1),
     );
-    check(
+    TESTED.check(
         "let depth = 0; const f = () => { depth++; f() }; try { f() } catch (error) { return depth > 100 && error.name }",
         json!("RangeError"),
     );
@@ -243,7 +207,7 @@ fn stack_violated() {
 #[test]
 fn output_obeyed_and_violated() {
     let limits = CodeLimits { output_bytes: 1_000, ..CodeLimits::default() };
-    assert!(run_with("return 'x'.repeat(998)", &Value::Null, limits).is_ok());
+    assert!(TESTED.run_with("return 'x'.repeat(998)", &Value::Null, limits).is_ok());
     assert_eq!(error_of("return 'x'.repeat(999)", limits), CodeErrorCode::OutputLimit);
     // Deeper than the rest of the engine can take.
     assert_eq!(error_of("let a = []; for (let i = 0; i < 200; i++) a = [a]; return a", limits), CodeErrorCode::Exception);
@@ -252,12 +216,12 @@ fn output_obeyed_and_violated() {
 #[test]
 fn console_output_obeyed_and_violated() {
     let limits = CodeLimits { log_bytes: 100, ..CodeLimits::default() };
-    let output = run_with("console.log('x'.repeat(68))", &Value::Null, limits).unwrap();
+    let output = TESTED.run_with("console.log('x'.repeat(68))", &Value::Null, limits).unwrap();
     assert!(!output.logs_truncated);
-    let output = run_with("console.log('x'.repeat(60) + 'ääääää'); console.log('more')", &Value::Null, limits).unwrap();
+    let output = TESTED.run_with("console.log('x'.repeat(60) + 'ääääää'); console.log('more')", &Value::Null, limits).unwrap();
     assert!(output.logs_truncated);
     assert_eq!(output.logs[0].text, format!("{}ääää", "x".repeat(60)));
-    let output = run_with("for (let i = 0; i < 1e5; i++) console.log('')", &Value::Null, limits).unwrap();
+    let output = TESTED.run_with("for (let i = 0; i < 1e5; i++) console.log('')", &Value::Null, limits).unwrap();
     assert!(output.logs_truncated && output.logs.len() <= 4, "{}", output.logs.len());
 }
 
@@ -271,9 +235,9 @@ fn a_run_leaves_nothing_to_the_next() {
     ];
     let limits = CodeLimits { wall_ms: 300, ..CodeLimits::default() };
     for poison in poisons {
-        let _ = run_with(poison, &Value::Null, limits);
+        let _ = TESTED.run_with(poison, &Value::Null, limits);
         let source = "console.log('fine'); return [typeof leak, typeof leak2, [1].map(x => x + 1), ({}).leak ?? null, typeof Promise, Object.isFrozen(Array.prototype)]";
-        let output = run(source).unwrap();
+        let output = TESTED.run(source).unwrap();
         assert_eq!(output.output, json!(["undefined", "undefined", [2], null, "function", false]));
         assert_eq!(output.logs.len(), 1);
     }
@@ -281,7 +245,7 @@ fn a_run_leaves_nothing_to_the_next() {
 
 #[test]
 fn randomness_and_clock_are_not_those_of_the_snapshot() {
-    let draw = || run("return [Math.random(), Math.random(), Date.now(), performance.now()]").unwrap().output;
+    let draw = || TESTED.run("return [Math.random(), Math.random(), Date.now(), performance.now()]").unwrap().output;
     let (first, second) = (draw(), draw());
     assert_ne!(first[0], first[1]);
     assert_ne!(first[0], second[0]);
@@ -292,20 +256,9 @@ fn randomness_and_clock_are_not_those_of_the_snapshot() {
 
 #[test]
 fn a_session_reuses_one_sandbox_until_it_breaks() {
-    let code = parse("if (input.n === 2) while (true) {}\nglobalThis.count = (globalThis.count ?? 0) + 1;\nif (input.n === 1) throw 1;\nreturn count").unwrap();
-    let (javascript, grants) = (JavaScript::for_tests(), Grants::default());
-    let mut session = javascript.session(&code, CodeLimits { cpu_ms: 200, ..CodeLimits::default() }, &grants);
-    let mut run = |n: u32| {
-        session
-            .run(CodeInput::Value(&json!({ "n": n })))
-            .map(|output| (output.output, output.usage.cold))
-            .map_err(|error| error.code)
-    };
-    assert_eq!(run(0), Ok((json!(1), true)));
-    assert_eq!(run(1), Err(CodeErrorCode::Exception));
-    assert_eq!(run(0), Ok((json!(3), false)));
-    assert_eq!(run(2), Err(CodeErrorCode::Timeout));
-    assert_eq!(run(0), Ok((json!(1), true)));
+    TESTED.check_session(
+        "if (input === 2) while (true) {}\nglobalThis.count = (globalThis.count ?? 0) + 1;\nif (input === 1) throw 1;\nreturn count",
+    );
 }
 
 #[test]
@@ -321,10 +274,10 @@ fn limits_of_a_session_are_for_all_its_runs() {
 
 #[test]
 fn usage_is_measured() {
-    let usage =
-        run("const end = Date.now() + 60; let sum = 0; while (Date.now() < end) sum++; return sum > new Uint8Array(4e6).length")
-            .unwrap()
-            .usage;
+    let usage = TESTED
+        .run("const end = Date.now() + 60; let sum = 0; while (Date.now() < end) sum++; return sum > new Uint8Array(4e6).length")
+        .unwrap()
+        .usage;
     assert!(usage.cold && usage.wall_ms >= 50.0 && usage.memory_peak_bytes > 4_000_000, "{usage:?}");
     assert!(usage.cpu_ms > 0.0 && usage.cpu_ms <= usage.wall_ms + 20.0, "{usage:?}");
 }
@@ -371,6 +324,7 @@ const ABUSE: Abuse<'_> = Abuse {
     holds_input: true,
     syntax_error: ("const x = 1;\nconst y = = 2", Some(2)),
     no_json: Some("return 1n"),
+    fetches: Some("while (true) await fetch('http://127.0.0.1/')"),
     throws: ("const f = () => {\n  throw new Error('no')\n}\nf()", "no", Some(2)),
     poisons: &[
         "globalThis.leak = 1; Array.prototype.map = () => 'poisoned'; JSON.stringify = () => 'x'; Object.prototype.leak = 1",

@@ -10,7 +10,14 @@ pub(super) fn read(raw: RawThrown) -> Thrown {
     let place = frames(&raw.stack).next().map(|(_, line, column)| (line, column));
     let calls: Vec<&str> = frames(&raw.stack).map(|(frame, ..)| frame).collect();
     let stack = if calls.is_empty() { None } else { Some(calls.join("\n")) };
-    Thrown { line: place.map(|at| at.0), column: place.map(|at| at.1), stack, name: raw.name, message: raw.message }
+    Thrown {
+        line: place.map(|at| at.0),
+        column: place.map(|at| at.1),
+        stack,
+        name: raw.name,
+        message: raw.message,
+        is_denied: false,
+    }
 }
 
 /// The stack's frames in the source: not those of the header, of `prelude.js`, or of built-in functions.

@@ -7,36 +7,13 @@ use crate::{
     model::log::LogLevel,
     runtimes::{
         abuse::Abuse,
-        code::{CodeRequest, stderr_of, stdout_of},
+        code::{stderr_of, stdout_of},
         languages::Languages,
-        testing::World,
+        testing::{Tested, World, shown},
     },
 };
 
-fn run_over(source: &str, input: CodeInput<'_>, grants: &Grants) -> Result<CodeOutput, CodeError> {
-    let code = Code::parse(LUA, source).unwrap();
-    Languages::for_tests().run(&CodeRequest { code: &code, input, limits: CodeLimits::default(), grants })
-}
-
-fn run(source: &str) -> Result<CodeOutput, CodeError> {
-    run_over(
-        source,
-        CodeInput::Value(&json!({ "n": 20, "list": [], "map": {}, "none": null, "text": "ä\n😀" })),
-        &Grants::default(),
-    )
-}
-
-#[track_caller]
-fn check(source: &str, expected: Value) {
-    assert_eq!(run(source).map(|output| output.output), Ok(expected), "{source}");
-}
-
-#[track_caller]
-fn check_fails(source: &str, code: CodeErrorCode, message: &str, line: Option<u32>) {
-    let error = run(source).expect_err(source);
-    assert_eq!((error.code, error.line), (code, line), "{source}: {error:?}");
-    assert!(error.message.starts_with(message), "{source}: {}", error.message);
-}
+const TESTED: Tested = Tested(LUA);
 
 #[test]
 fn abuse_ends_as_it_should() {
@@ -61,6 +38,7 @@ const ABUSE: Abuse<'_> = Abuse {
     holds_input: true,
     syntax_error: ("local x = 1\nlocal y = = 2", Some(2)),
     no_json: Some("return print"),
+    fetches: Some("while true do fetch('http://127.0.0.1/') end"),
     throws: ("local function f()\n  error('no')\nend\nf()", "no", Some(2)),
     poisons: &[
         "leak = 1; string.rep = nil; print = nil; json.encode = nil; math.random = function() return 4 end",
@@ -73,72 +51,76 @@ const ABUSE: Abuse<'_> = Abuse {
 
 #[test]
 fn code_returns_what_it_returns() {
-    check("return input.n + 1", json!(21));
-    check("return input", json!({ "n": 20, "list": [], "map": {}, "none": null, "text": "ä\n😀" }));
-    check("return { 1, 2, { a = 1.5, b = 10 / 2, c = 1e300 } }", json!([1, 2, { "a": 1.5, "b": 5, "c": 1e300 }]));
-    check("return { [1] = 'a', [3] = 'b' }", json!({ "1": "a", "3": "b" }));
-    check("return { nan = 0/0, inf = 1/0, max = math.maxinteger }", json!({ "nan": null, "inf": null, "max": i64::MAX }));
-    check("return {}, json.object({})", json!([]));
-    check("return json.object({})", json!({}));
-    check("return input.none == json.null and tostring(input.none)", json!("null"));
-    check("return '\\xff' .. input.text", json!("\u{fffd}ä\n😀"));
-    check("", Value::Null);
-    check("return", Value::Null);
-    check("return json.decode(json.encode({ a = { 'x', true } }))", json!({ "a": ["x", true] }));
+    TESTED.check("return input.n + 1", json!(21));
+    TESTED.check("return input", json!({ "n": 20, "list": [], "map": {}, "none": null, "text": "ä\n😀" }));
+    TESTED.check("return { 1, 2, { a = 1.5, b = 10 / 2, c = 1e300 } }", json!([1, 2, { "a": 1.5, "b": 5, "c": 1e300 }]));
+    TESTED.check("return { [1] = 'a', [3] = 'b' }", json!({ "1": "a", "3": "b" }));
+    TESTED.check("return { nan = 0/0, inf = 1/0, max = math.maxinteger }", json!({ "nan": null, "inf": null, "max": i64::MAX }));
+    TESTED.check("return {}, json.object({})", json!([]));
+    TESTED.check("return json.object({})", json!({}));
+    TESTED.check("return input.none == json.null and tostring(input.none)", json!("null"));
+    TESTED.check("return '\\xff' .. input.text", json!("\u{fffd}ä\n😀"));
+    TESTED.check("", Value::Null);
+    TESTED.check("return", Value::Null);
+    TESTED.check("return json.decode(json.encode({ a = { 'x', true } }))", json!({ "a": ["x", true] }));
 }
 
 #[test]
 fn a_function_named_main_is_called() {
-    check("function main(given) return given.n end", json!(20));
-    check("local function main(given) return given.n end", json!(20));
-    check("function main() return 1 end\nif input.n > 5 then return 2 end", json!(2));
-    check("main = 3", Value::Null);
+    TESTED.check("function main(given) return given.n end", json!(20));
+    TESTED.check("local function main(given) return given.n end", json!(20));
+    TESTED.check("function main() return 1 end\nif input.n > 5 then return 2 end", json!(2));
+    TESTED.check("main = 3", Value::Null);
 }
 
 #[test]
 fn errors_name_the_line_of_the_user() {
-    check_fails("local a = {}\n\nlocal b = a.x.y", CodeErrorCode::Exception, "attempt to index a nil value (field 'x')", Some(3));
-    check_fails("error('no', 0)", CodeErrorCode::Exception, "no", Some(1));
-    check_fails("error({ code = 3 })", CodeErrorCode::Exception, "{\"code\":3}", Some(1));
-    check_fails("error()", CodeErrorCode::Exception, "nil", Some(1));
-    check_fails("return { [true] = 1 }", CodeErrorCode::Exception, "a key of an object must be a string", None);
-    check_fails("local t = {} t.t = t return t", CodeErrorCode::Exception, "the value is nested too deeply", None);
-    check_fails("local co = coroutine.wrap(function()\n error('in') end)\nco()", CodeErrorCode::Exception, "in", Some(2));
-    check_fails("x = 1\ny = ", CodeErrorCode::Syntax, "unexpected symbol near <eof>", Some(2));
-    check_fails("return json.decode('[1,')", CodeErrorCode::Exception, "this is no JSON", Some(1));
-    let error = run("local function f() error('in f') end\nlocal function g() f() end\ng()").unwrap_err();
+    TESTED.check_fails(
+        "local a = {}\n\nlocal b = a.x.y",
+        CodeErrorCode::Exception,
+        "attempt to index a nil value (field 'x')",
+        Some(3),
+    );
+    TESTED.check_fails("error('no', 0)", CodeErrorCode::Exception, "no", Some(1));
+    TESTED.check_fails("error({ code = 3 })", CodeErrorCode::Exception, "{\"code\":3}", Some(1));
+    TESTED.check_fails("error()", CodeErrorCode::Exception, "nil", Some(1));
+    TESTED.check_fails("return { [true] = 1 }", CodeErrorCode::Exception, "a key of an object must be a string", None);
+    TESTED.check_fails("local t = {} t.t = t return t", CodeErrorCode::Exception, "the value is nested too deeply", None);
+    TESTED.check_fails("local co = coroutine.wrap(function()\n error('in') end)\nco()", CodeErrorCode::Exception, "in", Some(2));
+    TESTED.check_fails("x = 1\ny = ", CodeErrorCode::Syntax, "unexpected symbol near <eof>", Some(2));
+    TESTED.check_fails("return json.decode('[1,')", CodeErrorCode::Exception, "this is no JSON", Some(1));
+    let error = TESTED.run("local function f() error('in f') end\nlocal function g() f() end\ng()").unwrap_err();
     assert_eq!(error.stack.as_deref(), Some("at f (code.lua:1)\nat g (code.lua:2)\nat code.lua:3"));
-    check("return { pcall(function() error('caught', 0) end) }", json!([false, "caught"]));
+    TESTED.check("return { pcall(function() error('caught', 0) end) }", json!([false, "caught"]));
 }
 
 #[test]
 fn nothing_of_the_host_is_in_reach() {
-    check(
+    TESTED.check(
         "return { io == nil, require == nil, package == nil, debug == nil, dofile == nil, loadfile == nil }",
         json!([true, true, true, true, true, true]),
     );
-    check("return { os.execute == nil, os.remove == nil, os.getenv('PATH') == nil }", json!([true, true, true]));
-    check("return (load(string.dump(function() end)))", Value::Null);
-    check("return load('return 1 + 1')()", json!(2));
+    TESTED.check("return { os.execute == nil, os.remove == nil, os.getenv('PATH') == nil }", json!([true, true, true]));
+    TESTED.check("return (load(string.dump(function() end)))", Value::Null);
+    TESTED.check("return load('return 1 + 1')()", json!(2));
 }
 
 #[test]
 fn console_output_is_kept_with_its_level() {
-    let output = run("print('a', 1, nil, json.null) warn('b', 'c')").unwrap();
-    let lines: Vec<(LogLevel, &str)> = output.logs.iter().map(|line| (line.level, line.text.as_str())).collect();
-    assert_eq!(lines, [(LogLevel::Info, "a\t1\tnil\tnull"), (LogLevel::Warn, "bc")]);
+    let output = TESTED.run("print('a', 1, nil, json.null) warn('b', 'c')").unwrap();
+    assert_eq!(shown(&output.logs), [(LogLevel::Info, "a\t1\tnil\tnull"), (LogLevel::Warn, "bc")]);
     assert_eq!((stdout_of(&output.logs), stderr_of(&output.logs)), ("a\t1\tnil\tnull\n".to_owned(), "bc\n".to_owned()));
 }
 
 #[test]
 fn randomness_and_clock_are_not_those_of_the_snapshot() {
-    let draw = || run("return { math.random(), math.random(), os.time(), os.date('!%Y', 86400) }").unwrap().output;
+    let draw = || TESTED.run("return { math.random(), math.random(), os.time(), os.date('!%Y', 86400) }").unwrap().output;
     let (first, second) = (draw(), draw());
     assert_ne!(first[0], first[1]);
     assert_ne!(first[0], second[0]);
     assert!(first[2].as_u64().is_some_and(|seconds| crate::clock::now_ms().abs_diff(seconds * 1_000) < 60_000), "{first}");
     assert_eq!(first[3], json!("1970"));
-    check("return os.time({ year = 1970, month = 1, day = 2, hour = 0 })", json!(86400));
+    TESTED.check("return os.time({ year = 1970, month = 1, day = 2, hour = 0 })", json!(86400));
 }
 
 #[test]
@@ -146,7 +128,8 @@ fn code_of_a_node_sees_items_and_granted_variables() {
     let world = World::new(json!({ "n": 1 }), json!({ "n": 2 }));
     let scope = world.scope();
     let grants = Grants { env: [("KEY".to_owned(), "value".to_owned())].into(), ..Grants::default() };
-    let run = |source: &str, input: CodeInput<'_>| run_over(source, input, &grants).unwrap().output;
+    let run =
+        |source: &str, input: CodeInput<'_>| TESTED.run_granted(source, input, CodeLimits::default(), &grants).unwrap().output;
     assert_eq!(run("return input", CodeInput::Items(&scope)), json!([{ "n": 1 }, { "n": 2 }]));
     assert_eq!(run("return { input.n, #items, items[1].json.n }", CodeInput::Item(&scope)), json!([2, 2, 1]));
     assert_eq!(run("return { os.getenv('KEY'), env.KEY }", CodeInput::Value(&json!(1))), json!(["value", "value"]));
@@ -154,22 +137,7 @@ fn code_of_a_node_sees_items_and_granted_variables() {
 
 #[test]
 fn a_session_reuses_one_sandbox_until_it_breaks() {
-    let code = Code::parse(
-        LUA,
+    TESTED.check_session(
         "if input == 2 then while true do end end count = (count or 0) + 1 if input == 1 then error('no') end return count",
-    )
-    .unwrap();
-    let languages = Languages::for_tests();
-    let limits = CodeLimits { cpu_ms: 200, ..CodeLimits::default() };
-    let grants = Grants::default();
-    let mut session = languages.get(LUA).unwrap().session(&code, limits, &grants);
-    let mut run = |n: u32| {
-        let ran = session.run(CodeInput::Value(&json!(n)));
-        ran.map(|output| (output.output, output.usage.cold)).map_err(|error| error.code)
-    };
-    assert_eq!(run(0), Ok((json!(1), true)));
-    assert_eq!(run(1), Err(CodeErrorCode::Exception));
-    assert_eq!(run(0), Ok((json!(3), false)));
-    assert_eq!(run(2), Err(CodeErrorCode::Timeout));
-    assert_eq!(run(0), Ok((json!(1), true)));
+    );
 }

@@ -1,11 +1,12 @@
-//! What Ruby finds of the system: standard output and standard error, clocks and chance. WASI's other doors are there, and closed:
-//! no files, no arguments, no environment. The doors to a JavaScript host are traps; nothing but the library `js` goes there.
+//! What Ruby finds of the system: standard output and standard error, clocks, chance, and the way to the network. WASI's other doors are
+//! there, and closed: no files, no arguments, no environment. The doors to a JavaScript host are traps; nothing but the library `js`
+//! goes there.
 
 use std::{thread, time::Duration};
 
 use wasmtime::{Caller, Error, FuncType, Linker, Memory, Result, Val, ValType};
 
-use super::{interface::RubyState, output::Stream};
+use super::{door::DOOR, interface::RubyState, output::Stream};
 use crate::{
     clock,
     runtimes::sandbox::{
@@ -25,13 +26,13 @@ const CHARACTER_DEVICE: u8 = 2;
 /// Bytes that are drawn at once at most.
 const RANDOM_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes that one call writes at most; the rest is the next call's. A call of the host's is not interrupted by a deadline.
-const WRITE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that one call writes or reads at most; the rest is the next call's. A call of the host's is not interrupted by a deadline.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
 /// Entries of a list of texts or subscriptions.
 const LIST_ENTRIES_MAX: u32 = 1024;
 
 /// The functions that need files: each finds none. The parameters, `i` for `i32` and `I` for `i64`. Source: WASI preview 1.
-const WITHOUT_FILES: [(&str, &str); 27] = [
+const WITHOUT_FILES: [(&str, &str); 26] = [
     ("fd_advise", "iIIi"),
     ("fd_close", "i"),
     ("fd_datasync", "i"),
@@ -42,7 +43,6 @@ const WITHOUT_FILES: [(&str, &str); 27] = [
     ("fd_prestat_dir_name", "iii"),
     ("fd_prestat_get", "ii"),
     ("fd_pwrite", "iiiIi"),
-    ("fd_read", "iiii"),
     ("fd_readdir", "iiiIi"),
     ("fd_renumber", "ii"),
     ("fd_seek", "iIii"),
@@ -85,6 +85,7 @@ pub(super) fn define(linker: &mut Linker<RubyState>) -> Result<()> {
         linker.func_wrap(WASI, name, sizes_of_nothing)?;
     }
     linker.func_wrap(WASI, "fd_fdstat_get", fd_fdstat_get)?;
+    linker.func_wrap(WASI, "fd_read", fd_read)?;
     linker.func_wrap(WASI, "fd_write", fd_write)?;
     linker.func_wrap(WASI, "poll_oneoff", poll_oneoff)?;
     linker.func_wrap(WASI, "proc_exit", |code: i32| -> Result<()> { Err(Ended(code).into()) })?;
@@ -108,7 +109,7 @@ fn sizes_of_nothing(mut caller: Caller<'_, RubyState>, count: u32, bytes: u32) -
     Ok(SUCCESS)
 }
 
-/// The three streams are there; input has no right to be read.
+/// The three streams are there.
 fn fd_fdstat_get(mut caller: Caller<'_, RubyState>, file: u32, result: u32) -> Result<i32> {
     if file > 2 {
         return Ok(BAD_FILE);
@@ -120,11 +121,31 @@ fn fd_fdstat_get(mut caller: Caller<'_, RubyState>, file: u32, result: u32) -> R
     Ok(SUCCESS)
 }
 
-/// Writes a list of `(address, length)` to the log.
+/// Fills the first of a list of `(address, length)` with what comes through the door: nobody needs more in one call.
+fn fd_read(mut caller: Caller<'_, RubyState>, file: u32, list: u32, count: u32, result: u32) -> Result<i32> {
+    if file != DOOR || count == 0 || !caller.data().guest.door.is_open() {
+        return Ok(BAD_FILE);
+    }
+    let memory = memory_of(&mut caller)?;
+    let (data, state) = memory.data_and_store_mut(&mut caller);
+    let entry = slice(data, list, 8).ok_or_else(outside)?;
+    let (start, length) = (usize::try_from(number(entry, 0))?, usize::try_from(number(entry, 4))?);
+    let room = data.get_mut(start..).and_then(|rest| rest.get_mut(..length)).ok_or_else(outside)?;
+    let mut door = std::mem::take(&mut state.guest.door);
+    let piece = door.read(length.min(PIECE_BYTES_MAX), |head, body| state.fetch(head, body));
+    room[..piece.len()].copy_from_slice(piece);
+    let read = u32::try_from(piece.len())?;
+    state.guest.door = door;
+    write(&mut caller, result, &read.to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+/// Writes a list of `(address, length)` to the log, or through the door.
 fn fd_write(mut caller: Caller<'_, RubyState>, file: u32, list: u32, count: u32, result: u32) -> Result<i32> {
     let stream = match file {
-        1 => Stream::Output,
-        2 => Stream::Error,
+        1 => Some(Stream::Output),
+        2 => Some(Stream::Error),
+        DOOR => None,
         _ => return Ok(BAD_FILE),
     };
     let memory = memory_of(&mut caller)?;
@@ -133,8 +154,11 @@ fn fd_write(mut caller: Caller<'_, RubyState>, file: u32, list: u32, count: u32,
     let mut written = 0;
     for entry in list.chunks_exact(8) {
         let text = slice(data, number(entry, 0), number(entry, 4)).ok_or_else(outside)?;
-        let text = &text[..text.len().min(WRITE_BYTES_MAX - written)];
-        guest.write(stream, text, log);
+        let text = &text[..text.len().min(PIECE_BYTES_MAX - written)];
+        match stream {
+            Some(stream) => guest.output.write(stream, text, log),
+            None => guest.door.write(text),
+        }
         written += text.len();
     }
     write(&mut caller, result, &u32::try_from(written)?.to_le_bytes())?;

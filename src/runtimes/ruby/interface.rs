@@ -2,10 +2,17 @@
 
 use wasmtime::{Error, Instance, Memory, Result, Store, TypedFunc};
 
-use super::output::Output;
+use super::{door::Door, output::Output};
 use crate::runtimes::sandbox::{imports::slice, state::HostState};
 
-pub(super) type RubyState = HostState<Output>;
+pub(super) type RubyState = HostState<Host>;
+
+/// What an instance has on the host's side besides what every language has.
+#[derive(Default)]
+pub(super) struct Host {
+    pub(super) output: Output,
+    pub(super) door: Door,
+}
 
 /// The arguments of the interpreter. `-e` with an empty program, since it would read one from standard input.
 const ARGUMENTS: [&str; 3] = ["ruby.wasm", "-EUTF-8", "-e_=0"];

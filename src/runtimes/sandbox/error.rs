@@ -45,6 +45,8 @@ pub(in crate::runtimes) struct Thrown {
     pub(in crate::runtimes) column: Option<u32>,
     /// The calls in the user's code, innermost first, one a line.
     pub(in crate::runtimes) stack: Option<String>,
+    /// Whether the code wanted what it was not granted.
+    pub(in crate::runtimes) is_denied: bool,
 }
 
 impl fmt::Display for Thrown {
@@ -96,6 +98,7 @@ impl GuestError {
 impl From<GuestError> for CodeError {
     fn from(error: GuestError) -> Self {
         let code = match &error {
+            GuestError::Thrown(Thrown { is_denied: true, .. }) => CodeErrorCode::Denied,
             GuestError::Thrown(_)
             | GuestError::StackOverflow
             | GuestError::OutputMalformed(_)

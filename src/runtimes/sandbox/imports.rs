@@ -1,9 +1,12 @@
-//! The imports of guests that need no WASI context: console, chance, the clock; and files, of which they have none.
+//! The imports of guests that need no WASI context: console, chance, the clock, `fetch`; and files, of which they have none.
 
 use wasmtime::{Caller, Error, Extern, Linker, Memory, Result};
 
 use super::state::HostState;
-use crate::{clock, runtimes::code::level_from_guest};
+use crate::{
+    clock,
+    runtimes::{code::level_from_guest, fetch::Answer},
+};
 
 /// WASI preview 1.
 const WASI: &str = "wasi_snapshot_preview1";
@@ -12,7 +15,7 @@ const ERRNO_BAD_FILE: i32 = 8;
 /// WASI's `errno::inval`.
 const ERRNO_INVALID: i32 = 28;
 
-/// Defines `citadel.log` and `citadel.seed`, and as much of WASI preview 1 as C code links without being asked.
+/// Defines `citadel.log`, `citadel.seed` and `citadel.fetch`, and as much of WASI preview 1 as C code links without being asked.
 pub(in crate::runtimes) fn define<T: 'static>(linker: &mut Linker<HostState<T>>) -> Result<()> {
     linker.func_wrap("citadel", "log", |mut caller: Caller<'_, HostState<T>>, level: u32, text: u32, length: u32| {
         let memory = memory_of(&mut caller)?;
@@ -22,6 +25,7 @@ pub(in crate::runtimes) fn define<T: 'static>(linker: &mut Linker<HostState<T>>)
         Ok(())
     })?;
     linker.func_wrap("citadel", "seed", clock::chance)?;
+    linker.func_wrap("citadel", "fetch", fetch::<T>)?;
     linker.func_wrap(WASI, "clock_time_get", clock_time_get::<T>)?;
     linker.func_wrap(WASI, "random_get", random_get::<T>)?;
     linker
@@ -38,6 +42,32 @@ pub(in crate::runtimes) fn define<T: 'static>(linker: &mut Linker<HostState<T>>)
     linker
         .func_wrap(WASI, "path_open", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i64, _: i64, _: i32, _: i32| ERRNO_BAD_FILE)?;
     Ok(())
+}
+
+/// Sends a request that has a head and a body. The answer lies where `reserve` of the guest says: its head, a newline, its body.
+/// Returns its length; -1 if the guest has no memory for it.
+fn fetch<T: 'static>(
+    mut caller: Caller<'_, HostState<T>>,
+    head: u32,
+    head_length: u32,
+    body: u32,
+    body_length: u32,
+) -> Result<i32> {
+    let memory = memory_of(&mut caller)?;
+    let (data, state) = memory.data_and_store_mut(&mut caller);
+    let request = slice(data, head, head_length).zip(slice(data, body, body_length));
+    let (head, body) = request.ok_or_else(|| Error::msg("a request outside of the guest's memory"))?;
+    let Answer { head, body } = state.fetch(head, body);
+    let answer = [head.as_bytes(), b"\n", &body].concat();
+    let (Ok(length), Ok(signed_length)) = (u32::try_from(answer.len()), i32::try_from(answer.len())) else { return Ok(-1) };
+    let reserve = caller.get_export("reserve").and_then(Extern::into_func);
+    let reserve = reserve.ok_or_else(|| Error::msg("the guest reserves nothing"))?.typed::<u32, u32>(&caller)?;
+    let address = reserve.call(&mut caller, length)?;
+    if address == 0 {
+        return Ok(-1);
+    }
+    memory.write(&mut caller, usize::try_from(address)?, &answer)?;
+    Ok(signed_length)
 }
 
 /// Fills a buffer of the guest with chance.

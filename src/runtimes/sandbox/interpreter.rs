@@ -14,7 +14,10 @@ use super::{
     snapshot::{self, Boot},
     state::{HostState, Limits},
 };
-use crate::runtimes::code::{CodeError, CodeOutput, Usage};
+use crate::runtimes::{
+    code::{CodeError, CodeOutput, Usage},
+    grants::Grants,
+};
 
 /// What `call` of the guest returns when the result is what the function returned, and not what it threw.
 pub(in crate::runtimes) const STATUS_OK: i32 = 0;
@@ -22,9 +25,9 @@ pub(in crate::runtimes) const STATUS_OK: i32 = 0;
 const BOOT_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A pre-booted guest.
-pub(in crate::runtimes) struct Interpreter<T: 'static> {
+pub(in crate::runtimes) struct Interpreter {
     sandbox: Arc<Sandbox>,
-    pre: InstancePre<HostState<T>>,
+    pre: InstancePre<HostState>,
     dialect: Dialect,
 }
 
@@ -50,36 +53,33 @@ pub(in crate::runtimes) struct RawThrown {
 }
 
 /// Where a guest comes from.
-pub(in crate::runtimes) struct Source<'a, T: 'static> {
+pub(in crate::runtimes) struct Source {
     /// Names it in the cache.
     pub(in crate::runtimes) name: &'static str,
     pub(in crate::runtimes) wasm: &'static [u8],
-    /// Defines what it imports besides [`imports::define`].
-    pub(in crate::runtimes) define: fn(&mut Linker<HostState<T>>) -> Result<()>,
-    /// What an instance has on the host's side while it boots.
-    pub(in crate::runtimes) booting: T,
-    pub(in crate::runtimes) dialect: &'a Dialect,
+    pub(in crate::runtimes) dialect: Dialect,
 }
 
-impl<T: Send + 'static> Interpreter<T> {
+impl Interpreter {
     /// Boots, snapshots and compiles the guest, or loads what an earlier process compiled.
     ///
     /// Errors: [`EngineError`]; none of them passes by itself.
-    pub(in crate::runtimes) fn new(sandbox: Arc<Sandbox>, source: Source<'_, T>) -> std::result::Result<Self, EngineError> {
-        let Source { name, wasm, define, booting, dialect } = source;
+    pub(in crate::runtimes) fn new(sandbox: Arc<Sandbox>, source: Source) -> std::result::Result<Self, EngineError> {
+        let Source { name, wasm, dialect } = source;
         let module: Module = sandbox.load_or_compile(name, &[wasm], || {
-            let boot = Boot { init_function: "initialize", memory_bytes: BOOT_MEMORY_BYTES_MAX, guest: booting, define };
+            let boot =
+                Boot { init_function: "initialize", memory_bytes: BOOT_MEMORY_BYTES_MAX, guest: (), define: imports::define };
             snapshot::boot(wasm, boot).map_err(EngineError::web_assembly("boot the guest"))
         })?;
         let mut linker = Linker::new(sandbox.engine());
-        define(&mut linker).map_err(EngineError::web_assembly("define the guest's imports"))?;
+        imports::define(&mut linker).map_err(EngineError::web_assembly("define the guest's imports"))?;
         let pre = linker.instantiate_pre(&module).map_err(EngineError::web_assembly("link the guest"))?;
-        Ok(Self { sandbox, pre, dialect: *dialect })
+        Ok(Self { sandbox, pre, dialect })
     }
 
     /// A fresh instance: nothing of any other run is in it.
-    pub(in crate::runtimes) fn instantiate(&self, limits: Limits, guest: T) -> std::result::Result<Guest<T>, GuestError> {
-        let mut store = self.sandbox.store(limits, guest);
+    pub(in crate::runtimes) fn instantiate(&self, limits: Limits) -> std::result::Result<Guest, GuestError> {
+        let mut store = self.sandbox.store(limits, ());
         let instance =
             self.pre.instantiate(&mut store).map_err(|error| GuestError::of_instantiation(error, store.data(), &limits))?;
         let missing = |error: wasmtime::Error| GuestError::Trapped(error.into());
@@ -99,8 +99,8 @@ impl<T: Send + 'static> Interpreter<T> {
 }
 
 /// A live instance. Not to be used again after a [`GuestError`] that [`GuestError::ends_instance`].
-pub(in crate::runtimes) struct Guest<T: 'static> {
-    store: Store<HostState<T>>,
+pub(in crate::runtimes) struct Guest {
+    store: Store<HostState>,
     instance: Instance,
     memory: Memory,
     reserve: TypedFunc<u32, u32>,
@@ -118,7 +118,7 @@ pub(in crate::runtimes) struct Function(i32);
 
 type Outcome<R> = std::result::Result<R, GuestError>;
 
-impl<T: 'static> Guest<T> {
+impl Guest {
     /// Grants the limits of time and output anew.
     pub(in crate::runtimes) fn renew(&mut self) {
         self.store.data_mut().deadline.restart();
@@ -165,9 +165,9 @@ impl<T: 'static> Guest<T> {
         Ok(value)
     }
 
-    /// What the instance has on the host's side.
-    pub(in crate::runtimes) fn host(&self) -> &T {
-        &self.store.data().guest
+    /// Opens the way to the network, if the run has one.
+    pub(in crate::runtimes) fn grant(&mut self, grants: &Grants) {
+        self.store.data_mut().grant(grants);
     }
 
     /// The end of a run: its result with the console output since the last run, and what it used.
@@ -226,7 +226,7 @@ impl<T: 'static> Guest<T> {
         if self.store.data().memory.is_refused && is_about_memory {
             return GuestError::Memory { bytes_max: self.limits.memory_bytes };
         }
-        GuestError::Thrown((self.dialect.read_thrown)(thrown))
+        self.store.data().thrown((self.dialect.read_thrown)(thrown))
     }
 
     /// Says which limit a trap means.

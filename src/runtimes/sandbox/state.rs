@@ -10,10 +10,18 @@ use std::{
 
 use wasmtime::{Error, ResourceLimiter, Result, UpdateDeadline};
 
-use super::{TABLE_ELEMENTS_MAX, cpu, ticker::TICK};
+use super::{
+    TABLE_ELEMENTS_MAX, cpu,
+    error::{GuestError, Thrown},
+    ticker::TICK,
+};
 use crate::{
     clock,
     model::log::{LogLevel, LogLine},
+    runtimes::{
+        fetch::{Answer, Network},
+        grants::Grants,
+    },
 };
 
 /// What a line of console output costs besides its text, in bytes, so that empty lines are bounded too.
@@ -41,6 +49,7 @@ pub(in crate::runtimes) struct HostState<T = ()> {
     pub(in crate::runtimes) memory: MemoryLimit,
     pub(in crate::runtimes) deadline: Deadline,
     pub(in crate::runtimes) log: Log,
+    network: Network,
     /// What the monotonic clock counts from; it stands still where there is none.
     pub(super) started_at: Option<Instant>,
     pub(in crate::runtimes) guest: T,
@@ -83,8 +92,25 @@ impl<T> HostState<T> {
             },
             deadline: Deadline::new(limits.wall, limits.cpu),
             log: Log::new(limits.log_bytes),
+            network: Network::default(),
             started_at: None,
         }
+    }
+
+    /// Opens the way to the network, if the run has one.
+    pub(in crate::runtimes) fn grant(&mut self, grants: &Grants) {
+        self.network = Network::new(grants.network.clone());
+    }
+
+    /// Sends a request of the guest's and waits for the answer, as long as the guest may run.
+    pub(in crate::runtimes) fn fetch(&mut self, head: &[u8], body: &[u8]) -> Answer {
+        self.network.fetch(head, body, self.deadline.wall_left())
+    }
+
+    /// What the guest threw: a refusal that it did not catch counts as that, and not as an error of its own.
+    pub(in crate::runtimes) fn thrown(&self, thrown: Thrown) -> GuestError {
+        let is_denied = self.network.has_denied(&thrown.message);
+        GuestError::Thrown(Thrown { is_denied, ..thrown })
     }
 
     /// What the monotonic clock shows.

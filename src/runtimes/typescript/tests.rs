@@ -3,21 +3,10 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::runtimes::{
-    abuse::Abuse,
-    code::{CodeErrorCode, CodeInput, CodeRequest},
-    languages::Languages,
-};
+use crate::runtimes::{abuse::Abuse, code::CodeErrorCode, languages::Languages, testing::Tested};
 
-fn parse(source: &str) -> Code {
-    Code::parse(TYPESCRIPT, source).unwrap_or_else(|error| panic!("{source}\n{:?}: {error}", strip(source)))
-}
-
-fn run(source: &str) -> Result<Value, crate::runtimes::code::CodeError> {
-    let (code, grants) = (parse(source), Grants::default());
-    let input = CodeInput::Value(&Value::Null);
-    let request = CodeRequest { code: &code, input, limits: CodeLimits::default(), grants: &grants };
-    Languages::for_tests().run(&request).map(|output| output.output)
+fn run(source: &str) -> Result<Value, CodeError> {
+    Tested(TYPESCRIPT).run(source).map(|output| output.output)
 }
 
 #[track_caller]
@@ -131,6 +120,7 @@ const ABUSE: Abuse<'_> = Abuse {
     holds_input: true,
     syntax_error: ("type T = 1;\nconst y: T = = 2", Some(2)),
     no_json: Some("return 1n as bigint"),
+    fetches: Some("while (true as boolean) await fetch('http://127.0.0.1/' as string)"),
     throws: ("const f = (): never => {\n  throw new Error('no')\n}\nf()", "no", Some(2)),
     poisons: &["(globalThis as any).leak = 1; (Array.prototype as any).map = () => 'poisoned'"],
     healthy: "const clean: boolean = typeof leak === 'undefined' && [1].map((n: number) => n + 1)[0] === 2;

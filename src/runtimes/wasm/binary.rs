@@ -1,4 +1,4 @@
-//! A WebAssembly binary as text: decoded and looked at when a workflow is saved, compiled later.
+//! A WebAssembly binary: as text in a definition, which is decoded and looked at when a workflow is saved, or as it is. Compiled later.
 
 use std::sync::Arc;
 
@@ -48,15 +48,20 @@ impl Binary {
         let refused = |message: String| SyntaxError { message, position: Position::at(source, 0) };
         let text: String = source.split_ascii_whitespace().collect();
         let bytes = BASE64.decode(text).map_err(|error| refused(format!("the code is no base64: {error}")))?;
+        Self::new(bytes.into()).map_err(refused)
+    }
+
+    /// Errors: a sentence.
+    pub(in crate::runtimes) fn new(bytes: Arc<[u8]>) -> Result<Self, String> {
         if bytes.len() > WASM_BYTES_MAX {
-            return Err(refused(format!("the binary has {} bytes, more than {WASM_BYTES_MAX}", bytes.len())));
+            return Err(format!("the binary has {} bytes, more than {WASM_BYTES_MAX}", bytes.len()));
         }
         let kind = match bytes.split_at_checked(MAGIC.len()) {
             Some((MAGIC, rest)) if rest.starts_with(VERSION_OF_MODULES) => Kind::Module,
             Some((MAGIC, rest)) if rest.starts_with(VERSION_OF_COMPONENTS) => Kind::Component,
-            _ => return Err(refused("the code is no WebAssembly: neither a module nor a component begins like that".to_owned())),
+            _ => return Err("the code is no WebAssembly: neither a module nor a component begins like that".to_owned()),
         };
         let sha256 = Sha256::digest(&bytes).into();
-        Ok(Self { kind, bytes: bytes.into(), sha256 })
+        Ok(Self { kind, bytes, sha256 })
     }
 }

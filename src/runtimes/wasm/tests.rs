@@ -8,8 +8,9 @@ use crate::{
     model::log::LogLevel,
     runtimes::{
         abuse::{Abuse, OUTPUT_FLOOD_BYTES},
-        code::{CodeInput, CodeOutput, CodeRequest},
+        code::{CodeInput, CodeOutput},
         languages::Languages,
+        testing::{Tested, shown},
     },
 };
 
@@ -56,13 +57,10 @@ fn encode(text: &str) -> String {
     BASE64_STANDARD.encode(wat::parse_str(text).unwrap_or_else(|error| panic!("{text}\n{error}")))
 }
 
-fn run_with(source: &str, input: &Value, limits: CodeLimits, grants: &Grants) -> Result<CodeOutput, CodeError> {
-    let code = Code::parse(WASM, source).unwrap();
-    Languages::for_tests().run(&CodeRequest { code: &code, input: CodeInput::Value(input), limits, grants })
-}
+const TESTED: Tested = Tested(WASM);
 
 fn run(source: &str, input: &Value) -> Result<CodeOutput, CodeError> {
-    run_with(source, input, CodeLimits::default(), &Grants::default())
+    TESTED.run_with(source, input, CodeLimits::default())
 }
 
 /// Copies its input to its output.
@@ -145,6 +143,7 @@ impl Programs {
             holds_input: false,
             syntax_error: ("AGFzbQIAAAA=", Some(1)),
             no_json: Some(&self.no_json),
+            fetches: None,
             throws: (&self.throws, "no", None),
             poisons,
             healthy: &self.healthy,
@@ -184,8 +183,7 @@ fn failures_tell_how_the_program_ended() {
     let programs = Programs::new();
     let error = run(&programs.throws, &Value::Null).unwrap_err();
     assert_eq!((error.code, error.message.as_str()), (CodeErrorCode::Exception, "the program ended with exit code 3: no"));
-    let lines: Vec<(LogLevel, &str)> = error.logs.iter().map(|line| (line.level, line.text.as_str())).collect();
-    assert_eq!(lines, [(LogLevel::Error, "no")]);
+    assert_eq!(shown(&error.logs), [(LogLevel::Error, "no")]);
     let error = run(&program("", "unreachable"), &Value::Null).unwrap_err();
     assert_eq!(error.code, CodeErrorCode::Exception);
     assert!(error.message.starts_with("the program trapped: "), "{}", error.message);
@@ -205,7 +203,7 @@ fn nothing_of_the_host_is_in_reach() {
         "(drop (call $environ_get (i32.const 4096) (i32.const 8192))) (call $print (i32.const 1) (i32.const 8192) (i32.const 9))",
     );
     let grants = Grants { env: [("KEY".to_owned(), "value".to_owned())].into(), ..Grants::default() };
-    let output = run_with(&prints_env, &Value::Null, CodeLimits::default(), &grants).unwrap().output;
+    let output = TESTED.run_granted(&prints_env, CodeInput::Value(&Value::Null), CodeLimits::default(), &grants).unwrap().output;
     assert_eq!(output, json!({ "stdout": "KEY=value" }));
     let without = run(&prints_env, &Value::Null).unwrap().output;
     assert_eq!(without, json!({ "stdout": "\0\0\0\0\0\0\0\0\0" }));
