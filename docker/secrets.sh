@@ -16,4 +16,5 @@ chmod 0700 secrets
 keep postgres_password "$(random)"
 keep store_url "postgres://citadel:$(cat secrets/postgres_password)@postgres:5432/citadel"
 keep admin_password "$(random)"
-echo "secrets: the first owner's password is in docker/secrets/admin_password" >&2
+keep master_key "$(random)"
+echo "secrets: the first owner's password is in docker/secrets/admin_password; keep a copy of docker/secrets/master_key" >&2

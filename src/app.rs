@@ -30,15 +30,16 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
+use zeroize::Zeroizing;
 
-pub use crate::auth::private_file::write_private_file;
+pub use crate::auth::{keyring::new_master_key, private_file::write_private_file};
 use crate::{
     actors::{
         batch_runner::BatchRunner,
         blob_access::BlobAccess,
         children::ChildStarter,
         code_budget::CodeBudget,
-        credentials::OperatorCredentials,
+        credentials::{CredentialsHandle, CredentialsParts, OperatorCredentials, master_keys::open_keyring},
         engine::{Directory, Ends, Engine, EngineSettings, LiveEvents},
         execution_supervisor::{ExecutionSupervisor, ExecutionSupervisorMsg, nudge},
         executions::ExecutionsHandle,
@@ -55,9 +56,12 @@ use crate::{
         variables::VariablesHandle,
         workflows::{WorkflowsHandle, WorkflowsParts},
     },
-    auth::egress::{EgressClient, EgressPolicy},
+    auth::{
+        egress::{EgressClient, EgressPolicy},
+        keyring::Keyring,
+    },
     clock,
-    config::{Config, Migrate, Role, Switch},
+    config::{Config, Migrate, Role, Secret, Switch},
     model::ids::{ExecutionId, NodeInstanceId},
     nodes::{
         Pool,
@@ -102,6 +106,9 @@ pub struct RunningApp {
     pub workflows: WorkflowsHandle,
     pub executions: ExecutionsHandle,
     pub schedules: SchedulesHandle,
+    pub credentials: CredentialsHandle,
+    /// The master keys, which other secrets hang on, too.
+    pub keys: Arc<Keyring>,
     pub engine: Arc<Engine>,
     /// Whether rates are limited.
     pub limits: Switch,
@@ -138,6 +145,9 @@ async fn start_on(
     config: &Config,
     on_meltdown: impl FnOnce(Meltdown) + Send + 'static,
 ) -> anyhow::Result<RunningApp> {
+    let setting = config.secrets.master_key.as_ref().map(Secret::expose);
+    let keys = open_keyring(&store, setting, &config.master_key_file()).await.context("cannot open the master keys")?;
+    let keys = Arc::new(keys);
     let blobs = BlobStore::open(&config.data_dir.join("blobs")).await.context("cannot open the blob store")?;
     let (javascript, languages) = start_languages(config).await?;
     let registry = Arc::new(Registry::with_languages(Arc::clone(&languages)));
@@ -151,14 +161,21 @@ async fn start_on(
     let workflows = WorkflowsHandle::open(parts).await.context("cannot load the workflows")?;
     let children = ChildStarter::new(workflows.clone());
     let policy = EgressPolicy::new(&config.egress.allow, &config.egress.deny).context("the egress rules cannot be read")?;
+    let egress = EgressClient::new(Arc::new(policy)).context("cannot make an HTTP client")?;
+    let credentials = CredentialsHandle::new(CredentialsParts {
+        store: Arc::clone(&store),
+        keys: Arc::clone(&keys),
+        operator: OperatorCredentials::new(credentials_of(config)),
+        egress: egress.clone(),
+    });
     let services = Arc::new(Services {
         sql: Arc::default(),
-        egress: EgressClient::new(Arc::new(policy)).context("cannot make an HTTP client")?,
+        egress,
         blobs: Arc::new(BlobAccess(blobs.clone())),
         files_root: config.files.root.clone(),
         languages,
         javascript,
-        credentials: Arc::new(OperatorCredentials::new(credentials_of(config))),
+        credentials: Arc::new(credentials.clone()),
         children: Arc::clone(&children) as Arc<_>,
     });
     let figures = Arc::new(EngineMetrics::new(registry.types().map(|description| description.type_name)));
@@ -181,7 +198,21 @@ async fn start_on(
     let limits = Switch::new(config.limits.enabled);
     let monitor = MonitorHandle::new(Arc::clone(&engine), config.limits.executions_live_max);
     let upkeep = keep_up(metrics.clone());
-    Ok(RunningApp { store, registry, workflows, executions, schedules, engine, limits, monitor, metrics, root, _upkeep: upkeep })
+    Ok(RunningApp {
+        store,
+        registry,
+        workflows,
+        executions,
+        schedules,
+        credentials,
+        keys,
+        engine,
+        limits,
+        monitor,
+        metrics,
+        root,
+        _upkeep: upkeep,
+    })
 }
 
 /// Makes the shared engine and says how to start its actors, in the order of their start.
@@ -364,7 +395,7 @@ async fn start_languages(config: &Config) -> anyhow::Result<(Arc<JavaScript>, Ar
 fn credentials_of(config: &Config) -> BTreeMap<String, Credential> {
     let credential = |found: &crate::config::CredentialConfig| Credential {
         kind: found.kind.clone(),
-        fields: found.fields.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        fields: found.fields.iter().map(|(name, value)| (name.clone(), Zeroizing::new(value.expose().to_owned()))).collect(),
     };
     config.credentials.iter().map(|(name, found)| (name.clone(), credential(found))).collect()
 }

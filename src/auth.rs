@@ -1,7 +1,10 @@
-//! Passwords, tokens, permissions, and what may be reached from here.
+//! Passwords, tokens, permissions, secrets at rest, and what may be reached from here.
 
 pub mod egress;
+pub mod keyring;
 pub mod password;
 pub mod permissions;
 pub mod private_file;
+pub mod redaction;
+pub mod sealed;
 pub mod token;

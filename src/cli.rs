@@ -7,6 +7,7 @@ mod client;
 mod code;
 mod completions;
 mod context;
+mod credential;
 mod db;
 mod dev;
 mod doctor;
@@ -24,6 +25,7 @@ mod remote;
 mod run;
 mod runtimes;
 mod schedule;
+mod secrets;
 mod serve;
 mod settings;
 mod table;
@@ -89,6 +91,10 @@ enum Command {
     Execution(execution::ExecutionArguments),
     /// Looks after schedules of a server.
     Schedule(schedule::ScheduleArguments),
+    /// Looks after credentials of a server.
+    Credential(credential::CredentialArguments),
+    /// Looks after the master keys of a server.
+    Secrets(secrets::SecretsArguments),
     /// Runs code on a server, without a workflow.
     Code(code::CodeArguments),
     /// Shows the live actors of a server.
@@ -142,6 +148,8 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Workflow(arguments) => Box::pin(workflow::workflow(arguments, &prepare()?.loaded)).await,
         Command::Execution(arguments) => Box::pin(execution::execution(arguments, &prepare()?.loaded)).await,
         Command::Schedule(arguments) => Box::pin(schedule::schedule(arguments, &prepare()?.loaded)).await,
+        Command::Credential(arguments) => Box::pin(credential::credential(arguments, &prepare()?.loaded)).await,
+        Command::Secrets(arguments) => Box::pin(secrets::secrets(arguments, &prepare()?.loaded)).await,
         Command::Code(arguments) => Box::pin(code::code(arguments, &prepare()?.loaded)).await,
         Command::Actors(arguments) => Box::pin(actors::actors(arguments, &prepare()?.loaded)).await,
         Command::Openapi => Ok(openapi()),
@@ -170,6 +178,8 @@ impl Command {
             Self::Workflow(arguments) => arguments.add_flags(flags),
             Self::Execution(arguments) => arguments.add_flags(flags),
             Self::Schedule(arguments) => arguments.add_flags(flags),
+            Self::Credential(arguments) => arguments.add_flags(flags),
+            Self::Secrets(arguments) => arguments.add_flags(flags),
             Self::Code(arguments) => arguments.add_flags(flags),
             Self::Actors(arguments) => arguments.add_flags(flags),
             Self::Init(_) | Self::Db(_) | Self::Openapi | Self::Completions(_) | Self::Version(_) => {}

@@ -55,6 +55,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub node: NodeConfig,
     pub admin: AdminConfig,
+    pub secrets: SecretsConfig,
     pub egress: EgressConfig,
     pub files: FilesConfig,
     pub runtimes: RuntimesConfig,
@@ -75,6 +76,8 @@ pub struct Config {
 pub struct HttpConfig {
     /// Address and port.
     pub listen: String,
+    /// The address as browsers see it: `https://citadel.example.org`.
+    pub public_url: Option<String>,
     /// How long the body of a request may take to arrive.
     pub body_timeout: DurationMs,
     /// How long a request may take that does not wait for an execution.
@@ -129,6 +132,14 @@ pub enum Role {
 pub struct AdminConfig {
     pub email: Option<String>,
     pub password: Option<Secret>,
+}
+
+/// What secrets at rest are encrypted with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SecretsConfig {
+    /// One or more master keys with white space between, the one in use first; unset: the file `master.key` of the data directory.
+    pub master_key: Option<Secret>,
 }
 
 /// What workflows may reach, beside public addresses.
@@ -313,6 +324,11 @@ impl Config {
         self.cache_dir.clone().unwrap_or_else(|| self.data_dir.join("cache"))
     }
 
+    /// The file of the master keys, where the settings name none.
+    pub fn master_key_file(&self) -> PathBuf {
+        self.data_dir.join("master.key")
+    }
+
     /// Where languages are installed.
     pub fn runtimes_dir(&self) -> PathBuf {
         self.runtimes_dir.clone().unwrap_or_else(|| self.data_dir.join("runtimes"))
@@ -353,6 +369,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             node: NodeConfig::default(),
             admin: AdminConfig::default(),
+            secrets: SecretsConfig::default(),
             egress: EgressConfig::default(),
             files: FilesConfig::default(),
             runtimes: RuntimesConfig::default(),
@@ -371,7 +388,12 @@ impl Default for Config {
 impl Default for HttpConfig {
     fn default() -> Self {
         let half_a_minute = DurationMs(30_000);
-        Self { listen: "127.0.0.1:8080".to_owned(), body_timeout: half_a_minute, request_timeout: half_a_minute }
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            public_url: None,
+            body_timeout: half_a_minute,
+            request_timeout: half_a_minute,
+        }
     }
 }
 

@@ -33,8 +33,8 @@ pub use self::{
 };
 use crate::{
     actors::{
-        accounts::AccountsService, code_runs::CodeRunsHandle, executions::ExecutionsHandle, schedules::SchedulesHandle,
-        trial::TrialsHandle, variables::VariablesHandle, workflows::WorkflowsHandle,
+        accounts::AccountsService, code_runs::CodeRunsHandle, credentials::CredentialsHandle, executions::ExecutionsHandle,
+        schedules::SchedulesHandle, trial::TrialsHandle, variables::VariablesHandle, workflows::WorkflowsHandle,
     },
     nodes::{registry::Registry, services::Blobs},
     store::Store,
@@ -60,6 +60,7 @@ pub struct AppParts {
     pub workflows: WorkflowsHandle,
     pub schedules: SchedulesHandle,
     pub variables: VariablesHandle,
+    pub credentials: CredentialsHandle,
     pub registry: Arc<Registry>,
     pub trials: TrialsHandle,
     pub code_runs: CodeRunsHandle,
@@ -71,6 +72,8 @@ pub struct AppParts {
     pub streams: StreamSlots,
     pub rates: Rates,
     pub times: RequestTimes,
+    /// The address of this server as browsers see it, if the settings name it.
+    pub public_url: Option<String>,
 }
 
 impl From<AppParts> for AppState {

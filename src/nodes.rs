@@ -8,6 +8,7 @@ mod builtin;
 pub mod code;
 pub mod conditions;
 pub mod context;
+pub mod credential_types;
 pub mod dedupe;
 pub mod docs;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 pub use self::{batch_rows::*, rows::*};
 use crate::model::{
-    ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
@@ -367,6 +367,93 @@ pub trait Store: Send + Sync + 'static {
 
     /// Variables of a workspace above `after`, by name.
     async fn list_variables(&self, workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Result<Vec<VariableRow>>;
+
+    // ---- credentials (`credentials.rs`) ----
+
+    /// Stores a new credential, at version 1.
+    ///
+    /// Errors: `Conflict` if its id is taken, its workspace is not there, or its master key is not in use.
+    async fn insert_credential(&self, credential: &NewCredential) -> Result<InsertCredential>;
+
+    /// Changes a credential, if it is at `expected_version`.
+    ///
+    /// Errors: `Conflict` if the master key of new fields is not in use.
+    async fn update_credential(
+        &self,
+        workspace: WorkspaceId,
+        id: CredentialId,
+        expected_version: u32,
+        change: &CredentialChange,
+    ) -> Result<UpdateCredential>;
+
+    /// Deletes a credential, if it is at `expected_version`; whatever its version where none is given.
+    async fn delete_credential(
+        &self,
+        workspace: WorkspaceId,
+        id: CredentialId,
+        expected_version: Option<u32>,
+    ) -> Result<DeleteCredential>;
+
+    async fn find_credential(&self, workspace: WorkspaceId, id: CredentialId) -> Result<Option<CredentialRow>>;
+
+    async fn find_credential_by_name(&self, workspace: WorkspaceId, name: &str) -> Result<Option<CredentialRow>>;
+
+    /// Credentials of a workspace, or those of one type, above `after`, by name.
+    async fn list_credentials(
+        &self,
+        workspace: WorkspaceId,
+        kind: Option<&str>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<CredentialRow>>;
+
+    /// Workflows above `after` whose latest or active version names this credential, by id.
+    async fn list_credential_users(
+        &self,
+        workspace: WorkspaceId,
+        name: &str,
+        after: Option<WorkflowId>,
+        limit: u32,
+    ) -> Result<Vec<CredentialUser>>;
+
+    /// Remembers that a credential was used, unless a later use is known. No new version. `false` if nothing changed.
+    async fn use_credential(&self, id: CredentialId, at: u64) -> Result<bool>;
+
+    /// Takes the right to renew a credential's grant for `lease_ms`, if the grant is at `rev` and nobody has that right.
+    async fn begin_grant(&self, id: CredentialId, rev: u32, lease_ms: u64) -> Result<bool>;
+
+    /// Gives that right back without a new grant.
+    async fn end_grant(&self, id: CredentialId, rev: u32) -> Result<bool>;
+
+    /// Stores a new grant, at the next number, if the one before is at `rev`. No new version.
+    ///
+    /// Errors: `Conflict` if its master key is not in use.
+    async fn put_grant(&self, id: CredentialId, rev: u32, grant: &Grant) -> Result<bool>;
+
+    // ---- master keys (`master_keys.rs`) ----
+
+    /// Master keys in use, the oldest first.
+    async fn list_master_keys(&self) -> Result<Vec<MasterKeyRow>>;
+
+    /// Puts a master key into use, if every key in use is among `held`, which a process has. One that is in use stays as it is. Of
+    /// several calls at once one is the first, and the others see it.
+    async fn admit_master_key(&self, key: &MasterKeyRow, held: &[[u8; MASTER_KEY_ID_BYTES]]) -> Result<AdmitMasterKey>;
+
+    /// Takes every master key but one out of use, and answers how many went; `None` if any of them still seals something.
+    async fn retire_master_keys(&self, keep: &[u8; MASTER_KEY_ID_BYTES]) -> Result<Option<u64>>;
+
+    /// Credentials of all workspaces with an id above `after` of which something is sealed by another master key, by id.
+    async fn list_sealed_by_others(
+        &self,
+        key: &[u8; MASTER_KEY_ID_BYTES],
+        after: Option<CredentialId>,
+        limit: u32,
+    ) -> Result<Vec<CredentialRow>>;
+
+    /// Puts a sealed value in the place of one with the same meaning. No new version. `false` if the old one is not there any more.
+    ///
+    /// Errors: `Conflict` if its master key is not in use.
+    async fn reseal(&self, reseal: &Reseal) -> Result<bool>;
 
     // ---- accounts (`accounts.rs`) ----
 

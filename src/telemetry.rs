@@ -1,11 +1,14 @@
 //! Logs on standard error: started once, by `main`. Standard output belongs to results. Figures are in `metrics`.
 
+mod mask;
 pub mod metrics;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::{EnvFilter, Registry, filter::ParseError, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
+pub use self::mask::Mask;
+use self::mask::MaskedError;
 use crate::config::{LogConfig, LogFormat};
 
 /// Why logging cannot start.
@@ -44,13 +47,14 @@ impl LogControl {
     }
 }
 
-/// Starts logging for the whole process. A second start changes nothing, so that tests may each ask for it.
+/// Starts logging for the whole process. `mask` takes secrets out of every line. A second start changes nothing, so that tests may
+/// each ask for it.
 ///
 /// Errors: `Filter` if the filter does not parse.
-pub fn init(config: &LogConfig) -> Result<LogControl, TelemetryError> {
+pub fn init(config: &LogConfig, mask: Mask) -> Result<LogControl, TelemetryError> {
     let (filter, handle) = reload::Layer::new(LogFilter::parse(&config.filter)?.0);
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines = fmt::layer().with_writer(MaskedError(mask)).with_ansi(std::io::stderr().is_terminal());
     let started = match resolve(config.format, std::io::stderr().is_terminal()) {
         LogFormat::Pretty => registry.with(lines.pretty()).try_init(),
         LogFormat::Compact => registry.with(lines.compact()).try_init(),
@@ -78,7 +82,7 @@ mod tests {
     #[test]
     fn refuses_a_filter_that_does_not_parse() {
         let config = LogConfig { format: LogFormat::Json, filter: "citadel=loud=er".to_owned() };
-        assert!(init(&config).is_err());
+        assert!(init(&config, |text| text.into()).is_err());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! It waits for a place in its pool, runs the node in a task under the node's time limit, tells the execution and stops.
 //! A panic or a time-out of the node is a failed attempt. Killing the actor aborts the task and gives the place back.
 
+mod secrecy;
+
 use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
@@ -14,6 +16,7 @@ use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 
+use self::secrecy::Secrecy;
 use super::{
     code_budget::CodeMeter,
     engine::Engine,
@@ -149,51 +152,51 @@ impl Actor for NodeActor {
 /// Runs the attempt and tells the execution.
 async fn run(args: NodeArgs, place: Result<Slot, PoolRefused>) {
     let NodeArgs { engine, execution, runner, work } = args;
-    let (attempt, started_at, began, log) = (work.attempt.clone(), clock::now_ms(), Instant::now(), Log::default());
-    let (result, guest) = match (place, runner) {
+    let (attempt, started_at, began) = (work.attempt.clone(), clock::now_ms(), Instant::now());
+    let (result, log, guest) = match (place, runner) {
         (Ok(slot), Runner::Effect(node)) if node.pool().runs_code() => match engine.code_budget.begin(work.workspace) {
-            Ok(meter) => (run_code(&engine, &execution, &*node, (work, log.clone()), (slot, meter)).await, None),
-            Err(spent) => (Err(spent.into_node_error()), None),
+            Ok(meter) => {
+                let (result, log) = run_effect(&engine, &execution, &*node, work, (slot, Some(meter))).await;
+                (result, log, None)
+            }
+            Err(spent) => (Err(spent.into_node_error()), None, None),
         },
-        (Ok(slot), Runner::Effect(node)) => (run_effect(&engine, &execution, &*node, (work, log.clone()), slot).await, None),
-        (Ok(slot), Runner::Pure(node)) => run_pure(node, work, slot).await,
-        (Ok(_), Runner::Engine) => {
-            (Err(NodeError::permanent(codes::INVALID_DEFINITION, "this node cannot be run by itself")), None)
+        (Ok(slot), Runner::Effect(node)) => {
+            let (result, log) = run_effect(&engine, &execution, &*node, work, (slot, None)).await;
+            (result, log, None)
         }
-        (Err(refused), _) => (Err(NodeError::transient(codes::OVERLOADED, refused.to_string())), None),
+        (Ok(slot), Runner::Pure(node)) => {
+            let (result, guest) = run_pure(node, work, slot).await;
+            (result, None, guest)
+        }
+        (Ok(_), Runner::Engine) => {
+            (Err(NodeError::permanent(codes::INVALID_DEFINITION, "this node cannot be run by itself")), None, None)
+        }
+        (Err(refused), _) => (Err(NodeError::transient(codes::OVERLOADED, refused.to_string())), None, None),
     };
     failpoint!("node.before_report");
     // An execution that is gone reads the journal when it comes back, and runs the attempt again.
-    let (took, log) = (began.elapsed(), log.take());
+    let took = began.elapsed();
     let _ = execution.cast(ExecutionMsg::NodeEnded(Box::new(NodeEnded { attempt, started_at, took, result, log, guest })));
 }
 
-/// As [`run_effect`]; what the code uses is charged to its workspace. Where it is cut off that is not known, and its time counts.
-async fn run_code(
-    engine: &Arc<Engine>,
-    execution: &ActorRef<ExecutionMsg>,
-    node: &dyn EffectNode,
-    (work, log): (NodeWork, Log),
-    (slot, mut meter): (Slot, CodeMeter),
-) -> Result<Outcome, NodeError> {
-    let result = run_effect(engine, execution, node, (work, log.clone()), slot).await;
-    let was_cut_off = result.as_ref().is_err_and(|error| [codes::TIMEOUT, codes::PANICKED].contains(&error.code.as_str()));
-    if !was_cut_off {
-        meter.used(log.cpu());
-    }
-    result
-}
-
+/// What code uses is charged to its workspace.
 async fn run_effect(
     engine: &Arc<Engine>,
     execution: &ActorRef<ExecutionMsg>,
     node: &dyn EffectNode,
-    (work, log): (NodeWork, Log),
-    _slot: Slot,
-) -> Result<Outcome, NodeError> {
-    let timeout_ms = work.timeout_ms;
+    work: NodeWork,
+    (_slot, meter): (Slot, Option<CodeMeter>),
+) -> (Result<Outcome, NodeError>, Option<RunLog>) {
+    let (timeout_ms, log) = (work.timeout_ms, Log::default());
+    let (services, secrecy) = match &work.credential {
+        Some(_) => {
+            let (services, secrecy) = Secrecy::around(&engine.services);
+            (Arc::new(services), Some(secrecy))
+        }
+        None => (Arc::clone(&engine.services), None),
+    };
     let reporter = Arc::new(Reporter { execution: execution.clone(), attempt: work.attempt.clone(), done: Mutex::default() });
-    let progress = Arc::clone(&reporter);
     let ctx = EffectContext {
         execution: work.execution,
         workspace: work.workspace,
@@ -205,10 +208,10 @@ async fn run_effect(
         data: work.data,
         now_ms: work.now_ms,
         guest: work.guest,
-        services: Arc::clone(&engine.services),
+        services,
         done: work.done,
-        progress: Progress::new(move |index, item| progress.add(index, item)),
-        log,
+        progress: progress_of(reporter.clone(), secrecy.clone()),
+        log: log.clone(),
         credential: work.credential,
     };
     let run = AssertUnwindSafe(async {
@@ -227,7 +230,27 @@ async fn run_effect(
     if result.is_err() {
         reporter.send_rest();
     }
-    result
+    if let Some(meter) = meter {
+        charge(meter, &result, &log);
+    }
+    let Some(secrecy) = secrecy else { return (result, log.take()) };
+    (secrecy.result(result), secrecy.log(log.take()))
+}
+
+/// Where code was cut off it is not known what it used, and its time counts.
+fn charge(mut meter: CodeMeter, result: &Result<Outcome, NodeError>, log: &Log) {
+    let was_cut_off = result.as_ref().is_err_and(|error| [codes::TIMEOUT, codes::PANICKED].contains(&error.code.as_str()));
+    if !was_cut_off {
+        meter.used(log.cpu());
+    }
+}
+
+/// Reports items that are done, without the secrets that the attempt was given.
+fn progress_of(reporter: Arc<Reporter>, secrecy: Option<Arc<Secrecy>>) -> Progress {
+    Progress::new(move |index, item| match &secrecy {
+        Some(secrecy) => reporter.add(index, secrecy.item(item)),
+        None => reporter.add(index, item),
+    })
 }
 
 /// Runs a pure node on a blocking thread, with its sandbox, which comes back afterwards.

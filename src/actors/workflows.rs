@@ -228,6 +228,7 @@ fn new_version(definition: &WorkflowDefinition) -> NewVersion {
     NewVersion {
         name: definition.name.clone(),
         tags: definition.tags.clone(),
+        credentials: definition.nodes.iter().filter_map(|node| node.credential.as_deref().map(str::to_owned)).collect(),
         definition: Bytes::from(text),
         created_at: clock::now_ms(),
     }

@@ -6,6 +6,7 @@ mod egress;
 mod machine;
 mod native;
 mod sandbox;
+mod secrets;
 
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![limited("database", database::schema(config)).await];
     findings.push(machine::data_directory(&config.data_dir));
     findings.push(machine::disk(&config.data_dir));
+    findings.push(secrets::master_key(config));
     findings.push(limited("clock", database::clock(config)).await);
     findings.push(machine::listener(&config.http.listen));
     findings.extend(egress::policy(config));

@@ -2,13 +2,13 @@
 
 use super::definition_file::UnreadableFile;
 pub use crate::telemetry::LogControl;
-use crate::{config::Config, store::StoreError, telemetry};
+use crate::{auth::redaction::KNOWN_SECRETS, config::Config, store::StoreError, telemetry};
 
 /// Starts logging and chooses the TLS provider. Call it once, first. The answer changes what is logged.
 ///
 /// Errors: a log filter that does not parse.
 pub fn prepare(config: &Config) -> anyhow::Result<LogControl> {
-    let logs = telemetry::init(&config.log)?;
+    let logs = telemetry::init(&config.log, |text| KNOWN_SECRETS.text(text))?;
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider has been chosen before");
     }

@@ -1,6 +1,10 @@
 //! The server: the running system behind an HTTP listener, its first owner, and its orderly end.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
@@ -39,6 +43,8 @@ pub struct Announcement {
     /// The kind of the store: `sqlite`, `postgres`, `memory`.
     pub store: &'static str,
     pub owner: FirstOwner,
+    /// The file of the master key, if this start has made it.
+    pub new_master_key: Option<PathBuf>,
     /// Sample workflows that this start has installed.
     pub samples: usize,
 }
@@ -50,7 +56,7 @@ pub enum FirstOwner {
     /// Made from the settings.
     User { email: String },
     /// The token that opens everything: shown this once.
-    Token { text: String, file: std::path::PathBuf },
+    Token { text: String, file: PathBuf },
 }
 
 /// How a server ended.
@@ -74,6 +80,8 @@ pub async fn serve(config: &Config, surroundings: Surroundings, announce: impl F
     let address = listener.local_addr().context("cannot read the address of the listener")?;
     warn_if_public(address);
 
+    let key_file = config.master_key_file();
+    let makes_key = config.secrets.master_key.is_none() && !key_file.exists();
     let (told, meltdown) = oneshot::channel();
     let app = start(config, move |cause| drop(told.send(cause))).await?;
     app.engine.services.egress.policy().block_listener(address);
@@ -86,7 +94,7 @@ pub async fn serve(config: &Config, surroundings: Surroundings, announce: impl F
     let owner = first_owner(&accounts, config).await?;
     let samples = if with_samples { samples::install_once(&app.workflows, config).await? } else { 0 };
     ready.set_serving();
-    announce(&Announcement { address, store: app.store.kind(), owner, samples });
+    announce(&Announcement { address, store: app.store.kind(), owner, new_master_key: makes_key.then_some(key_file), samples });
     tracing::info!(%address, store = app.store.kind(), "server started");
 
     let reloader = Reloader::new(loader, config.clone(), logs, &app);
@@ -170,6 +178,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         workflows: app.workflows.clone(),
         schedules: app.schedules.clone(),
         variables: app.engine.variables.clone(),
+        credentials: app.credentials.clone(),
         registry: app.registry.clone(),
         code_runs: CodeRunsHandle::new(app.engine.clone()),
         trials: TrialsHandle::new(app.engine.clone(), app.registry.clone()),
@@ -184,6 +193,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
             body: Duration::from_millis(config.http.body_timeout.0),
             request: Duration::from_millis(config.http.request_timeout.0),
         },
+        public_url: config.http.public_url.clone(),
     }))
 }
 

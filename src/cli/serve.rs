@@ -96,6 +96,9 @@ fn announce(announcement: &Announcement, config: &Config, purpose: Purpose) {
             ));
         }
     }
+    if let Some(file) = &announcement.new_master_key {
+        print(format_args!("  Master key   {} (0600): keep a copy, credentials cannot be read without it", file.display()));
+    }
     if purpose == Purpose::Development {
         print(format_args!(
             "  Samples      {}; `citadel workflow list` in this directory lists all",

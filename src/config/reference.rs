@@ -209,7 +209,8 @@ const MARKDOWN_TAIL: &str = "
 ## Credentials
 
 The section `credentials` has free names. Each credential has a `type` and the fields of that type, and nodes name it (`credential: alerting`).
-All fields are secret, and `_FILE` works for each: `CITADEL__CREDENTIALS__ALERTING__TOKEN_FILE`.
+All fields are secret, and `_FILE` works for each: `CITADEL__CREDENTIALS__ALERTING__TOKEN_FILE`. They are the same for every workspace, which can
+have credentials of its own: [credentials.md](credentials.md).
 
 ```toml
 [credentials.alerting]

@@ -25,6 +25,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("store", "The database."),
     ("node", "This process among its peers."),
     ("admin", "The first owner, where the first start is unattended: both settings or none. Without them a token is made."),
+    ("secrets", "What credentials and other secrets are encrypted with. Without the key they are lost: keep a copy of it."),
     ("egress", "What workflows may reach, beside public addresses. Own and private addresses are refused unless allowed."),
     ("files", "Files that workflows may use."),
     ("runtimes", "Code that runs as processes of this machine's interpreters: Bash, Python with packages, Node.js and others."),
@@ -45,6 +46,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("runtimes_dir", "path", "Where `citadel runtimes install` puts languages; unset: `runtimes` in the data directory.")
         .example("/var/lib/citadel/runtimes"),
     setting("http.listen", "ADDRESS:PORT", "Where the server listens. Put a proxy with TLS in front of a public address."),
+    setting("http.public_url", "URL", "The address of this server as browsers see it: where other services send people back to; unset: the address of the request.")
+        .example("https://citadel.example.org"),
     setting("http.body_timeout", "duration", "How long the body of a request may take to arrive."),
     setting("http.request_timeout", "duration", "How long a request may take that does not wait for an execution."),
     setting("store.url", "URL", "The database: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`; unset: a SQLite file in the data directory.")
@@ -55,6 +58,9 @@ pub const SETTINGS: &[Setting] = &[
     setting("node.roles", "list of api, worker, scheduler", "What this process does: serve HTTP, run executions, start them by the time."),
     setting("admin.email", "e-mail address", "The first owner's address.").example("owner@example.org"),
     setting("admin.password", "text", "The first owner's password.").example("a long sentence").secret(),
+    setting("secrets.master_key", "text of 32 to 1024 characters", "The master key (`openssl rand -base64 32`), the same on every node; during a rotation the new one and the old ones, with a blank or a line break between; unset: `master.key` in the data directory, which the first start makes.")
+        .example("a random text")
+        .secret(),
     setting("egress.allow", "list of addresses, networks, host names", "What is allowed although it is private: `10.0.5.0/24`, `*.corp.example`. Wins over `egress.deny`.")
         .reloads(),
     setting("egress.deny", "list of addresses, networks, host names", "What is never allowed although it is public.").reloads(),

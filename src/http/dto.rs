@@ -3,6 +3,7 @@
 mod actor;
 mod batch;
 mod code;
+mod credential;
 mod event;
 mod execution;
 mod filter;
@@ -20,6 +21,9 @@ pub(super) use self::{
     actor::{ActorBody, ActorsBody},
     batch::{BatchBody, BatchSelectionBody},
     code::{CodeRunBody, RuntimesBody},
+    credential::{
+        AuthorizationBody, CredentialBody, CredentialTestBody, CredentialTypeBody, CredentialUserBody, RotationBody, SecretsBody,
+    },
     event::{EndBody, EventBody},
     execution::{ExecutionBody, StartedBody},
     filter::FilterBody,

@@ -32,12 +32,13 @@ use super::router::documented_routes;
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
 
 /// Groups of operations, in the order in which people want to read of them.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("auth", "Logins and tokens"),
     ("workflows", "Definitions, their versions, and what is published of them"),
     ("executions", "Runs of workflows: start, watch, signal, cancel"),
     ("schedules", "What starts executions by the time"),
     ("variables", "Values that expressions see as `$vars`"),
+    ("credentials", "What nodes show to other services, and the keys that it is sealed with"),
     ("node types", "What workflows can be made of"),
     ("code", "Code without a workflow"),
     ("hooks", "The webhooks that active workflows have published"),

@@ -59,6 +59,7 @@ problem_types! {
     BATCH_NOT_FOUND = NOT_FOUND, "batch_not_found", "There is no such batch";
     NODE_TYPE_NOT_FOUND = NOT_FOUND, "node_type_not_found", "There is no such node type";
     SCHEDULE_NOT_FOUND = NOT_FOUND, "schedule_not_found", "There is no such schedule";
+    CREDENTIAL_NOT_FOUND = NOT_FOUND, "credential_not_found", "There is no such credential";
     VARIABLE_NOT_FOUND = NOT_FOUND, "variable_not_found", "There is no such variable";
     ACTOR_NOT_FOUND = NOT_FOUND, "actor_not_found", "There is no such actor";
     HOOK_NOT_FOUND = NOT_FOUND, "hook_not_found", "No active workflow has a webhook at this path";
@@ -70,6 +71,9 @@ problem_types! {
     BUSINESS_KEY_TAKEN = CONFLICT, "business_key_taken", "A live execution has this business key";
     HOOK_TAKEN = CONFLICT, "hook_taken", "Another workflow has published this webhook";
     SCHEDULE_PUBLISHED = CONFLICT, "schedule_published", "The schedule belongs to a version of its workflow";
+    CREDENTIAL_EXISTS = CONFLICT, "credential_exists", "There is a credential of this name";
+    CREDENTIALS_FULL = CONFLICT, "credentials_full", "The workspace has as many credentials as it may have";
+    CREDENTIAL_IN_USE = CONFLICT, "credential_in_use", "An active workflow names the credential";
     VARIABLE_EXISTS = CONFLICT, "variable_exists", "There is a variable of this name";
     VARIABLES_FULL = CONFLICT, "variables_full", "The workspace has as many variables as it may have";
     WORKFLOW_STALE = PRECONDITION_FAILED, "workflow_stale", "The workflow has changed since it was read";
@@ -79,6 +83,8 @@ problem_types! {
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body has a media type that is not understood here";
     INVALID_BODY = UNPROCESSABLE_ENTITY, "invalid_body", "The body does not have the expected form";
     INVALID_DEFINITION = UNPROCESSABLE_ENTITY, "invalid_definition", "The workflow definition has problems";
+    INVALID_CREDENTIAL = UNPROCESSABLE_ENTITY, "invalid_credential", "The credential has problems";
+    INVALID_AUTHORIZATION = UNPROCESSABLE_ENTITY, "invalid_authorization", "The authorization did not succeed";
     INVALID_SCHEDULE = UNPROCESSABLE_ENTITY, "invalid_schedule", "The schedule has problems";
     INVALID_CODE_RUN = UNPROCESSABLE_ENTITY, "invalid_code_run", "The code cannot be run as the request says";
     SCHEDULE_LIMIT = UNPROCESSABLE_ENTITY, "schedule_limit", "The workspace has as many schedules as it may have";

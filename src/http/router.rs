@@ -17,8 +17,8 @@ use super::{
     health,
     rates::limit_requests,
     routes::{
-        auth, batch, docs, execution_events, executions, hooks, logs, meta, monitor, node_types, retry, runtimes, schedules,
-        start, variables, workflows,
+        auth, batch, credential_use, credentials, docs, execution_events, executions, hooks, logs, meta, monitor, node_types,
+        retry, runtimes, schedules, secrets, start, variables, workflows,
     },
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
@@ -104,9 +104,11 @@ fn waiting_api() -> OpenApiRouter<AppState> {
         .routes(routes!(node_types::test_node_type))
         .routes(routes!(runtimes::execute_code))
         .layer(DefaultBodyLimit::max(INPUT_BYTES_MAX));
-    let retries =
-        OpenApiRouter::default().routes(routes!(retry::retry_execution)).layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
-    starts.merge(retries)
+    let small = OpenApiRouter::default()
+        .routes(routes!(retry::retry_execution))
+        .routes(routes!(credential_use::test_credential))
+        .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
+    starts.merge(small)
 }
 
 fn api() -> OpenApiRouter<AppState> {
@@ -148,6 +150,14 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(variables::create_variable, variables::list_variables))
         .routes(routes!(variables::get_variable, variables::update_variable, variables::delete_variable))
         .routes(routes!(variables::list_tags))
+        .routes(routes!(credentials::create_credential, credentials::list_credentials))
+        .routes(routes!(credentials::get_credential, credentials::update_credential, credentials::delete_credential))
+        .routes(routes!(credentials::list_credential_workflows))
+        .routes(routes!(credentials::list_credential_types))
+        .routes(routes!(credential_use::authorize_credential))
+        .routes(routes!(credential_use::complete_authorization))
+        .routes(routes!(secrets::get_secrets))
+        .routes(routes!(secrets::rotate_secrets))
         .routes(routes!(node_types::list_node_types))
         .routes(routes!(node_types::get_node_type))
         .routes(routes!(runtimes::list_runtimes))

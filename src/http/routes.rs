@@ -2,6 +2,8 @@
 
 pub(super) mod auth;
 pub(super) mod batch;
+pub(super) mod credential_use;
+pub(super) mod credentials;
 pub(super) mod docs;
 pub(super) mod execution_events;
 pub(super) mod executions;
@@ -13,6 +15,7 @@ pub(super) mod node_types;
 pub(super) mod retry;
 pub(super) mod runtimes;
 pub(super) mod schedules;
+pub(super) mod secrets;
 pub(super) mod start;
 pub(super) mod variables;
 pub(super) mod workflows;

@@ -55,6 +55,7 @@ pub mod codes {
     pub const LOOP_LIMIT: &str = "loop_limit";
     pub const NESTING_LIMIT: &str = "nesting_limit";
     pub const CHILDREN_LIMIT: &str = "children_limit";
+    pub const CREDENTIAL: &str = "credential_failed";
     pub const EGRESS_DENIED: &str = "egress_denied";
     pub const CONNECTION_FAILED: &str = "connection_failed";
     pub const HTTP_STATUS: &str = "http_status";

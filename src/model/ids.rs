@@ -81,6 +81,8 @@ prefixed_ids! {
     ExecutionId = "exe_";
     /// A schedule: what starts executions by the time.
     ScheduleId = "sch_";
+    /// A credential of a workspace.
+    CredentialId = "crd_";
     /// A person.
     UserId = "usr_";
     /// A stored access, refresh or owner token; never the secret itself.

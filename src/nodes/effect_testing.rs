@@ -36,7 +36,7 @@ use crate::{
 
 /// Everything around a node. May reach the loopback interface.
 pub(crate) struct Bench {
-    services: Services,
+    pub(crate) services: Services,
     pub(crate) blobs: Arc<MemoryBlobs>,
     pub(crate) children: Arc<FakeChildren>,
     /// What attempts reported as done.
@@ -74,7 +74,7 @@ impl Bench {
 
     /// Has one credential, under the name `secret`.
     pub(crate) fn with_credential(mut self, kind: &str, fields: &[(&str, &str)]) -> Self {
-        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned().into())).collect();
         let credential = Credential { kind: kind.to_owned(), fields };
         self.services.credentials = Arc::new(FixedCredentials(BTreeMap::from([("secret".to_owned(), credential)])));
         self

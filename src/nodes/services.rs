@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::sql::SqlPools;
 use crate::{
@@ -57,7 +58,8 @@ pub trait Credentials: Send + Sync {
 #[derive(Clone)]
 pub struct Credential {
     pub kind: String,
-    pub fields: BTreeMap<String, String>,
+    /// Wiped from memory with the credential.
+    pub fields: BTreeMap<String, Zeroizing<String>>,
 }
 
 /// Starts sub-workflows.

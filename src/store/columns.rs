@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub(super) use self::{batches::*, catalog::*, engine::*, schedules::*};
+pub(super) use self::{batches::*, catalog::*, credentials::*, engine::*, schedules::*};
 use super::{Encoding, Payload, Result, StoreError};
 use crate::model::{
     execution::ExecutionStatus,
@@ -15,6 +15,7 @@ use crate::model::{
 
 mod batches;
 mod catalog;
+mod credentials;
 mod engine;
 mod schedules;
 

@@ -94,6 +94,32 @@ macro_rules! implement_store {
             variables: fn find_variable(workspace: WorkspaceId, name: &str) -> Option<VariableRow>;
             variables: fn list_variables(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<VariableRow>;
 
+            credentials: fn insert_credential(credential: &NewCredential) -> InsertCredential;
+            credentials: fn update_credential(
+                workspace: WorkspaceId, id: CredentialId, expected_version: u32, change: &CredentialChange
+            ) -> UpdateCredential;
+            credentials: fn delete_credential(workspace: WorkspaceId, id: CredentialId, expected_version: Option<u32>) -> DeleteCredential;
+            credentials: fn find_credential(workspace: WorkspaceId, id: CredentialId) -> Option<CredentialRow>;
+            credentials: fn find_credential_by_name(workspace: WorkspaceId, name: &str) -> Option<CredentialRow>;
+            credentials: fn list_credentials(
+                workspace: WorkspaceId, kind: Option<&str>, after: Option<&str>, limit: u32
+            ) -> Vec<CredentialRow>;
+            credentials: fn list_credential_users(
+                workspace: WorkspaceId, name: &str, after: Option<WorkflowId>, limit: u32
+            ) -> Vec<CredentialUser>;
+            credentials: fn use_credential(id: CredentialId, at: u64) -> bool;
+            credentials: fn begin_grant(id: CredentialId, rev: u32, lease_ms: u64) -> bool;
+            credentials: fn end_grant(id: CredentialId, rev: u32) -> bool;
+            credentials: fn put_grant(id: CredentialId, rev: u32, grant: &Grant) -> bool;
+
+            master_keys: fn list_master_keys() -> Vec<MasterKeyRow>;
+            master_keys: fn admit_master_key(key: &MasterKeyRow, held: &[[u8; MASTER_KEY_ID_BYTES]]) -> AdmitMasterKey;
+            master_keys: fn retire_master_keys(keep: &[u8; MASTER_KEY_ID_BYTES]) -> Option<u64>;
+            master_keys: fn list_sealed_by_others(
+                key: &[u8; MASTER_KEY_ID_BYTES], after: Option<CredentialId>, limit: u32
+            ) -> Vec<CredentialRow>;
+            master_keys: fn reseal(reseal: &Reseal) -> bool;
+
             accounts: fn insert_first_user(user: &UserRow) -> bool;
             accounts: fn find_user_by_email(email: &str) -> Option<UserRow>;
             accounts: fn find_user(id: UserId) -> Option<UserRow>;

@@ -13,8 +13,12 @@ use super::{
     UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor,
     WorkflowFilter, WorkflowRow, memory::MemoryStore,
 };
+use super::{
+    AdmitMasterKey, CredentialChange, CredentialRow, CredentialUser, DeleteCredential, Grant, InsertCredential,
+    MASTER_KEY_ID_BYTES, MasterKeyRow, NewCredential, Reseal, UpdateCredential,
+};
 use crate::model::{
-    ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
@@ -154,6 +158,30 @@ pass_on! {
     fn move_schedule(step: &MoveSchedule) -> bool;
     fn fire_schedule(fire: &FireSchedule) -> FireOutcome;
     fn list_live_of_schedule(id: ScheduleId, limit: u32) -> Vec<ExecutionId>;
+    fn insert_credential(credential: &NewCredential) -> InsertCredential;
+    fn update_credential(
+        workspace: WorkspaceId, id: CredentialId, expected_version: u32, change: &CredentialChange
+    ) -> UpdateCredential;
+    fn delete_credential(workspace: WorkspaceId, id: CredentialId, expected_version: Option<u32>) -> DeleteCredential;
+    fn find_credential(workspace: WorkspaceId, id: CredentialId) -> Option<CredentialRow>;
+    fn find_credential_by_name(workspace: WorkspaceId, name: &str) -> Option<CredentialRow>;
+    fn list_credentials(
+        workspace: WorkspaceId, kind: Option<&str>, after: Option<&str>, limit: u32
+    ) -> Vec<CredentialRow>;
+    fn list_credential_users(
+        workspace: WorkspaceId, name: &str, after: Option<WorkflowId>, limit: u32
+    ) -> Vec<CredentialUser>;
+    fn use_credential(id: CredentialId, at: u64) -> bool;
+    fn begin_grant(id: CredentialId, rev: u32, lease_ms: u64) -> bool;
+    fn end_grant(id: CredentialId, rev: u32) -> bool;
+    fn put_grant(id: CredentialId, rev: u32, grant: &Grant) -> bool;
+    fn list_master_keys() -> Vec<MasterKeyRow>;
+    fn admit_master_key(key: &MasterKeyRow, held: &[[u8; MASTER_KEY_ID_BYTES]]) -> AdmitMasterKey;
+    fn retire_master_keys(keep: &[u8; MASTER_KEY_ID_BYTES]) -> Option<u64>;
+    fn list_sealed_by_others(
+        key: &[u8; MASTER_KEY_ID_BYTES], after: Option<CredentialId>, limit: u32
+    ) -> Vec<CredentialRow>;
+    fn reseal(reseal: &Reseal) -> bool;
     fn insert_first_user(user: &UserRow) -> bool;
     fn find_user_by_email(email: &str) -> Option<UserRow>;
     fn find_user(id: UserId) -> Option<UserRow>;

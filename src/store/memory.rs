@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use self::{batches::StoredBatch, executions::StoredExecution, journal::StoredKey, shards::Shard};
+use self::{batches::StoredBatch, credentials::StoredCredential, executions::StoredExecution, journal::StoredKey, shards::Shard};
 use super::{
     Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, ConnectionPool, DeleteVariable, DueExecution,
     ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey,
@@ -18,16 +18,24 @@ use super::{
     UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter,
     WorkflowRow,
 };
+use super::{
+    AdmitMasterKey, CredentialChange, CredentialRow, CredentialUser, DeleteCredential, Grant, InsertCredential,
+    MASTER_KEY_ID_BYTES, MasterKeyRow, NewCredential, Reseal, UpdateCredential,
+};
 use crate::{
     clock,
     model::{
-        ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+        ids::{
+            BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId,
+            WorkspaceId,
+        },
         schedule::Tick,
     },
 };
 
 mod accounts;
 mod batches;
+mod credentials;
 mod executions;
 mod inbox;
 mod journal;
@@ -64,6 +72,10 @@ struct State {
     /// Of the latest versions: workspace, tag, workflow.
     tags: BTreeSet<(WorkspaceId, String, WorkflowId)>,
     variables: BTreeMap<(WorkspaceId, String), VariableRow>,
+    credentials: BTreeMap<CredentialId, StoredCredential>,
+    /// Of all versions: workspace, credential, workflow, version.
+    credential_uses: BTreeSet<(WorkspaceId, String, WorkflowId, u32)>,
+    master_keys: BTreeMap<[u8; MASTER_KEY_ID_BYTES], MasterKeyRow>,
     users: BTreeMap<UserId, UserRow>,
     tokens: BTreeMap<TokenId, TokenRow>,
 }
@@ -88,6 +100,9 @@ impl MemoryStore {
             nodes: BTreeMap::new(),
             tags: BTreeSet::new(),
             variables: BTreeMap::new(),
+            credentials: BTreeMap::new(),
+            credential_uses: BTreeSet::new(),
+            master_keys: BTreeMap::new(),
             users: BTreeMap::new(),
             tokens: BTreeMap::new(),
         };
@@ -106,345 +121,139 @@ impl Default for MemoryStore {
     }
 }
 
-#[async_trait]
-impl Store for MemoryStore {
-    fn kind(&self) -> &'static str {
-        "memory"
-    }
-
-    fn connections(&self) -> Vec<ConnectionPool> {
-        Vec::new()
-    }
-
-    async fn ping(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn close(&self) {}
-
-    async fn append_batch(&self, batch: &[Append]) -> Result<Vec<AppendOutcome>> {
-        self.state().append_batch(batch)
-    }
-
-    async fn create_keyed(&self, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome> {
-        self.state().create_keyed(append, key)
-    }
-
-    async fn create_queued(&self, append: &Append, schedule: Option<ScheduleId>) -> Result<bool> {
-        self.state().create_queued(append, schedule)
-    }
-
-    async fn create_exclusive(
-        &self,
-        append: &Append,
-        key: Option<&IdempotencyKey>,
-        on_taken: OnTaken,
-    ) -> Result<ExclusiveOutcome> {
-        self.state().create_exclusive(append, key, on_taken)
-    }
-
-    async fn load_journal(&self, execution: ExecutionId, from_seq: u32, limit: u32) -> Result<Vec<JournalRow>> {
-        Ok(self.state().load_journal(execution, from_seq, limit))
-    }
-
-    async fn find_journal_epoch(&self, execution: ExecutionId, seq: u32) -> Result<Option<i64>> {
-        Ok(self.state().find_journal_epoch(execution, seq))
-    }
-
-    async fn find_snapshot(&self, execution: ExecutionId) -> Result<Option<Snapshot>> {
-        Ok(self.state().snapshots.get(&execution).cloned())
-    }
-
-    async fn find_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<Option<ExecutionRow>> {
-        Ok(self.state().find_execution(workspace, id))
-    }
-
-    async fn get_execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>> {
-        Ok(self.state().get_execution(id))
-    }
-
-    async fn list_executions(
-        &self,
-        workspace: WorkspaceId,
-        filter: &ExecutionFilter,
-        page: &PageRequest<ExecutionCursor>,
-    ) -> Result<Vec<ExecutionRow>> {
-        Ok(self.state().list_executions(workspace, filter, page))
-    }
-
-    async fn list_live(&self, shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Result<Vec<ExecutionId>> {
-        Ok(self.state().list_live(shards, after, limit))
-    }
-
-    async fn list_queued(&self, shards: &[u16], limit: u32) -> Result<Vec<ExecutionId>> {
-        Ok(self.state().list_queued(shards, limit))
-    }
-
-    async fn list_due(&self, shards: &[u16], until_ms: u64, limit: u32) -> Result<Vec<DueExecution>> {
-        Ok(self.state().list_due(shards, until_ms, limit))
-    }
-
-    async fn record_activation(&self, id: ExecutionId, seq: u32) -> Result<u32> {
-        Ok(self.state().record_activation(id, seq))
-    }
-
-    async fn clear_activations(&self, id: ExecutionId, seq: u32, count: u32) -> Result<bool> {
-        Ok(self.state().clear_activations(id, seq, count))
-    }
-
-    async fn delete_execution(&self, workspace: WorkspaceId, id: ExecutionId) -> Result<bool> {
-        Ok(self.state().delete_execution(workspace, id))
-    }
-
-    async fn prune(&self, now_ms: u64, limit: u32) -> Result<u64> {
-        Ok(self.state().prune(now_ms, limit))
-    }
-
-    async fn put_inbox(&self, row: &InboxRow) -> Result<PutInbox> {
-        Ok(self.state().put_inbox(row))
-    }
-
-    async fn list_inbox(&self, execution: ExecutionId, limit: u32) -> Result<Vec<InboxRow>> {
-        Ok(self.state().list_inbox(execution, limit))
-    }
-
-    async fn list_inbox_owners(&self, shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Result<Vec<ExecutionId>> {
-        Ok(self.state().list_inbox_owners(shards, after, limit))
-    }
-
-    async fn delete_inbox(&self, execution: ExecutionId, id: InboxId) -> Result<bool> {
-        Ok(self.state().delete_inbox(execution, id))
-    }
-
-    async fn take_shards(&self, owner: NodeInstanceId, shards: &[u16], lease_ms: u64) -> Result<Vec<ShardLease>> {
-        Ok(self.state().take_shards(owner, shards, lease_ms, clock::now_ms()))
-    }
-
-    async fn renew_shards(&self, owner: NodeInstanceId, lease_ms: u64) -> Result<Vec<ShardLease>> {
-        Ok(self.state().renew_shards(owner, lease_ms, clock::now_ms()))
-    }
-
-    async fn release_shards(&self, owner: NodeInstanceId) -> Result<u64> {
-        Ok(self.state().release_shards(owner))
-    }
-
-    async fn hand_over_shards(&self, owner: NodeInstanceId, shards: &[u16]) -> Result<u64> {
-        Ok(self.state().hand_over_shards(owner, shards))
-    }
-
-    async fn announce_node(&self, node: NodeInstanceId, lease_ms: u64) -> Result<Vec<NodeInstanceId>> {
-        Ok(self.state().announce_node(node, lease_ms, clock::now_ms()))
-    }
-
-    async fn insert_batch(&self, batch: &NewBatch, open_max: u32, ended_before: u64) -> Result<InsertBatch> {
-        Ok(self.state().insert_batch(batch, open_max, ended_before))
-    }
-
-    async fn find_batch(&self, workspace: WorkspaceId, id: BatchId) -> Result<Option<BatchRow>> {
-        Ok(self.state().find_batch(workspace, id))
-    }
-
-    async fn get_batch_body(&self, id: BatchId) -> Result<Option<Payload>> {
-        Ok(self.state().get_batch_body(id))
-    }
-
-    async fn list_batches(&self, workspace: WorkspaceId, page: &PageRequest<BatchCursor>) -> Result<Vec<BatchRow>> {
-        Ok(self.state().list_batches(workspace, page))
-    }
-
-    async fn list_open_batches(&self, limit: u32) -> Result<Vec<BatchRow>> {
-        Ok(self.state().list_open_batches(limit))
-    }
-
-    async fn advance_batch(&self, id: BatchId, done: u32, progress: &BatchProgress) -> Result<bool> {
-        Ok(self.state().advance_batch(id, done, progress))
-    }
-
-    async fn cancel_batch(&self, workspace: WorkspaceId, id: BatchId, now_ms: u64) -> Result<bool> {
-        Ok(self.state().cancel_batch(workspace, id, now_ms))
-    }
-
-    async fn insert_workflow(&self, workflow: &NewWorkflow) -> Result<WorkflowRow> {
-        self.state().insert_workflow(workflow)
-    }
-
-    async fn update_workflow(
-        &self,
-        workspace: WorkspaceId,
-        id: WorkflowId,
-        expected_version: u32,
-        version: &NewVersion,
-    ) -> Result<UpdateWorkflow> {
-        Ok(self.state().update_workflow(workspace, id, expected_version, version))
-    }
-
-    async fn find_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<Option<WorkflowRow>> {
-        Ok(self.state().find_workflow(workspace, id))
-    }
-
-    async fn list_workflows(
-        &self,
-        workspace: WorkspaceId,
-        filter: &WorkflowFilter,
-        page: &PageRequest<WorkflowCursor>,
-    ) -> Result<Vec<WorkflowRow>> {
-        Ok(self.state().list_workflows(workspace, filter, page))
-    }
-
-    async fn list_tags(&self, workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Result<Vec<TagCount>> {
-        Ok(self.state().list_tags(workspace, after, limit))
-    }
-
-    async fn delete_workflow(&self, workspace: WorkspaceId, id: WorkflowId) -> Result<bool> {
-        Ok(self.state().delete_workflow(workspace, id))
-    }
-
-    async fn find_workflow_version(&self, workspace: WorkspaceId, id: WorkflowId, version: u32) -> Result<Option<VersionRow>> {
-        Ok(self.state().find_workflow_version(workspace, id, version))
-    }
-
-    async fn list_workflow_versions(
-        &self,
-        workspace: WorkspaceId,
-        id: WorkflowId,
-        below: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<VersionSummary>> {
-        Ok(self.state().list_workflow_versions(workspace, id, below, limit))
-    }
-
-    async fn activate_workflow(&self, workspace: WorkspaceId, id: WorkflowId, publication: &Publication) -> Result<Activation> {
-        self.state().activate_workflow(workspace, id, publication)
-    }
-
-    async fn deactivate_workflow(&self, workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> Result<bool> {
-        Ok(self.state().deactivate_workflow(workspace, id, now_ms))
-    }
-
-    async fn publication_rev(&self) -> Result<u64> {
-        Ok(self.state().publications)
-    }
-
-    async fn list_hooks(&self, limit: u32) -> Result<Vec<HookRow>> {
-        Ok(self.state().list_hooks(limit))
-    }
-
-    async fn insert_schedule(&self, schedule: &NewSchedule, schedules_max: u32) -> Result<InsertSchedule> {
-        self.state().insert_schedule(schedule, schedules_max)
-    }
-
-    async fn update_schedule(
-        &self,
-        workspace: WorkspaceId,
-        id: ScheduleId,
-        expected_rev: u32,
-        content: &ScheduleContent,
-        now_ms: u64,
-    ) -> Result<UpdateSchedule> {
-        Ok(self.state().update_schedule(workspace, id, expected_rev, content, now_ms))
-    }
-
-    async fn pause_schedule(&self, workspace: WorkspaceId, id: ScheduleId, now_ms: u64) -> Result<Option<ScheduleRow>> {
-        Ok(self.state().pause_schedule(workspace, id, now_ms))
-    }
-
-    async fn resume_schedule(
-        &self,
-        workspace: WorkspaceId,
-        id: ScheduleId,
-        expected_rev: u32,
-        next: Option<Tick>,
-        now_ms: u64,
-    ) -> Result<UpdateSchedule> {
-        Ok(self.state().resume_schedule(workspace, id, expected_rev, next, now_ms))
-    }
-
-    async fn delete_schedule(&self, workspace: WorkspaceId, id: ScheduleId) -> Result<bool> {
-        Ok(self.state().delete_schedule(workspace, id))
-    }
-
-    async fn find_schedule(&self, workspace: WorkspaceId, id: ScheduleId) -> Result<Option<ScheduleRow>> {
-        Ok(self.state().find_schedule(workspace, id))
-    }
-
-    async fn list_schedules(
-        &self,
-        workspace: WorkspaceId,
-        workflow: Option<WorkflowId>,
-        page: &PageRequest<ScheduleCursor>,
-    ) -> Result<Vec<ScheduleRow>> {
-        Ok(self.state().list_schedules(workspace, workflow, page))
-    }
-
-    async fn due_schedules(&self, until_ms: u64, limit: u32) -> Result<Vec<ScheduleRow>> {
-        Ok(self.state().due_schedules(until_ms, limit))
-    }
-
-    async fn move_schedule(&self, step: &MoveSchedule) -> Result<bool> {
-        Ok(self.state().move_schedule(step))
-    }
-
-    async fn fire_schedule(&self, fire: &FireSchedule) -> Result<FireOutcome> {
-        self.state().fire_schedule(fire)
-    }
-
-    async fn list_live_of_schedule(&self, id: ScheduleId, limit: u32) -> Result<Vec<ExecutionId>> {
-        Ok(self.state().list_live_of_schedule(id, limit))
-    }
-
-    async fn insert_variable(&self, variable: &NewVariable) -> Result<InsertVariable> {
-        self.state().insert_variable(variable)
-    }
-
-    async fn update_variable(
-        &self,
-        workspace: WorkspaceId,
-        name: &str,
-        expected_version: Option<u32>,
-        change: &VariableChange,
-    ) -> Result<UpdateVariable> {
-        Ok(self.state().update_variable(workspace, name, expected_version, change))
-    }
-
-    async fn delete_variable(&self, workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> Result<DeleteVariable> {
-        Ok(self.state().delete_variable(workspace, name, expected_version))
-    }
-
-    async fn find_variable(&self, workspace: WorkspaceId, name: &str) -> Result<Option<VariableRow>> {
-        Ok(self.state().find_variable(workspace, name))
-    }
-
-    async fn list_variables(&self, workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Result<Vec<VariableRow>> {
-        Ok(self.state().list_variables(workspace, after, limit))
-    }
-
-    async fn insert_first_user(&self, user: &UserRow) -> Result<bool> {
-        self.state().insert_first_user(user)
-    }
-
-    async fn find_user_by_email(&self, email: &str) -> Result<Option<UserRow>> {
-        Ok(self.state().find_user_by_email(email))
-    }
-
-    async fn find_user(&self, id: UserId) -> Result<Option<UserRow>> {
-        Ok(self.state().find_user(id))
-    }
-
-    async fn insert_token(&self, token: &TokenRow) -> Result<()> {
-        self.state().insert_token(token)
-    }
-
-    async fn find_token(&self, hash: &[u8; 32]) -> Result<Option<TokenRow>> {
-        Ok(self.state().find_token(hash))
-    }
-
-    async fn has_token(&self, kind: TokenKind) -> Result<bool> {
-        Ok(self.state().has_token(kind))
-    }
-
-    async fn delete_token(&self, id: TokenId) -> Result<bool> {
-        Ok(self.state().delete_token(id))
-    }
+/// Writes the `impl`: every method is the one of the same name of [`State`], under the lock. `sure` ones always succeed, `timed` ones
+/// get the time, too.
+macro_rules! under_lock {
+    (@sure $store:ident $method:ident $($arg:ident),*) => { Ok($store.state().$method($($arg),*)) };
+    (@fallible $store:ident $method:ident $($arg:ident),*) => { $store.state().$method($($arg),*) };
+    (@timed $store:ident $method:ident $($arg:ident),*) => { Ok($store.state().$method($($arg,)* clock::now_ms())) };
+    ($($kind:ident fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for MemoryStore {
+            fn kind(&self) -> &'static str {
+                "memory"
+            }
+
+            fn connections(&self) -> Vec<ConnectionPool> {
+                Vec::new()
+            }
+
+            async fn ping(&self) -> Result<()> {
+                Ok(())
+            }
+
+            async fn close(&self) {}
+
+            $(async fn $method(&self, $($arg: $type),*) -> Result<$answer> {
+                under_lock!(@$kind self $method $($arg),*)
+            })*
+        }
+    };
+}
+
+under_lock! {
+    fallible fn append_batch(batch: &[Append]) -> Vec<AppendOutcome>;
+    fallible fn create_keyed(append: &Append, key: &IdempotencyKey) -> KeyedOutcome;
+    fallible fn create_queued(append: &Append, schedule: Option<ScheduleId>) -> bool;
+    fallible fn create_exclusive(append: &Append, key: Option<&IdempotencyKey>, on_taken: OnTaken) -> ExclusiveOutcome;
+    sure fn load_journal(execution: ExecutionId, from_seq: u32, limit: u32) -> Vec<JournalRow>;
+    sure fn find_journal_epoch(execution: ExecutionId, seq: u32) -> Option<i64>;
+    sure fn find_snapshot(execution: ExecutionId) -> Option<Snapshot>;
+    sure fn find_execution(workspace: WorkspaceId, id: ExecutionId) -> Option<ExecutionRow>;
+    sure fn get_execution(id: ExecutionId) -> Option<ExecutionRow>;
+    sure fn list_executions(
+        workspace: WorkspaceId, filter: &ExecutionFilter, page: &PageRequest<ExecutionCursor>
+    ) -> Vec<ExecutionRow>;
+    sure fn list_live(shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionId>;
+    sure fn list_queued(shards: &[u16], limit: u32) -> Vec<ExecutionId>;
+    sure fn list_due(shards: &[u16], until_ms: u64, limit: u32) -> Vec<DueExecution>;
+    sure fn record_activation(id: ExecutionId, seq: u32) -> u32;
+    sure fn clear_activations(id: ExecutionId, seq: u32, count: u32) -> bool;
+    sure fn delete_execution(workspace: WorkspaceId, id: ExecutionId) -> bool;
+    sure fn prune(now_ms: u64, limit: u32) -> u64;
+    sure fn put_inbox(row: &InboxRow) -> PutInbox;
+    sure fn list_inbox(execution: ExecutionId, limit: u32) -> Vec<InboxRow>;
+    sure fn list_inbox_owners(shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionId>;
+    sure fn delete_inbox(execution: ExecutionId, id: InboxId) -> bool;
+    timed fn take_shards(owner: NodeInstanceId, shards: &[u16], lease_ms: u64) -> Vec<ShardLease>;
+    timed fn renew_shards(owner: NodeInstanceId, lease_ms: u64) -> Vec<ShardLease>;
+    sure fn release_shards(owner: NodeInstanceId) -> u64;
+    sure fn hand_over_shards(owner: NodeInstanceId, shards: &[u16]) -> u64;
+    timed fn announce_node(node: NodeInstanceId, lease_ms: u64) -> Vec<NodeInstanceId>;
+    sure fn insert_batch(batch: &NewBatch, open_max: u32, ended_before: u64) -> InsertBatch;
+    sure fn find_batch(workspace: WorkspaceId, id: BatchId) -> Option<BatchRow>;
+    sure fn get_batch_body(id: BatchId) -> Option<Payload>;
+    sure fn list_batches(workspace: WorkspaceId, page: &PageRequest<BatchCursor>) -> Vec<BatchRow>;
+    sure fn list_open_batches(limit: u32) -> Vec<BatchRow>;
+    sure fn advance_batch(id: BatchId, done: u32, progress: &BatchProgress) -> bool;
+    sure fn cancel_batch(workspace: WorkspaceId, id: BatchId, now_ms: u64) -> bool;
+    fallible fn insert_workflow(workflow: &NewWorkflow) -> WorkflowRow;
+    sure fn update_workflow(
+        workspace: WorkspaceId, id: WorkflowId, expected_version: u32, version: &NewVersion
+    ) -> UpdateWorkflow;
+    sure fn find_workflow(workspace: WorkspaceId, id: WorkflowId) -> Option<WorkflowRow>;
+    sure fn list_workflows(
+        workspace: WorkspaceId, filter: &WorkflowFilter, page: &PageRequest<WorkflowCursor>
+    ) -> Vec<WorkflowRow>;
+    sure fn list_tags(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<TagCount>;
+    sure fn delete_workflow(workspace: WorkspaceId, id: WorkflowId) -> bool;
+    sure fn find_workflow_version(workspace: WorkspaceId, id: WorkflowId, version: u32) -> Option<VersionRow>;
+    sure fn list_workflow_versions(workspace: WorkspaceId, id: WorkflowId, below: Option<u32>, limit: u32) -> Vec<VersionSummary>;
+    fallible fn activate_workflow(workspace: WorkspaceId, id: WorkflowId, publication: &Publication) -> Activation;
+    sure fn deactivate_workflow(workspace: WorkspaceId, id: WorkflowId, now_ms: u64) -> bool;
+    sure fn publication_rev() -> u64;
+    sure fn list_hooks(limit: u32) -> Vec<HookRow>;
+    fallible fn insert_schedule(schedule: &NewSchedule, schedules_max: u32) -> InsertSchedule;
+    sure fn update_schedule(
+        workspace: WorkspaceId, id: ScheduleId, expected_rev: u32, content: &ScheduleContent, now_ms: u64
+    ) -> UpdateSchedule;
+    sure fn pause_schedule(workspace: WorkspaceId, id: ScheduleId, now_ms: u64) -> Option<ScheduleRow>;
+    sure fn resume_schedule(
+        workspace: WorkspaceId, id: ScheduleId, expected_rev: u32, next: Option<Tick>, now_ms: u64
+    ) -> UpdateSchedule;
+    sure fn delete_schedule(workspace: WorkspaceId, id: ScheduleId) -> bool;
+    sure fn find_schedule(workspace: WorkspaceId, id: ScheduleId) -> Option<ScheduleRow>;
+    sure fn list_schedules(
+        workspace: WorkspaceId, workflow: Option<WorkflowId>, page: &PageRequest<ScheduleCursor>
+    ) -> Vec<ScheduleRow>;
+    sure fn due_schedules(until_ms: u64, limit: u32) -> Vec<ScheduleRow>;
+    sure fn move_schedule(step: &MoveSchedule) -> bool;
+    fallible fn fire_schedule(fire: &FireSchedule) -> FireOutcome;
+    sure fn list_live_of_schedule(id: ScheduleId, limit: u32) -> Vec<ExecutionId>;
+    fallible fn insert_variable(variable: &NewVariable) -> InsertVariable;
+    sure fn update_variable(
+        workspace: WorkspaceId, name: &str, expected_version: Option<u32>, change: &VariableChange
+    ) -> UpdateVariable;
+    sure fn delete_variable(workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> DeleteVariable;
+    sure fn find_variable(workspace: WorkspaceId, name: &str) -> Option<VariableRow>;
+    sure fn list_variables(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<VariableRow>;
+    fallible fn insert_credential(credential: &NewCredential) -> InsertCredential;
+    fallible fn update_credential(
+        workspace: WorkspaceId, id: CredentialId, expected_version: u32, change: &CredentialChange
+    ) -> UpdateCredential;
+    sure fn delete_credential(workspace: WorkspaceId, id: CredentialId, expected_version: Option<u32>) -> DeleteCredential;
+    sure fn find_credential(workspace: WorkspaceId, id: CredentialId) -> Option<CredentialRow>;
+    sure fn find_credential_by_name(workspace: WorkspaceId, name: &str) -> Option<CredentialRow>;
+    sure fn list_credentials(workspace: WorkspaceId, kind: Option<&str>, after: Option<&str>, limit: u32) -> Vec<CredentialRow>;
+    sure fn list_credential_users(
+        workspace: WorkspaceId, name: &str, after: Option<WorkflowId>, limit: u32
+    ) -> Vec<CredentialUser>;
+    sure fn use_credential(id: CredentialId, at: u64) -> bool;
+    timed fn begin_grant(id: CredentialId, rev: u32, lease_ms: u64) -> bool;
+    sure fn end_grant(id: CredentialId, rev: u32) -> bool;
+    fallible fn put_grant(id: CredentialId, rev: u32, grant: &Grant) -> bool;
+    sure fn list_master_keys() -> Vec<MasterKeyRow>;
+    sure fn admit_master_key(key: &MasterKeyRow, held: &[[u8; MASTER_KEY_ID_BYTES]]) -> AdmitMasterKey;
+    sure fn retire_master_keys(keep: &[u8; MASTER_KEY_ID_BYTES]) -> Option<u64>;
+    sure fn list_sealed_by_others(key: &[u8; MASTER_KEY_ID_BYTES], after: Option<CredentialId>, limit: u32) -> Vec<CredentialRow>;
+    fallible fn reseal(reseal: &Reseal) -> bool;
+    fallible fn insert_first_user(user: &UserRow) -> bool;
+    sure fn find_user_by_email(email: &str) -> Option<UserRow>;
+    sure fn find_user(id: UserId) -> Option<UserRow>;
+    fallible fn insert_token(token: &TokenRow) -> ();
+    sure fn find_token(hash: &[u8; 32]) -> Option<TokenRow>;
+    sure fn has_token(kind: TokenKind) -> bool;
+    sure fn delete_token(id: TokenId) -> bool;
 }
 
 /// A limit as a number of elements.

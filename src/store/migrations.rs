@@ -27,7 +27,7 @@ macro_rules! step {
     };
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     step!(1, "0001_create_accounts"),
     step!(2, "0002_create_workflows"),
     step!(3, "0003_create_executions"),
@@ -36,6 +36,7 @@ const STEPS: [Step; 8] = [
     step!(6, "0006_create_variables"),
     step!(7, "0007_create_batches"),
     step!(8, "0008_create_members"),
+    step!(9, "0009_create_credentials"),
 ];
 
 /// Which SQL a migration is wanted in.

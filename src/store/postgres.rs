@@ -22,8 +22,12 @@ use super::{
     migrations::{self, Dialect},
     open::MigrateMode,
 };
+use super::{
+    AdmitMasterKey, CredentialChange, CredentialRow, CredentialUser, DeleteCredential, Grant, InsertCredential,
+    MASTER_KEY_ID_BYTES, MasterKeyRow, NewCredential, Reseal, UpdateCredential,
+};
 use crate::model::{
-    ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
@@ -32,11 +36,13 @@ super::delegate::implement_store!(PostgresStore, "postgres");
 mod accounts;
 mod batches;
 mod claims;
+mod credentials;
 mod error;
 mod executions;
 mod hooks;
 mod inbox;
 mod journal;
+mod master_keys;
 mod partitions;
 mod retention;
 mod rows;

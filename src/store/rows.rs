@@ -1,13 +1,14 @@
 //! The rows and requests that cross the `Store` trait. They are not DTOs: the HTTP layer has its own.
 
 mod accounts;
+mod credentials;
 mod schedules;
 mod variables;
 mod workflows;
 
 use bytes::Bytes;
 
-pub use self::{accounts::*, schedules::*, variables::*, workflows::*};
+pub use self::{accounts::*, credentials::*, schedules::*, variables::*, workflows::*};
 use crate::model::{
     execution::{ExecutionStatus, TriggerKind},
     ids::{ExecutionId, InboxId, WorkflowId, WorkspaceId},

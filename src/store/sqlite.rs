@@ -21,8 +21,12 @@ use super::{
     migrations::{self, Dialect},
     open::MigrateMode,
 };
+use super::{
+    AdmitMasterKey, CredentialChange, CredentialRow, CredentialUser, DeleteCredential, Grant, InsertCredential,
+    MASTER_KEY_ID_BYTES, MasterKeyRow, NewCredential, Reseal, UpdateCredential,
+};
 use crate::model::{
-    ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
@@ -32,12 +36,14 @@ mod accounts;
 mod batches;
 mod chunks;
 mod claims;
+mod credentials;
 mod error;
 mod executions;
 mod hooks;
 mod inbox;
 mod journal;
 mod lock;
+mod master_keys;
 mod retention;
 mod schedules;
 mod shards;

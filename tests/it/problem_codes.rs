@@ -51,6 +51,7 @@ async fn every_code_is_reached() {
     schedules(&mut reached).await;
     webhooks(&mut reached).await;
     variables_and_nodes(&mut reached).await;
+    credentials(&mut reached).await;
     logins(&mut reached).await;
     limits(&mut reached).await;
     slow_clients_and_a_slow_store(&mut reached).await;
@@ -252,6 +253,33 @@ async fn variables_and_nodes(reached: &mut Reached) {
     reached.by("stale", &client.put("/variables/v0", "\"7\"", &json!({ "value": 2 })).await);
     reached.by("variable_exists", &create(0).await);
     reached.by("variables_full", &create(200).await);
+    app.stop().await;
+}
+
+async fn credentials(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let client = &app.client;
+    let bearer = |name: &str| json!({ "name": name, "type": "http_bearer", "fields": { "token": "t" } });
+    reached.by("credential_not_found", &client.get(&format!("/credentials/crd_{NOBODY}")).await);
+    reached.by("invalid_credential", &client.post("/credentials", &json!({ "name": "a", "type": "b", "fields": {} })).await);
+    reached.by("invalid_authorization", &client.get("/credentials/oauth2/callback?state=x&code=y").await);
+    let used = client.post("/credentials", &bearer("used")).await.text("id");
+    reached.by("credential_exists", &client.post("/credentials", &bearer("used")).await);
+    let mut definition = workflows::call("http://127.0.0.1:1/");
+    definition["nodes"][1]["credential"] = json!("used");
+    client.publish(&definition).await;
+    reached.by("credential_in_use", &client.delete(&format!("/credentials/{used}")).await);
+    let mut other = SqliteConnection::connect(&app.database()).await.unwrap();
+    for statement in [
+        "CREATE TEMP TABLE copies AS WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 999)
+         SELECT credentials.* FROM credentials, numbers",
+        "UPDATE copies SET id = randomblob(16), name = hex(randomblob(16))",
+        "INSERT INTO credentials SELECT * FROM copies",
+    ] {
+        sqlx::query(statement).execute(&mut other).await.unwrap();
+    }
+    other.close().await.unwrap();
+    reached.by("credentials_full", &client.post("/credentials", &bearer("more")).await);
     app.stop().await;
 }
 

@@ -22,7 +22,7 @@ fn url() -> String {
 }
 
 fn credential(url: &str) -> Credential {
-    Credential { kind: "postgres".to_owned(), fields: BTreeMap::from([("url".to_owned(), url.to_owned())]) }
+    Credential { kind: "postgres".to_owned(), fields: BTreeMap::from([("url".to_owned(), url.to_owned().into())]) }
 }
 
 fn bench() -> Bench {

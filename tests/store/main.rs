@@ -5,11 +5,13 @@
 mod accounts;
 mod batches;
 mod claims;
+mod credentials;
 mod executions;
 mod fencing;
 mod harness;
 mod inbox;
 mod journal;
+mod master_keys;
 mod opening;
 mod partitions;
 mod plans;

@@ -5,7 +5,7 @@ use std::{future::Future, path::Path, sync::Arc};
 use citadel::{
     model::ids::WorkspaceId,
     store::{
-        NewWorkflow, Store, StoreError,
+        NewVersion, NewWorkflow, Store, StoreError,
         open::{MigrateMode, OpenOptions, migrate, migration_status, open},
     },
 };
@@ -13,7 +13,7 @@ use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
 use crate::{
     harness::with_postgres_database,
-    samples::{NOON, commit, creation, execution, new_workflow, own_all, tagged, workflow},
+    samples::{NOON, commit, creation, execution, new_workflow, own_all, tagged, version_using, workflow},
 };
 
 /// Writes down a migration that this binary does not know.
@@ -42,6 +42,7 @@ on_both! {
     a_closed_store_is_unavailable,
     tells_how_many_connections_are_in_use,
     takes_the_tags_of_older_definitions_over,
+    takes_the_credentials_of_older_definitions_over,
 }
 
 async fn migrates_an_empty_database_once(url: String) {
@@ -97,6 +98,33 @@ async fn checks_without_changing(url: String) {
     assert!(migration_status(&url).await.unwrap().iter().all(|step| !step.applied));
     migrate(&url).await.unwrap();
     open(&check).await.unwrap().close().await;
+}
+
+async fn takes_the_credentials_of_older_definitions_over(url: String) {
+    let store = open(&OpenOptions::new(&*url)).await.unwrap();
+    let version = |nodes: serde_json::Value, credentials: &[&str]| {
+        let definition = serde_json::json!({ "name": "w", "nodes": nodes }).to_string().into();
+        NewVersion { definition, ..version_using("w", credentials) }
+    };
+    let two =
+        version(serde_json::json!([{ "id": "a", "credential": "x" }, { "id": "b", "credential": "x" }, { "id": "c" }]), &["x"]);
+    store.insert_workflow(&NewWorkflow { version: two, ..new_workflow(1, NOON) }).await.unwrap();
+    let none = version(serde_json::json!([{ "id": "a", "credential": null }]), &[]);
+    store.insert_workflow(&NewWorkflow { version: none, ..new_workflow(2, NOON) }).await.unwrap();
+    store.insert_workflow(&new_workflow(3, NOON)).await.unwrap();
+    let users = store.list_credential_users(WorkspaceId::DEFAULT, "x", None, 9).await.unwrap();
+    assert_eq!(users.len(), 1);
+    store.close().await;
+    drop(store); // And its lock.
+
+    for table in ["DROP TABLE workflow_credentials", "DROP TABLE credentials", "DROP TABLE master_keys"] {
+        execute(&url, table).await;
+    }
+    execute(&url, "DELETE FROM _sqlx_migrations WHERE description LIKE '%create_credentials'").await;
+    assert_eq!(migrate(&url).await.unwrap().len(), 1);
+    let store = open(&OpenOptions::new(&*url)).await.unwrap();
+    assert_eq!(store.list_credential_users(WorkspaceId::DEFAULT, "x", None, 9).await.unwrap(), users);
+    store.close().await;
 }
 
 async fn trusts_the_caller(url: String) {

@@ -5,13 +5,16 @@ use citadel::{
     model::{
         batch::BatchAction,
         execution::{ExecutionStatus, TriggerKind},
-        ids::{BatchId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+        ids::{
+            BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId,
+            WorkspaceId,
+        },
         schedule::Tick,
     },
     store::{
-        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, NewBatch, NewExecution, NewSchedule,
-        NewVariable, NewVersion, NewWorkflow, Payload, PublishedSchedule, ScheduleContent, Snapshot, StateChange, Store,
-        StoreError, TokenKind, TokenRow, UserRow, VariableChange,
+        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, MasterKeyRow, NewBatch, NewCredential,
+        NewExecution, NewSchedule, NewVariable, NewVersion, NewWorkflow, Payload, PublishedSchedule, ScheduleContent,
+        SealedFields, SealedValue, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, UserRow, VariableChange,
     },
 };
 use uuid::Uuid;
@@ -162,7 +165,7 @@ pub(crate) fn idempotency_key(key: &str) -> IdempotencyKey {
 
 pub(crate) fn version(name: &str, created_at: u64) -> NewVersion {
     let definition = Bytes::from(format!("{{\"name\":\"{name}\"}}"));
-    NewVersion { name: name.to_owned(), tags: Vec::new(), definition, created_at }
+    NewVersion { name: name.to_owned(), tags: Vec::new(), credentials: Vec::new(), definition, created_at }
 }
 
 /// A version whose definition has these tags.
@@ -180,6 +183,39 @@ pub(crate) fn content(number: u64) -> VariableChange {
 
 pub(crate) fn new_variable(name: &str, number: u64) -> NewVariable {
     NewVariable { workspace: WorkspaceId::DEFAULT, name: name.to_owned(), content: content(number) }
+}
+
+pub(crate) fn credential(number: u128) -> CredentialId {
+    CredentialId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_bf00_0000_0000_0000 + number))
+}
+
+/// A value that a master key has sealed, for the store.
+pub(crate) fn sealed(key: u8, text: &str) -> SealedValue {
+    SealedValue { key: [key; 8], bytes: Bytes::copy_from_slice(text.as_bytes()) }
+}
+
+pub(crate) fn master_key(number: u8) -> MasterKeyRow {
+    MasterKeyRow { id: [number; 8], check_value: [number; 32], created_at: NOON + u64::from(number) }
+}
+
+/// A credential whose fields the master key 1 has sealed.
+pub(crate) fn new_credential(number: u128, name: &str) -> NewCredential {
+    let names = vec!["token".to_owned()];
+    NewCredential {
+        id: credential(number),
+        workspace: WorkspaceId::DEFAULT,
+        name: name.to_owned(),
+        kind: "http_bearer".to_owned(),
+        description: Some(format!("number {number}")),
+        fields: SealedFields { names, value: sealed(1, &format!("sealed {number}")) },
+        at: NOON,
+    }
+}
+
+/// A version whose nodes name these credentials.
+pub(crate) fn version_using(name: &str, credentials: &[&str]) -> NewVersion {
+    let credentials: Vec<String> = credentials.iter().map(|name| (*name).to_owned()).collect();
+    NewVersion { credentials, ..version(name, NOON) }
 }
 
 pub(crate) fn new_workflow(number: u128, created_at: u64) -> NewWorkflow {

@@ -31,6 +31,15 @@ const EXECUTION: &[&str] =
 const SCHEDULE: &[&str] =
     &["getSchedule", "updateSchedule", "deleteSchedule", "listNextTicks", "pauseSchedule", "resumeSchedule", "backfillSchedule"];
 
+const CREDENTIAL: &[&str] = &[
+    "getCredential",
+    "updateCredential",
+    "listCredentialWorkflows",
+    "testCredential",
+    "authorizeCredential",
+    "deleteCredential",
+];
+
 const WAYS: &[Way] = &[
     Way { from: "createWorkflow", status: "201", id: ID, to: WORKFLOW },
     Way { from: "updateWorkflow", status: "200", id: ID, to: WORKFLOW },
@@ -44,6 +53,9 @@ const WAYS: &[Way] = &[
     Way { from: "updateSchedule", status: "200", id: ID, to: SCHEDULE },
     Way { from: "pauseSchedule", status: "200", id: ID, to: &["resumeSchedule"] },
     Way { from: "listSchedules", status: "200", id: FIRST_ID, to: &["getSchedule", "listNextTicks"] },
+    Way { from: "createCredential", status: "201", id: ID, to: CREDENTIAL },
+    Way { from: "updateCredential", status: "200", id: ID, to: CREDENTIAL },
+    Way { from: "listCredentials", status: "200", id: FIRST_ID, to: &["getCredential"] },
     Way { from: "listExecutions", status: "200", id: FIRST_ID, to: &["getExecution"] },
 ];
 
@@ -57,7 +69,7 @@ pub(super) fn links_of(operation: &str, status: &str) -> Option<Value> {
 fn link_to(operation: &str, id: &str) -> Value {
     let parameters = match operation {
         // A change needs the version that it changes, too.
-        "updateWorkflow" | "updateSchedule" => json!({ "id": id, "If-Match": "$response.header.ETag" }),
+        "updateWorkflow" | "updateSchedule" | "updateCredential" => json!({ "id": id, "If-Match": "$response.header.ETag" }),
         "signalExecution" => json!({ "id": id, "name": SIGNAL }),
         _ => json!({ "id": id }),
     };

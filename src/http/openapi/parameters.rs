@@ -13,7 +13,7 @@ use utoipa::{
 
 use crate::{
     http::extract::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, LastEventId, OptionalIfMatch, PreferWait},
-    model::ids::{BatchId, ExecutionId, ScheduleId, WorkflowId},
+    model::ids::{BatchId, CredentialId, ExecutionId, ScheduleId, WorkflowId},
 };
 
 macro_rules! ids_in_paths {
@@ -27,7 +27,7 @@ macro_rules! ids_in_paths {
     )*};
 }
 
-ids_in_paths! { WorkflowId ExecutionId BatchId ScheduleId }
+ids_in_paths! { WorkflowId ExecutionId BatchId ScheduleId CredentialId }
 
 impl IntoParams for IdempotencyKey {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {

@@ -27,7 +27,7 @@ use crate::{
         error::NodeError,
         event::Response,
         execution::{ExecutionStatus, NodeRunStatus, OnConflict, TriggerKind},
-        ids::{BatchId, ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
+        ids::{BatchId, CredentialId, ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
         item::{BlobRef, Item, ItemSource, PortItems},
         log::LogLevel,
         problem,
@@ -67,6 +67,7 @@ described_below! {
     WorkflowId = "WorkflowId";
     ExecutionId = "ExecutionId";
     BatchId = "BatchId";
+    CredentialId = "CredentialId";
     ScheduleId = "ScheduleId";
     UserId = "UserId";
     Time = "Time";
@@ -109,6 +110,7 @@ pub(super) fn by_hand() -> Map<String, Value> {
         "WorkflowId": id(WorkflowId::PREFIX),
         "ExecutionId": id(ExecutionId::PREFIX),
         "BatchId": id(BatchId::PREFIX),
+        "CredentialId": id(CredentialId::PREFIX),
         "ScheduleId": id(ScheduleId::PREFIX),
         "UserId": id(UserId::PREFIX),
         "Time": { "type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00.000Z"] },

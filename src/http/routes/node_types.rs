@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::trial::{TrialError, TrialRequest},
-    auth::permissions::permit::CodeExecute,
+    auth::permissions::{Permission, permit::CodeExecute},
     http::{
         AppState,
         dto::{Items, NodeTypeBody, TrialBody},
@@ -79,6 +79,9 @@ pub(in crate::http) async fn test_node_type(
     PreferWait(wait): PreferWait,
     Json(body): Json<TrialInput>,
 ) -> Result<Answer<TrialBody>, ApiError> {
+    if body.credential.is_some() {
+        caller.require(Permission::CredentialUse)?;
+    }
     let request = TrialRequest {
         workspace: caller.workspace(),
         node_type,

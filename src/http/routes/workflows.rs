@@ -9,14 +9,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    auth::permissions::permit::{WorkflowRead, WorkflowWrite},
+    auth::permissions::{
+        Permission,
+        permit::{WorkflowRead, WorkflowWrite},
+    },
     http::{
         AppState,
         cursor::Place,
         dto::{Page, VersionBody, WorkflowBody, page_limit},
         error::ApiError,
         extract::{
-            Definition, IdempotencyKey, IfMatch, Json, May, MaybeDefinition, OptionalIfMatch, Path, Query, REPLAYED, etag,
+            Caller, Definition, IdempotencyKey, IfMatch, Json, May, MaybeDefinition, OptionalIfMatch, Path, Query, REPLAYED, etag,
         },
         openapi::Problems,
         problem,
@@ -85,6 +88,7 @@ pub(in crate::http) async fn create_workflow(
     IdempotencyKey(key): IdempotencyKey,
     Definition(definition): Definition,
 ) -> Result<(StatusCode, HeaderMap, Answer<WorkflowBody>), ApiError> {
+    require_use(&caller, &definition)?;
     let created = app.workflows.create(caller.workspace(), definition, key.as_deref()).await?;
     let row = &created.workflow.row;
     let mut headers = HeaderMap::from_iter([(header::ETAG, etag(row.latest_version)), (header::LOCATION, location(row)?)]);
@@ -156,6 +160,7 @@ pub(in crate::http) async fn update_workflow(
     if_match: IfMatch,
     Definition(definition): Definition,
 ) -> Result<([(header::HeaderName, HeaderValue); 1], Answer<WorkflowBody>), ApiError> {
+    require_use(&caller, &definition)?;
     let expected = match if_match {
         IfMatch::Version(version) => version,
         IfMatch::Any => app.workflows.get(caller.workspace(), id).await?.row.latest_version,
@@ -277,4 +282,12 @@ pub(in crate::http) async fn validate_workflow(
 
 fn location(row: &WorkflowRow) -> Result<HeaderValue, ApiError> {
     HeaderValue::try_from(format!("/api/v1/workflows/{}", row.id)).map_err(ApiError::internal)
+}
+
+/// Whoever names credentials in a workflow uses them.
+///
+/// Errors: `permission_denied`.
+fn require_use(caller: &Caller, definition: &WorkflowDefinition) -> Result<(), ApiError> {
+    let names_one = definition.nodes.iter().any(|node| node.credential.is_some());
+    if names_one { caller.require(Permission::CredentialUse) } else { Ok(()) }
 }

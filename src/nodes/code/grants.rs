@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use zeroize::Zeroizing;
+
 use super::{network::Network, params};
 use crate::{
     model::error::{NodeError, codes},
@@ -29,8 +31,8 @@ pub(super) async fn of_run(granted: &params::Grants, ctx: &mut EffectContext) ->
     Ok(Grants { workspace: Some(ctx.workspace), env, network })
 }
 
-fn field(fields: &BTreeMap<String, String>, name: &str, field: &str) -> Result<String, NodeError> {
-    fields.get(field).cloned().ok_or_else(|| {
+fn field(fields: &BTreeMap<String, Zeroizing<String>>, name: &str, field: &str) -> Result<String, NodeError> {
+    fields.get(field).map(|value| value.to_string()).ok_or_else(|| {
         let message = format!("`grants.env.{name}` needs the field `{field}` of the node's credential: there is none");
         NodeError::permanent(codes::INVALID_PARAMETER, message)
     })

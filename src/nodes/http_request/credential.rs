@@ -12,12 +12,15 @@ use crate::{
 };
 
 /// Adds what the credential's type asks for: `http_bearer` (token), `http_basic` (username, password), `http_header` (name, value),
-/// `http_query` (name, value).
+/// `http_query` (name, value), `oauth2_...` (access_token).
 ///
 /// Errors: `invalid_parameter` for another type, a missing field, or a value that no header can carry.
 pub(super) fn apply(credential: &Credential, url: &mut Url, headers: &mut HeaderMap) -> Result<(), NodeError> {
     match credential.kind.as_str() {
         "http_bearer" => insert(headers, AUTHORIZATION, &format!("Bearer {}", field(credential, "token")?)),
+        "oauth2_client_credentials" | "oauth2_authorization_code" => {
+            insert(headers, AUTHORIZATION, &format!("Bearer {}", field(credential, "access_token")?))
+        }
         "http_basic" => {
             let pair = format!("{}:{}", field(credential, "username")?, field(credential, "password")?);
             insert(headers, AUTHORIZATION, &format!("Basic {}", BASE64_STANDARD.encode(pair)))
@@ -30,7 +33,11 @@ pub(super) fn apply(credential: &Credential, url: &mut Url, headers: &mut Header
             set_query(url, field(credential, "name")?, field(credential, "value")?);
             Ok(())
         }
-        other => Err(unusable(&format!("its type is {other}, not http_bearer, http_basic, http_header or http_query"))),
+        other => {
+            let known =
+                "http_bearer, http_basic, http_header, http_query, oauth2_client_credentials or oauth2_authorization_code";
+            Err(unusable(&format!("its type is {other}, not {known}")))
+        }
     }
 }
 
@@ -49,7 +56,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), 
 }
 
 fn field<'c>(credential: &'c Credential, name: &str) -> Result<&'c str, NodeError> {
-    credential.fields.get(name).map(String::as_str).ok_or_else(|| unusable(&format!("its field `{name}` is missing")))
+    credential.fields.get(name).map(|value| value.as_str()).ok_or_else(|| unusable(&format!("its field `{name}` is missing")))
 }
 
 fn unusable(why: &str) -> NodeError {
@@ -61,7 +68,7 @@ mod tests {
     use super::*;
 
     fn credential(kind: &str, fields: &[(&str, &str)]) -> Credential {
-        Credential { kind: kind.into(), fields: fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() }
+        Credential { kind: kind.into(), fields: fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned().into())).collect() }
     }
 
     type Pairs<'p> = &'p [(&'p str, &'p str)];
@@ -85,6 +92,9 @@ mod tests {
     fn applies_each_type() {
         let url = "https://a.test/?key=old&x=1";
         check("http_bearer", &[("token", "t")], Ok((url, &[("authorization", "Bearer t")])));
+        for kind in ["oauth2_client_credentials", "oauth2_authorization_code"] {
+            check(kind, &[("access_token", "t")], Ok((url, &[("authorization", "Bearer t")])));
+        }
         let basic = [("username", "Aladdin"), ("password", "open sesame")];
         check("http_basic", &basic, Ok((url, &[("authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")])));
         check("http_header", &[("name", "X-Key"), ("value", "v")], Ok((url, &[("x-key", "v")])));

@@ -64,7 +64,7 @@ pub(super) fn of_credential(
     credential: &Credential,
     root: impl FnOnce() -> Result<FilesRoot, NodeError>,
 ) -> Result<Target, NodeError> {
-    let field = |name: &str| credential.fields.get(name).map(String::as_str);
+    let field = |name: &str| credential.fields.get(name).map(|value| value.as_str());
     match (credential.kind.as_str(), field("url")) {
         ("sqlite", Some(url)) => of_url(url, &root()?),
         ("sqlite", None) => Err(invalid("the credential has no `url`")),
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn credential(kind: &str, fields: &[(&str, &str)]) -> Result<Target, NodeError> {
-        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned().into())).collect();
         of_credential(&Credential { kind: kind.to_owned(), fields }, || FilesRoot::open(None))
     }
 

@@ -5,7 +5,7 @@ use crate::{
     model::ids::{ExecutionId, ScheduleId, WorkspaceId},
     store::{
         Append, AppendOutcome, ExclusiveOutcome, ExecutionRow, IdempotencyKey, InboxRow, JournalRow, KeyedOutcome, OnTaken,
-        Result,
+        Result, Snapshot,
         journal::{Epochs, check_batch, conflict, constraints, exclusive, first_state, keyed},
     },
 };
@@ -35,6 +35,10 @@ impl State {
             self.insert_inbox(note);
         }
         Ok(epochs.outcomes(batch))
+    }
+
+    pub(super) fn find_snapshot(&self, execution: ExecutionId) -> Option<Snapshot> {
+        self.snapshots.get(&execution).cloned()
     }
 
     pub(super) fn create_keyed(&mut self, append: &Append, key: &IdempotencyKey) -> Result<KeyedOutcome> {

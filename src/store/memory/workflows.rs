@@ -84,6 +84,7 @@ impl State {
         self.workflows.remove(&id);
         self.versions.retain(|(workflow, _), _| *workflow != id);
         self.tags.retain(|(_, _, workflow)| *workflow != id);
+        self.credential_uses.retain(|(_, _, workflow, _)| *workflow != id);
         self.remove_hooks(id);
         self.schedules.retain(|_, row| row.workflow != id);
         self.publications += 1;
@@ -154,6 +155,10 @@ impl State {
         true
     }
 
+    pub(super) fn publication_rev(&self) -> u64 {
+        self.publications
+    }
+
     pub(super) fn list_hooks(&self, limit: u32) -> Vec<HookRow> {
         self.hooks.values().take(take(limit)).cloned().collect()
     }
@@ -165,6 +170,7 @@ impl State {
     fn insert_version(&mut self, workspace: WorkspaceId, workflow: WorkflowId, version: u32, new: &NewVersion) {
         self.tags.retain(|(_, _, tagged)| *tagged != workflow);
         self.tags.extend(new.tags.iter().map(|tag| (workspace, tag.clone(), workflow)));
+        self.credential_uses.extend(new.credentials.iter().map(|name| (workspace, name.clone(), workflow, version)));
         let row = VersionRow { workflow, version, definition: new.definition.clone(), created_at: new.created_at };
         self.versions.insert((workflow, version), row);
     }

@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use super::{PostgresStore, error::failed, hooks::count_publication, tags::replace_tags};
+use super::{PostgresStore, credentials::insert_uses, error::failed, hooks::count_publication, tags::replace_tags};
 use crate::{
     model::ids::{WorkflowId, WorkspaceId},
     store::{
@@ -34,6 +34,7 @@ pub(super) async fn insert_workflow(store: &PostgresStore, workflow: &NewWorkflo
     let row = WorkflowRow::try_from(row)?;
     insert_version(&mut tx, &row, &workflow.version).await?;
     replace_tags(&mut tx, row.workspace, row.id, &workflow.version.tags).await?;
+    insert_uses(&mut tx, (row.workspace, row.id, row.latest_version), &workflow.version.credentials).await?;
     tx.commit().await.map_err(failed(WRITING))?;
     Ok(row)
 }
@@ -65,6 +66,7 @@ pub(super) async fn update_workflow(
     let row = WorkflowRow::try_from(row)?;
     insert_version(&mut tx, &row, version).await?;
     replace_tags(&mut tx, row.workspace, row.id, &version.tags).await?;
+    insert_uses(&mut tx, (row.workspace, row.id, row.latest_version), &version.credentials).await?;
     tx.commit().await.map_err(failed(WRITING))?;
     Ok(UpdateWorkflow::Updated(row))
 }

@@ -18,6 +18,8 @@ pub struct NewVersion {
     pub name: String,
     /// May name one twice.
     pub tags: Vec<String>,
+    /// The names of credentials that its nodes name; may name one twice.
+    pub credentials: Vec<String>,
     /// The definition as JSON text.
     pub definition: Bytes,
     pub created_at: u64,

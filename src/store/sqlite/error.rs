@@ -9,7 +9,7 @@ const REFUSED_CODES: [&str; 2] = ["18", "20"];
 
 /// The domain's names of constraints. SQLite names the columns of a broken unique constraint, not the constraint.
 /// Source: <https://www.sqlite.org/c3ref/c_abort.html>.
-const CONSTRAINT_COLUMNS: [(&str, &str); 14] = [
+const CONSTRAINT_COLUMNS: [(&str, &str); 18] = [
     ("executions.id", constraints::EXECUTIONS_KEY),
     ("journal.execution_id, journal.seq", constraints::JOURNAL_KEY),
     ("workflows.id", "workflows_key"),
@@ -23,6 +23,13 @@ const CONSTRAINT_COLUMNS: [(&str, &str); 14] = [
     ("idempotency.workspace_id, idempotency.scope, idempotency.key", "idempotency_key"),
     ("workspaces.id", "workspaces_key"),
     ("variables.workspace_id, variables.name", "variables_key"),
+    ("credentials.id", "credentials_key"),
+    ("credentials.workspace_id, credentials.name", "credentials_name"),
+    ("master_keys.id", "master_keys_key"),
+    (
+        "workflow_credentials.workspace_id, workflow_credentials.credential, workflow_credentials.workflow_id, workflow_credentials.version",
+        "workflow_credentials_key",
+    ),
     ("workflow_tags.workspace_id, workflow_tags.tag, workflow_tags.workflow_id", "workflow_tags_key"),
 ];
 
