@@ -10,11 +10,11 @@ run:
 test:
 	@scripts/test.sh
 
-# What every change has to pass: formatting, lints, documentation, tests.
+# What every change has to pass: formatting, lints, dependencies, spelling, documentation, tests.
 check:
 	@.ci/run
 
-# Licences and advisories, unused dependencies, spelling: with tools that have to be installed.
+# Licences and advisories, unused dependencies, spelling: a part of `check`.
 lint-extra:
 	@scripts/lint-extra.sh
 

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/prerequisites.sh
+scripts/prerequisites.sh --tests
 scripts/guests.sh
 scripts/runtimes.sh
 test=(cargo test --locked --features failpoints --lib --bins --tests --no-fail-fast "$@")

@@ -86,7 +86,7 @@ fi
 
 # A password keeps other users of this machine out: the port of 127.0.0.1 is open to them.
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-as_owner sh -c "umask 077 && echo $password >\"\$1/password\"" sh "$home"
+as_owner sh -c 'umask 077 && cat >"$1/password"' sh "$home" <<<"$password"
 as_owner "$binaries/initdb" --pgdata="$home/data" --username=citadel --auth=scram-sha-256 --pwfile="$home/password" \
   --encoding=UTF8 --locale=C >/dev/null
 port=$(start_server)

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod ask;
+pub mod audit;
 pub mod batch_runner;
 pub mod blob_access;
 pub mod children;
@@ -15,12 +16,14 @@ pub mod execution_supervisor;
 pub mod executions;
 pub mod followers;
 pub mod journal_lane;
+pub mod live;
 pub mod metering;
 pub mod monitor;
 pub mod node_run;
 pub mod observatory;
 pub mod places;
 pub mod pool;
+pub mod quotas;
 pub mod scheduler;
 pub mod schedules;
 pub mod shard_keeper;

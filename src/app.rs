@@ -28,13 +28,13 @@ use std::{
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
 pub use crate::auth::{keyring::new_master_key, private_file::write_private_file};
 use crate::{
     actors::{
+        audit::AuditHandle,
         batch_runner::BatchRunner,
         blob_access::BlobAccess,
         children::ChildStarter,
@@ -45,9 +45,11 @@ use crate::{
         executions::ExecutionsHandle,
         followers::Followers,
         journal_lane::{JournalLane, LaneArgs, LaneHandle},
+        live::LiveSlots,
         monitor::{EngineMetrics, MonitorHandle},
         places::Places,
         pool::{PoolHandle, PoolLimits},
+        quotas::{Quotas, watch_storage},
         scheduler::{Scheduler, SchedulerParts, launch::Launcher},
         schedules::{SchedulesHandle, SchedulesParts},
         shard_keeper::{Ownership, ShardEvent, ShardKeeper, ShardKeeperArgs, fair_share},
@@ -78,6 +80,7 @@ use crate::{
         blobs::BlobStore,
         open::{MigrateMode, OpenOptions, open},
         payload::PayloadCodec,
+        shared_buckets::SharedBuckets,
     },
     telemetry,
 };
@@ -112,11 +115,14 @@ pub struct RunningApp {
     pub engine: Arc<Engine>,
     /// Whether rates are limited.
     pub limits: Switch,
+    /// What the servers of a cluster count together.
+    pub shared: Option<Arc<SharedBuckets>>,
     pub monitor: MonitorHandle,
     /// Renders the figures of the process.
     pub metrics: PrometheusHandle,
     root: RootHandle,
     _upkeep: AbortOnDropHandle<()>,
+    _storage: Option<AbortOnDropHandle<()>>,
 }
 
 /// Builds and starts everything below the HTTP layer. `on_meltdown` is told when the tree has given up.
@@ -161,7 +167,8 @@ async fn start_on(
     let workflows = WorkflowsHandle::open(parts).await.context("cannot load the workflows")?;
     let children = ChildStarter::new(workflows.clone());
     let policy = EgressPolicy::new(&config.egress.allow, &config.egress.deny).context("the egress rules cannot be read")?;
-    let egress = EgressClient::new(Arc::new(policy)).context("cannot make an HTTP client")?;
+    let audit = AuditHandle::new(Arc::clone(&store));
+    let egress = EgressClient::new(Arc::new(policy)).context("cannot make an HTTP client")?.watched(Arc::new(audit.clone()));
     let credentials = CredentialsHandle::new(CredentialsParts {
         store: Arc::clone(&store),
         keys: Arc::clone(&keys),
@@ -178,9 +185,13 @@ async fn start_on(
         credentials: Arc::new(credentials.clone()),
         children: Arc::clone(&children) as Arc<_>,
     });
+    let limits = Switch::new(config.limits.enabled);
+    let shared = connect_redis(config)?;
+    let quotas = Quotas::new(&config.limits, limits.clone(), shared.clone());
     let figures = Arc::new(EngineMetrics::new(registry.types().map(|description| description.type_name)));
     let codec = PayloadCodec::new(blobs);
-    let (engine, mut specs) = plan_tree(config, Arc::clone(&store), codec.clone(), services, workflows.clone(), (env, figures));
+    let parts = TreeParts { codec: codec.clone(), services, workflows: workflows.clone(), env, metrics: figures, audit, quotas };
+    let (engine, mut specs) = plan_tree(config, Arc::clone(&store), parts);
     let launcher = Launcher { workflows: workflows.clone(), variables: engine.variables.clone(), codec };
     let schedules = schedules_of(&engine, &registry, launcher.clone());
     if config.node.roles.contains(&Role::Scheduler) {
@@ -195,7 +206,7 @@ async fn start_on(
     let root = RootHandle::start(args).await.context("cannot start the actors")?;
     let executions = ExecutionsHandle::new(Arc::clone(&engine));
     children.connect(&engine);
-    let limits = Switch::new(config.limits.enabled);
+    let storage = engine.quotas.storage.clone().map(|storage| watch_storage(storage, Arc::clone(&store)));
     let monitor = MonitorHandle::new(Arc::clone(&engine), config.limits.executions_live_max);
     let upkeep = keep_up(metrics.clone());
     Ok(RunningApp {
@@ -212,18 +223,31 @@ async fn start_on(
         metrics,
         root,
         _upkeep: upkeep,
+        shared,
+        _storage: storage,
     })
 }
 
-/// Makes the shared engine and says how to start its actors, in the order of their start.
-fn plan_tree(
-    config: &Config,
-    store: Arc<dyn Store>,
+/// Begins to connect to the cluster's Redis, if there is one. A server starts without it.
+fn connect_redis(config: &Config) -> anyhow::Result<Option<Arc<SharedBuckets>>> {
+    let Some(url) = &config.redis.url else { return Ok(None) };
+    Ok(Some(SharedBuckets::connect(url.expose(), &config.redis.prefix).context("redis.url")?))
+}
+
+/// What the engine is made of, beside its store and the settings.
+struct TreeParts {
     codec: PayloadCodec,
     services: Arc<Services>,
     workflows: WorkflowsHandle,
-    (env, metrics): (Value, Arc<EngineMetrics>),
-) -> (Arc<Engine>, Vec<ChildSpec>) {
+    env: Value,
+    metrics: Arc<EngineMetrics>,
+    audit: AuditHandle,
+    quotas: Quotas,
+}
+
+/// Makes the shared engine and says how to start its actors, in the order of their start.
+fn plan_tree(config: &Config, store: Arc<dyn Store>, parts: TreeParts) -> (Arc<Engine>, Vec<ChildSpec>) {
+    let TreeParts { codec, services, workflows, env, metrics, audit, quotas } = parts;
     let (lane, supervisor, timekeeper, keeper) = (ServiceRef::new(), ServiceRef::new(), ServiceRef::new(), ServiceRef::new());
     let batch_runner = ServiceRef::new();
     let (ownership, node) = (Arc::new(Ownership::new()), NodeInstanceId::from_uuid(clock::new_uuid()));
@@ -238,7 +262,7 @@ fn plan_tree(
         Pool::Wasm => config.limits.wasm_memory_bytes,
         Pool::Native => config.runtimes.native_memory_bytes,
     };
-    let mut specs = Vec::new();
+    let mut specs = vec![audit.child()];
     let lane_store = Arc::clone(&store);
     specs.push(lane.child("lane", "lane", move || (JournalLane, LaneArgs { store: Arc::clone(&lane_store) })));
     let mut pools = BTreeMap::new();
@@ -260,13 +284,15 @@ fn plan_tree(
         services,
         workflows,
         variables: VariablesHandle::new(Arc::clone(&store)),
+        audit,
         ownership: Arc::clone(&ownership),
         lane: LaneHandle::new(lane, config.limits.lane_depth_max, config.limits.lane_bytes_max),
         pools,
         directory: Directory::default(),
         places: Places::new(config.limits.executions_queued_max),
         code_budget: CodeBudget::new(config.limits.workspace_code_seconds_per_minute),
-        live: Arc::new(Semaphore::new(config.limits.executions_live_max)),
+        live: LiveSlots::new(config.limits.executions_live_max),
+        quotas,
         ends: Ends::default(),
         live_events: LiveEvents::default(),
         followers: Followers::default(),
@@ -277,6 +303,7 @@ fn plan_tree(
             env,
             keep_success: Duration::from_millis(config.retention.success.0),
             keep_failure: Duration::from_millis(config.retention.failure.0),
+            keep_audit: Duration::from_millis(config.retention.audit.0),
         },
         metrics,
         is_draining: AtomicBool::new(false),
@@ -414,7 +441,14 @@ impl RunningApp {
         if self.executions.live() > 0 {
             tracing::warn!(executions = self.executions.live(), "executions were still running at the end of the drain");
         }
+        let unwritten = self.engine.audit.flush(STOP_WITHIN).await;
+        if unwritten > 0 {
+            tracing::error!(rows = unwritten, "rows of the audit log are lost: the store did not take them in time");
+        }
         self.root.stop().await;
+        if let Some(shared) = &self.shared {
+            shared.close().await;
+        }
         self.store.close().await;
     }
 }

@@ -2,6 +2,7 @@
 //! error. `serve`, `dev`, `run`, `db` and `doctor` work in this process; client commands speak HTTP only.
 
 mod actors;
+mod audit;
 mod bench;
 mod client;
 mod code;
@@ -97,6 +98,8 @@ enum Command {
     Secrets(secrets::SecretsArguments),
     /// Runs code on a server, without a workflow.
     Code(code::CodeArguments),
+    /// Shows who changed what on a server, and checks that the log of it is whole.
+    Audit(audit::AuditArguments),
     /// Shows the live actors of a server.
     Actors(actors::ActorsArguments),
     /// Prints the OpenAPI document of the API.
@@ -151,6 +154,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Credential(arguments) => Box::pin(credential::credential(arguments, &prepare()?.loaded)).await,
         Command::Secrets(arguments) => Box::pin(secrets::secrets(arguments, &prepare()?.loaded)).await,
         Command::Code(arguments) => Box::pin(code::code(arguments, &prepare()?.loaded)).await,
+        Command::Audit(arguments) => Box::pin(audit::audit(arguments, &prepare()?.loaded)).await,
         Command::Actors(arguments) => Box::pin(actors::actors(arguments, &prepare()?.loaded)).await,
         Command::Openapi => Ok(openapi()),
         Command::Completions(arguments) => completions::completions(&arguments),
@@ -181,6 +185,7 @@ impl Command {
             Self::Credential(arguments) => arguments.add_flags(flags),
             Self::Secrets(arguments) => arguments.add_flags(flags),
             Self::Code(arguments) => arguments.add_flags(flags),
+            Self::Audit(arguments) => arguments.add_flags(flags),
             Self::Actors(arguments) => arguments.add_flags(flags),
             Self::Init(_) | Self::Db(_) | Self::Openapi | Self::Completions(_) | Self::Version(_) => {}
         }

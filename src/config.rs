@@ -5,8 +5,11 @@
 
 mod check;
 mod environment;
+mod http;
 mod keys;
 mod layers;
+mod limits;
+mod redis;
 pub mod reference;
 mod secret;
 pub mod settings;
@@ -14,7 +17,7 @@ mod switch;
 
 use std::{
     collections::BTreeMap,
-    num::{NonZeroU32, NonZeroUsize},
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -23,10 +26,13 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "failpoints")]
 pub use self::environment::failpoints;
 pub use self::{
+    http::{HttpConfig, TlsConfig},
     keys::suggest,
     layers::{
         Assignment, ConfigError, Flags, Loaded, Loader, Origin, SYSTEM_FILE, Sources, UnknownSetting, load_from, load_layers,
     },
+    limits::{Excess, LimitsConfig},
+    redis::RedisConfig,
     secret::{MASK, Secret},
     switch::Switch,
 };
@@ -53,6 +59,7 @@ pub struct Config {
     pub program: Option<PathBuf>,
     pub http: HttpConfig,
     pub store: StoreConfig,
+    pub redis: RedisConfig,
     pub node: NodeConfig,
     pub admin: AdminConfig,
     pub secrets: SecretsConfig,
@@ -68,20 +75,6 @@ pub struct Config {
     pub client: ClientConfig,
     /// Credentials that the operator defines, by name: any name, any fields.
     pub credentials: BTreeMap<String, CredentialConfig>,
-}
-
-/// The HTTP server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HttpConfig {
-    /// Address and port.
-    pub listen: String,
-    /// The address as browsers see it: `https://citadel.example.org`.
-    pub public_url: Option<String>,
-    /// How long the body of a request may take to arrive.
-    pub body_timeout: DurationMs,
-    /// How long a request may take that does not wait for an execution.
-    pub request_timeout: DurationMs,
 }
 
 /// The database.
@@ -195,48 +188,14 @@ pub enum NativeIsolation {
     Off,
 }
 
-/// Limits of this process. Limits of single workflows are in `model::limits`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LimitsConfig {
-    /// Whether rates are limited (logins, requests); sizes always are.
-    pub enabled: bool,
-    /// Requests that a token, or an address without one, may send in the long run, and at once.
-    pub requests_per_second: NonZeroU32,
-    pub requests_burst: NonZeroU32,
-    /// Requests that one webhook takes in the long run, and at once.
-    pub hooks_per_second: NonZeroU32,
-    pub hooks_burst: NonZeroU32,
-    /// Executions that may be in memory at once.
-    pub executions_live_max: usize,
-    /// Executions that may wait in memory because their workflow bounds how many run at once.
-    pub executions_queued_max: usize,
-    /// Effects that may wait for sockets and files at once.
-    pub io_slots: usize,
-    /// Sandboxes that may compute at once; unset: one per core.
-    pub wasm_slots: Option<usize>,
-    /// What the memory limits of code that runs at once may add up to, in bytes.
-    pub wasm_memory_bytes: usize,
-    /// Requests that may wait for the journal's next commit.
-    pub lane_depth_max: usize,
-    /// Bytes that may wait for the journal's next commit.
-    pub lane_bytes_max: usize,
-    /// Connections that the HTTP server keeps open; more wait in the operating system's queue.
-    pub http_connections_max: usize,
-    /// Streams of events (SSE) that the HTTP server serves at once.
-    pub streams_max: usize,
-    /// Runs in sandboxes that one workspace may have at once; unset: as many as there are places.
-    pub workspace_code_runs_max: Option<NonZeroUsize>,
-    /// CPU time that the code of one workspace may use in a minute, in seconds; unset: any.
-    pub workspace_code_seconds_per_minute: Option<NonZeroU32>,
-}
-
-/// How long finished executions are kept where the workflow does not say.
+/// How long finished executions are kept where the workflow does not say, and rows of the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RetentionConfig {
     pub success: DurationMs,
     pub failure: DurationMs,
+    /// Of rows of the audit log.
+    pub audit: DurationMs,
 }
 
 /// What is logged on standard error, and how.
@@ -367,6 +326,7 @@ impl Default for Config {
             program: None,
             http: HttpConfig::default(),
             store: StoreConfig::default(),
+            redis: RedisConfig::default(),
             node: NodeConfig::default(),
             admin: AdminConfig::default(),
             secrets: SecretsConfig::default(),
@@ -385,50 +345,15 @@ impl Default for Config {
     }
 }
 
-impl Default for HttpConfig {
-    fn default() -> Self {
-        let half_a_minute = DurationMs(30_000);
-        Self {
-            listen: "127.0.0.1:8080".to_owned(),
-            public_url: None,
-            body_timeout: half_a_minute,
-            request_timeout: half_a_minute,
-        }
-    }
-}
-
 impl Default for NodeConfig {
     fn default() -> Self {
         Self { name: "node-1".to_owned(), roles: vec![Role::Api, Role::Worker, Role::Scheduler] }
     }
 }
 
+/// A constant of the settings.
 const fn positive(value: u32) -> NonZeroU32 {
     NonZeroU32::new(value).expect("a constant above zero")
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            // More than a small machine can answer: these stop a client that has gone wild, admission stops the rest.
-            requests_per_second: positive(20_000),
-            requests_burst: positive(40_000),
-            hooks_per_second: positive(20_000),
-            hooks_burst: positive(40_000),
-            executions_live_max: 10_000,
-            executions_queued_max: 10_000,
-            io_slots: 256,
-            wasm_slots: None,
-            wasm_memory_bytes: 1024 * 1024 * 1024,
-            lane_depth_max: 20_000,
-            lane_bytes_max: 256 * 1024 * 1024,
-            http_connections_max: 10_000,
-            streams_max: 1_000,
-            workspace_code_runs_max: None,
-            workspace_code_seconds_per_minute: None,
-        }
-    }
 }
 
 impl Default for RuntimesConfig {
@@ -449,7 +374,8 @@ impl Default for RuntimesConfig {
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { success: DurationMs(7 * 86_400_000), failure: DurationMs(30 * 86_400_000) }
+        let days = |count: u64| DurationMs(count * 86_400_000);
+        Self { success: days(7), failure: days(30), audit: days(365) }
     }
 }
 

@@ -6,6 +6,9 @@ mod dto;
 mod envelope;
 mod error;
 mod extract;
+mod finish;
+mod forwarded;
+mod guard;
 mod health;
 mod hook;
 mod monitor;
@@ -17,24 +20,29 @@ mod routes;
 mod server;
 mod stall;
 mod stream;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
 pub use self::{
     cursor::CursorKey,
     dto::{Items, NodeRunBody},
+    forwarded::Proxies,
+    guard::Origins,
     health::{Phase, Readiness},
     monitor::Monitor,
     openapi::openapi_document,
     rates::Rates,
     router::router,
-    server::serve,
+    server::{Listener, serve},
     stream::StreamSlots,
+    tls::{Tls, TlsError},
 };
 use crate::{
     actors::{
-        accounts::AccountsService, code_runs::CodeRunsHandle, credentials::CredentialsHandle, executions::ExecutionsHandle,
-        schedules::SchedulesHandle, trial::TrialsHandle, variables::VariablesHandle, workflows::WorkflowsHandle,
+        accounts::AccountsService, audit::AuditHandle, code_runs::CodeRunsHandle, credentials::CredentialsHandle,
+        executions::ExecutionsHandle, schedules::SchedulesHandle, trial::TrialsHandle, variables::VariablesHandle,
+        workflows::WorkflowsHandle,
     },
     nodes::{registry::Registry, services::Blobs},
     store::Store,
@@ -61,6 +69,7 @@ pub struct AppParts {
     pub schedules: SchedulesHandle,
     pub variables: VariablesHandle,
     pub credentials: CredentialsHandle,
+    pub audit: AuditHandle,
     pub registry: Arc<Registry>,
     pub trials: TrialsHandle,
     pub code_runs: CodeRunsHandle,
@@ -71,6 +80,7 @@ pub struct AppParts {
     pub monitor: Monitor,
     pub streams: StreamSlots,
     pub rates: Rates,
+    pub origins: Origins,
     pub times: RequestTimes,
     /// The address of this server as browsers see it, if the settings name it.
     pub public_url: Option<String>,

@@ -2,6 +2,7 @@
 //! No async, no I/O, no clock, no randomness: time, ids and chance come in as arguments.
 
 pub mod after_crash;
+pub mod audit;
 pub mod batch;
 pub mod catalog;
 pub mod children;

@@ -8,16 +8,20 @@ pub mod open;
 pub mod payload;
 pub mod postgres;
 pub mod scratch;
+pub mod shared_buckets;
 pub mod sqlite;
 
 use async_trait::async_trait;
 
 pub use self::{batch_rows::*, rows::*};
 use crate::model::{
+    audit::AuditRecord,
     ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
+mod audit_chain;
+mod audit_query;
 mod batch_rows;
 mod columns;
 mod delegate;
@@ -168,6 +172,9 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes at most `limit` finished executions whose `expires_at` is before `now_ms`, with their journals and snapshots, and
     /// at most as many expired idempotency keys and tokens each. Answers how many executions went.
     async fn prune(&self, now_ms: u64, limit: u32) -> Result<u64>;
+
+    /// What each workspace has stored, by id; those that have nothing are left out. Reads all of it: not for every request.
+    async fn workspace_usage(&self) -> Result<Vec<WorkspaceUsage>>;
 
     // ---- inbox (`inbox.rs`) ----
 
@@ -454,6 +461,27 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Errors: `Conflict` if its master key is not in use.
     async fn reseal(&self, reseal: &Reseal) -> Result<bool>;
+    // ---- audit (`audit.rs`) ----
+
+    /// Adds rows to the chain of a workspace, in their order, in one commit; nobody else's come between them. A record whose id is
+    /// stored already is left out, so that a call whose outcome is unknown can be repeated. Answers the chain after it.
+    async fn append_audit(&self, workspace: WorkspaceId, records: &[AuditRecord]) -> Result<AuditChain>;
+
+    /// Where the chain of a workspace begins and ends; a workspace without a row has [`AuditChain::NEW`].
+    async fn find_audit_chain(&self, workspace: WorkspaceId) -> Result<AuditChain>;
+
+    /// Rows of a workspace by their numbers, behind `after`.
+    async fn list_audit(
+        &self,
+        workspace: WorkspaceId,
+        filter: &AuditFilter,
+        order: AuditOrder,
+        page: &PageRequest<u64>,
+    ) -> Result<Vec<AuditRow>>;
+
+    /// Takes rows from before a time off the beginning of one chain that has such, at most `limit`, up to the first that is younger.
+    /// Answers how many went: none if no chain begins with such a row.
+    async fn prune_audit(&self, before: u64, limit: u32) -> Result<u64>;
 
     // ---- accounts (`accounts.rs`) ----
 

@@ -204,11 +204,31 @@ fn sql_stays_in_its_rooms() {
 }
 
 #[test]
+fn redis_stays_in_its_room() {
+    assert_none("`fred::` is for store/", &lines_with("fred::", |path| path.starts_with("src/store/")));
+}
+
+#[test]
 fn http_is_sent_in_two_places() {
     // Workflows and the server go out through the egress policy. The client commands talk to the user's own server, whose address
     // the user names, mostly one of this machine: a policy that refuses private addresses would be of no use to them.
     let may = |path: &str| path.starts_with("src/auth/egress") || path.starts_with("src/cli/client");
     assert_none("`reqwest::` is for auth::egress and the client commands' cli::client", &lines_with("reqwest::", may));
+}
+
+#[test]
+fn connections_are_made_where_their_addresses_are_checked() {
+    // The SQL nodes connect to addresses that the policy has let through, the client commands to the user's own server. The tests of
+    // the HTTP server call it.
+    let may = |path: &str| {
+        ["src/auth/egress", "src/cli/", "src/nodes/sql/", "src/store/"].iter().any(|room| path.starts_with(room))
+            || path == "src/http/server.rs"
+    };
+    let mut findings = Vec::new();
+    for words in ["TcpStream::connect", "UdpSocket", "TcpSocket", "lookup_host", "to_socket_addrs", "ToSocketAddrs"] {
+        findings.extend(lines_with(words, may));
+    }
+    assert_none("connections go through auth::egress", &findings);
 }
 
 #[test]

@@ -9,12 +9,25 @@ use std::{
 use dashmap::DashMap;
 use ractor::{ActorId, ActorRef};
 use serde_json::Value;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
 use super::{
-    batch_runner::BatchRunnerMsg, code_budget::CodeBudget, execution::ExecutionMsg, execution_supervisor::ExecutionSupervisorMsg,
-    followers::Followers, journal_lane::LaneHandle, monitor::EngineMetrics, places::Places, pool::PoolHandle,
-    shard_keeper::Ownership, supervisor::ServiceRef, timekeeper::TimekeeperMsg, variables::VariablesHandle,
+    audit::AuditHandle,
+    batch_runner::BatchRunnerMsg,
+    code_budget::CodeBudget,
+    execution::ExecutionMsg,
+    execution_supervisor::ExecutionSupervisorMsg,
+    followers::Followers,
+    journal_lane::LaneHandle,
+    live::LiveSlots,
+    monitor::EngineMetrics,
+    places::{Bound, Places},
+    pool::PoolHandle,
+    quotas::Quotas,
+    shard_keeper::Ownership,
+    supervisor::ServiceRef,
+    timekeeper::TimekeeperMsg,
+    variables::VariablesHandle,
     workflows::WorkflowsHandle,
 };
 use crate::{
@@ -23,7 +36,7 @@ use crate::{
         execution::ExecutionStatus,
         ids::{ExecutionId, WorkspaceId},
     },
-    nodes::{Pool, services::Services},
+    nodes::{Pool, plan::CompiledWorkflow, services::Services},
     store::{Store, payload::PayloadCodec},
 };
 
@@ -37,16 +50,19 @@ pub struct Engine {
     pub services: Arc<Services>,
     pub workflows: WorkflowsHandle,
     pub variables: VariablesHandle,
+    pub audit: AuditHandle,
     pub ownership: Arc<Ownership>,
     pub lane: LaneHandle,
     pub pools: BTreeMap<&'static str, PoolHandle>,
     pub directory: Directory,
-    /// Who may run, of workflows that bound that.
+    /// Who may run, of workflows and workspaces that bound that.
     pub places: Places,
     /// What the code of each workspace may use.
     pub code_budget: CodeBudget,
     /// One permit per execution in memory, but for those that wait for a place.
-    pub live: Arc<Semaphore>,
+    pub live: LiveSlots,
+    /// What one workspace may use.
+    pub quotas: Quotas,
     pub ends: Ends,
     pub live_events: LiveEvents,
     pub followers: Followers,
@@ -64,6 +80,14 @@ impl Engine {
     pub fn pool(&self, pool: Pool) -> &PoolHandle {
         self.pools.get(pool.as_str()).expect("the app makes every pool")
     }
+
+    /// The bounds that executions of a workflow wait for, in the order in which they are asked for a place; mostly none.
+    pub fn bounds(&self, workspace: WorkspaceId, plan: &CompiledWorkflow) -> Vec<Bound> {
+        let limit = plan.definition.settings.concurrency.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let of_workflow = limit.map(|limit| Bound { gate: plan.workflow.uuid(), version: plan.version, limit });
+        let of_workspace = self.quotas.places().map(|limit| Bound { gate: workspace.uuid(), version: 0, limit });
+        of_workflow.into_iter().chain(of_workspace).collect()
+    }
 }
 
 /// What the operator decides about executions.
@@ -74,6 +98,8 @@ pub struct EngineSettings {
     /// How long finished executions are kept where the workflow does not say.
     pub keep_success: Duration,
     pub keep_failure: Duration,
+    /// How long rows of the audit log are kept.
+    pub keep_audit: Duration,
 }
 
 /// Which executions are in memory here.

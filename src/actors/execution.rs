@@ -24,7 +24,7 @@ use std::{
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use serde_json::{Map, Value, json};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 pub use self::{
     decide::{check_outputs, panicked},
@@ -35,6 +35,7 @@ use self::{journal::Journal, turn::Standing};
 use super::{
     engine::{DirectoryEntry, Engine},
     journal_lane::Verdict,
+    live::LivePermit,
     node_run::{NodeEnded, NodeMsg},
     places::{Hold, Turn},
 };
@@ -78,7 +79,7 @@ pub enum ExecutionMsg {
     /// The starting task -> execution: the error workflow is started, or will not be.
     MayEnd { status: ExecutionStatus, error: Option<ExecutionError> },
     /// The waiting task -> execution: there is a place, and this permit to run.
-    TurnCame(OwnedSemaphorePermit),
+    TurnCame(LivePermit),
     /// Handle -> execution: answer as soon as the creation is durable.
     EnsureDurable { reply: oneshot::Sender<()> },
 }
@@ -97,7 +98,7 @@ pub enum ExecutionArgs {
 pub struct Recover {
     pub id: ExecutionId,
     pub engine: Arc<Engine>,
-    pub permit: OwnedSemaphorePermit,
+    pub permit: LivePermit,
     /// Why it died last, if it did here.
     pub last_cause: Option<String>,
     /// Kept until it has asked for a place, where it needs one.
@@ -110,8 +111,8 @@ pub struct Fresh {
     pub engine: Arc<Engine>,
     pub plan: Arc<CompiledWorkflow>,
     /// `None` if it has to wait for a place.
-    pub permit: Option<OwnedSemaphorePermit>,
-    /// Its turn, if its workflow bounds how many run at once.
+    pub permit: Option<LivePermit>,
+    /// Its turn, if something bounds how many run at once.
     pub turn: Option<Turn>,
     pub origin: Origin,
     /// The `Created` event.
@@ -190,7 +191,7 @@ struct Live {
     family: family::Family,
     standing: Standing,
     /// One of the engine's permits, unless the execution waits for a place.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<LivePermit>,
     /// Kept from a recovery until the execution has asked for a place.
     hold: Option<Arc<Hold>>,
     is_recovered: bool,
@@ -346,7 +347,8 @@ impl Live {
         data: RunData,
         journal: Journal,
     ) -> Self {
-        let standing = plan.definition.settings.concurrency.map_or(Standing::Free, |_| Standing::Outside(None));
+        let is_free = engine.bounds(journal.workspace(), &plan).is_empty();
+        let standing = if is_free { Standing::Free } else { Standing::Outside(None) };
         Self {
             id,
             engine,

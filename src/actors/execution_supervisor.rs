@@ -241,7 +241,7 @@ async fn bring_back(
     stored: Stored,
 ) -> Result<(), String> {
     let Stored { execution: id, last_cause, hold } = stored;
-    let permit = Arc::clone(&engine.live).acquire_owned().await.map_err(|error| error.to_string())?;
+    let permit = engine.live.comes_back().await;
     let _reader = readers.acquire().await.map_err(|error| error.to_string())?;
     if engine.directory.find(id).is_some() {
         return Ok(());

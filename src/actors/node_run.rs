@@ -24,8 +24,10 @@ use super::{
     pool::{PoolRefused, Priority, Slot, Want},
 };
 use crate::{
+    auth::egress::OnBehalf,
     clock, failpoint,
     model::{
+        audit::Origin,
         error::{NodeError, codes},
         event::Attempt,
         ids::{ExecutionId, WorkflowId, WorkspaceId},
@@ -189,14 +191,20 @@ async fn run_effect(
     (_slot, meter): (Slot, Option<CodeMeter>),
 ) -> (Result<Outcome, NodeError>, Option<RunLog>) {
     let (timeout_ms, log) = (work.timeout_ms, Log::default());
-    let (services, secrecy) = match &work.credential {
+    let (mut services, secrecy) = match &work.credential {
         Some(_) => {
             let (services, secrecy) = Secrecy::around(&engine.services);
-            (Arc::new(services), Some(secrecy))
+            (services, Some(secrecy))
         }
-        None => (Arc::clone(&engine.services), None),
+        None => ((*engine.services).clone(), None),
     };
     let reporter = Arc::new(Reporter { execution: execution.clone(), attempt: work.attempt.clone(), done: Mutex::default() });
+    // Whatever the node sends is sent in its name: a connection that is refused is in the audit log.
+    services.egress = services.egress.on_behalf(OnBehalf {
+        origin: Origin::execution(work.workspace, work.execution),
+        workflow: Some(work.workflow),
+        node: Arc::clone(&work.attempt.node),
+    });
     let ctx = EffectContext {
         execution: work.execution,
         workspace: work.workspace,
@@ -208,7 +216,7 @@ async fn run_effect(
         data: work.data,
         now_ms: work.now_ms,
         guest: work.guest,
-        services,
+        services: Arc::new(services),
         done: work.done,
         progress: progress_of(reporter.clone(), secrecy.clone()),
         log: log.clone(),

@@ -1,5 +1,7 @@
-//! Bounds how many executions of a workflow run at once in this process: `settings.concurrency`. Not an actor: a few maps under
-//! one lock, asked when an execution has work to do and told when its [`Turn`] is dropped, however that comes about.
+//! Bounds how many executions of a workflow run at once in this process (`settings.concurrency`), and of a workspace where the
+//! operator wants those beyond its quota to wait. Not an actor: a few maps under one lock, asked when an execution has work to do
+//! and told when its [`Turn`] is dropped, however that comes about. An execution with two bounds passes one gate after the other,
+//! always in the same order, so that no two wait for each other.
 //!
 //! What has begun before comes first, so that work in hand gets done; the rest follows in the order of its start. An execution
 //! that rests holds no place: it asks again when it is woken. Bounds: [`Places::is_full`] for new executions; those that come
@@ -9,16 +11,17 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::Serialize;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
-use crate::model::ids::{ExecutionId, WorkflowId};
+use crate::model::ids::ExecutionId;
 
-/// The places of every workflow that has a bound. Clones share them.
+/// The places of every workflow and workspace that has a bound. Clones share them.
 #[derive(Clone)]
 pub struct Places {
     inner: Arc<Mutex<Inner>>,
@@ -26,20 +29,28 @@ pub struct Places {
 }
 
 struct Inner {
-    gates: HashMap<WorkflowId, Gate>,
-    /// Executions that wait, over all workflows.
-    queued: usize,
+    gates: HashMap<Uuid, Gate>,
+    /// Executions that wait, at any gate.
+    waiting: HashMap<ExecutionId, Waiting>,
     /// Recoveries under way: see [`Hold`].
     holds: usize,
 }
 
-/// The places of one workflow, while anybody holds one or waits for one.
+/// The places of one workflow or workspace, while anybody holds one or waits for one.
 struct Gate {
     /// The newest version that asked, and its bound.
     version: u32,
     limit: usize,
     inside: HashSet<ExecutionId>,
-    queue: BTreeMap<Order, oneshot::Sender<()>>,
+    queue: BTreeSet<Order>,
+}
+
+/// An execution on its way.
+struct Waiting {
+    bounds: Vec<Bound>,
+    /// The bound whose gate it waits at.
+    at: usize,
+    tell: oneshot::Sender<()>,
 }
 
 /// Who comes before whom.
@@ -57,13 +68,21 @@ pub enum Class {
     New,
 }
 
-/// An execution that asks for a place.
-#[derive(Debug, Clone, Copy)]
-pub struct Applicant {
-    pub workflow: WorkflowId,
+/// A bound on executions that run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// The workflow or workspace that it is about.
+    pub gate: Uuid,
+    /// A bound of a newer version replaces those of older ones.
     pub version: u32,
-    /// `settings.concurrency` of this version.
-    pub limit: u32,
+    pub limit: usize,
+}
+
+/// An execution that asks for a place.
+#[derive(Debug, Clone)]
+pub struct Applicant {
+    /// At least one.
+    pub bounds: Vec<Bound>,
     pub class: Class,
     /// Unix milliseconds.
     pub created_at: u64,
@@ -73,7 +92,7 @@ pub struct Applicant {
 /// A place, or a place in the queue. Given back when it is dropped.
 pub struct Turn {
     places: Places,
-    workflow: WorkflowId,
+    gates: Vec<Uuid>,
     order: Order,
     /// Tells when the place is there; `None` if it was at once, or somebody else listens.
     coming: Option<oneshot::Receiver<()>>,
@@ -94,7 +113,7 @@ pub struct Hold(Places);
 impl Places {
     /// `queued_max` executions may wait before [`Places::is_full`] says so.
     pub fn new(queued_max: usize) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { gates: HashMap::new(), queued: 0, holds: 0 })), queued_max }
+        Self { inner: Arc::new(Mutex::new(Inner { gates: HashMap::new(), waiting: HashMap::new(), holds: 0 })), queued_max }
     }
 
     /// Whether edges must refuse executions that would have to wait.
@@ -104,15 +123,15 @@ impl Places {
 
     /// Executions that wait for a place.
     pub fn queued(&self) -> usize {
-        self.lock().queued
+        self.lock().waiting.len()
     }
 
     /// What waits for a place, for people and dashboards. Looks at all of it.
     pub fn view(&self, now_ms: u64) -> QueueView {
         let inner = self.lock();
-        let oldest = inner.gates.values().flat_map(|gate| gate.queue.keys()).map(|order| order.created_at).min();
+        let oldest = inner.gates.values().flat_map(|gate| &gate.queue).map(|order| order.created_at).min();
         QueueView {
-            depth: inner.queued,
+            depth: inner.waiting.len(),
             depth_max: self.queued_max,
             oldest_wait_ms: oldest.map_or(0, |created_at| now_ms.saturating_sub(created_at)),
         }
@@ -121,7 +140,7 @@ impl Places {
     /// As [`Places::enter`]; `None` if it would have to wait and too many do already.
     pub fn try_enter(&self, applicant: &Applicant) -> Option<Turn> {
         let mut inner = self.lock();
-        let may_wait = inner.queued < self.queued_max;
+        let may_wait = inner.waiting.len() < self.queued_max;
         let turn = self.enter_within(&mut inner, applicant, may_wait);
         drop(inner);
         turn
@@ -134,27 +153,22 @@ impl Places {
     }
 
     fn enter_within(&self, inner: &mut Inner, applicant: &Applicant, may_wait: bool) -> Option<Turn> {
-        let Applicant { workflow, version, limit, class, created_at, execution } = *applicant;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let empty = || Gate { version, limit, inside: HashSet::new(), queue: BTreeMap::new() };
-        let gate = inner.gates.entry(workflow).or_insert_with(empty);
-        if version >= gate.version {
-            (gate.version, gate.limit) = (version, limit);
-        }
+        let Applicant { bounds, class, created_at, execution } = applicant.clone();
         let order = Order { class, created_at, execution };
+        let gates: Vec<Uuid> = bounds.iter().map(|bound| bound.gate).collect();
         let (tell, told) = oneshot::channel();
-        gate.queue.insert(order, tell);
-        inner.queued += 1;
-        inner.admit(workflow);
-        let turn = |coming| Turn { places: self.clone(), workflow, order, coming };
-        if inner.gates.get(&workflow).is_some_and(|gate| gate.inside.contains(&execution)) {
-            return Some(turn(None));
+        let first = bounds.first().copied();
+        inner.waiting.insert(execution, Waiting { bounds, at: 0, tell });
+        if let Some(first) = first {
+            inner.queue(first, order);
+            inner.admit(first.gate);
         }
-        if !may_wait {
-            inner.leave(workflow, &order);
+        let has_come = !inner.waiting.contains_key(&execution);
+        if !has_come && !may_wait {
+            inner.leave(&gates, &order);
             return None;
         }
-        Some(turn(Some(told)))
+        Some(Turn { places: self.clone(), gates, order, coming: (!has_come).then_some(told) })
     }
 
     /// Keeps new executions waiting until the hold and its clones are dropped.
@@ -170,31 +184,68 @@ impl Places {
 }
 
 impl Inner {
-    /// Lets in whoever is next, as far as there is room.
-    fn admit(&mut self, workflow: WorkflowId) {
-        let Some(gate) = self.gates.get_mut(&workflow) else { return };
-        while gate.inside.len() < gate.limit
-            && let Some(first) = gate.queue.first_entry()
-            && (self.holds == 0 || first.key().class == Class::Resumed)
-        {
-            let (order, tell) = first.remove_entry();
-            self.queued -= 1;
-            gate.inside.insert(order.execution);
-            // Nobody listens if it was at once, or if the execution is on its way out and gives the place back in a moment.
-            let _ = tell.send(());
+    /// Puts an execution in the queue of a gate.
+    fn queue(&mut self, bound: Bound, order: Order) {
+        let Bound { gate, version, limit } = bound;
+        let empty = || Gate { version, limit, inside: HashSet::new(), queue: BTreeSet::new() };
+        let gate = self.gates.entry(gate).or_insert_with(empty);
+        if version >= gate.version {
+            (gate.version, gate.limit) = (version, limit);
+        }
+        gate.queue.insert(order);
+    }
+
+    /// Lets in whoever is next, as far as there is room; from one gate they come to the next.
+    fn admit(&mut self, gate: Uuid) {
+        let mut open = vec![gate];
+        while let Some(gate) = open.pop() {
+            while let Some(order) = self.next_at(gate) {
+                if let Some(bound) = self.passed(&order) {
+                    self.queue(bound, order);
+                    open.push(bound.gate);
+                }
+            }
         }
     }
 
-    fn leave(&mut self, workflow: WorkflowId, order: &Order) {
-        let Some(gate) = self.gates.get_mut(&workflow) else { return };
-        if gate.queue.remove(order).is_some() {
-            self.queued -= 1;
-        } else {
-            gate.inside.remove(&order.execution);
+    /// Lets one execution in at a gate, if there is room and somebody waits.
+    fn next_at(&mut self, gate: Uuid) -> Option<Order> {
+        let gate = self.gates.get_mut(&gate)?;
+        let first = *gate.queue.first()?;
+        let may_go = gate.inside.len() < gate.limit && (self.holds == 0 || first.class == Class::Resumed);
+        if !may_go {
+            return None;
         }
-        self.admit(workflow);
-        if self.gates.get(&workflow).is_some_and(|gate| gate.inside.is_empty() && gate.queue.is_empty()) {
-            self.gates.remove(&workflow);
+        gate.queue.pop_first();
+        gate.inside.insert(first.execution);
+        Some(first)
+    }
+
+    /// An execution has passed a gate. Answers the next one; without another it has its place, and is told.
+    fn passed(&mut self, order: &Order) -> Option<Bound> {
+        let waiting = self.waiting.get_mut(&order.execution)?;
+        waiting.at += 1;
+        let next = waiting.bounds.get(waiting.at).copied();
+        if next.is_none()
+            && let Some(waiting) = self.waiting.remove(&order.execution)
+        {
+            // Nobody listens if it was at once, or if the execution is on its way out and gives the place back in a moment.
+            let _ = waiting.tell.send(());
+        }
+        next
+    }
+
+    fn leave(&mut self, gates: &[Uuid], order: &Order) {
+        self.waiting.remove(&order.execution);
+        for id in gates {
+            let Some(gate) = self.gates.get_mut(id) else { continue };
+            if !gate.queue.remove(order) {
+                gate.inside.remove(&order.execution);
+            }
+            self.admit(*id);
+            if self.gates.get(id).is_some_and(|gate| gate.inside.is_empty() && gate.queue.is_empty()) {
+                self.gates.remove(id);
+            }
         }
     }
 }
@@ -213,7 +264,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.places.lock().leave(self.workflow, &self.order);
+        self.places.lock().leave(&self.gates, &self.order);
     }
 }
 
@@ -222,9 +273,9 @@ impl Drop for Hold {
         let mut inner = self.0.lock();
         inner.holds -= 1;
         if inner.holds == 0 {
-            let workflows: Vec<WorkflowId> = inner.gates.keys().copied().collect();
-            for workflow in workflows {
-                inner.admit(workflow);
+            let gates: Vec<Uuid> = inner.gates.keys().copied().collect();
+            for gate in gates {
+                inner.admit(gate);
             }
         }
     }

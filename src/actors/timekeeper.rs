@@ -41,7 +41,7 @@ const DUE_ROWS_MAX: u32 = 10_000;
 const INBOX_OWNERS_MAX: u32 = 1_000;
 /// Queued executions that one look takes.
 const QUEUED_ROWS_MAX: u32 = 1_000;
-/// Finished executions that one round of retention deletes.
+/// Finished executions, or rows of the audit log, that one round of retention deletes.
 const PRUNE_ROWS: u32 = 500;
 /// Pause between two rounds of retention, in milliseconds; a full round is followed by the next at once.
 const PRUNE_EVERY_MS: u64 = 60_000;
@@ -64,6 +64,8 @@ pub enum TimekeeperMsg {
     PublicationsFollowed(Result<()>),
     /// The deleting task -> timekeeper.
     Pruned(Result<u64>),
+    /// The deleting task -> timekeeper.
+    AuditPruned(Result<u64>),
 }
 
 super::metering::metered!(TimekeeperMsg);
@@ -79,6 +81,7 @@ pub struct TimekeeperState {
     next_queued: Option<u64>,
     next_publications: Option<u64>,
     next_prune: Option<u64>,
+    next_audit_prune: Option<u64>,
     /// Whether shards were gained since the look that is under way began.
     look_again: bool,
     /// Where the next look at the inboxes begins.
@@ -112,6 +115,7 @@ impl Actor for Timekeeper {
             next_publications: Some(0),
             look_again: false,
             next_prune: Some(0),
+            next_audit_prune: Some(0),
             inbox_after: None,
             nudged: HashMap::new(),
             tasks: JoinSet::new(),
@@ -152,6 +156,7 @@ impl Actor for Timekeeper {
             TimekeeperMsg::DueRead(read) => state.due_read(read, now_ms),
             TimekeeperMsg::InboxRead(read) => state.inbox_read(read, now_ms),
             TimekeeperMsg::Pruned(pruned) => state.pruned(pruned, now_ms),
+            TimekeeperMsg::AuditPruned(pruned) => state.audit_pruned(pruned, now_ms),
         }
         Ok(())
     }
@@ -204,6 +209,13 @@ impl TimekeeperState {
             self.next_prune = None;
             let store = Arc::clone(&self.engine.store);
             self.read(myself, async move { TimekeeperMsg::Pruned(store.prune(now_ms, PRUNE_ROWS).await) });
+        }
+        if self.next_audit_prune.is_some_and(|at| at <= now_ms) {
+            self.next_audit_prune = None;
+            let store = Arc::clone(&self.engine.store);
+            let kept_ms = u64::try_from(self.engine.settings.keep_audit.as_millis()).unwrap_or(u64::MAX);
+            let before = now_ms.saturating_sub(kept_ms);
+            self.read(myself, async move { TimekeeperMsg::AuditPruned(store.prune_audit(before, PRUNE_ROWS).await) });
         }
     }
 
@@ -274,6 +286,17 @@ impl TimekeeperState {
             Ok(0) => {}
             Ok(count) => tracing::info!(executions = count, "expired executions deleted"),
             Err(error) => tracing::warn!(error = %error, "expired executions not deleted"),
+        }
+    }
+
+    /// A round looks after one chain: as long as it finds something, the next one follows at once.
+    fn audit_pruned(&mut self, pruned: Result<u64>, now_ms: u64) {
+        let goes_on = matches!(pruned, Ok(count) if count > 0);
+        self.next_audit_prune = Some(if goes_on { now_ms } else { now_ms.saturating_add(PRUNE_EVERY_MS) });
+        match pruned {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(rows = count, "old rows of the audit log deleted"),
+            Err(error) => tracing::warn!(error = %error, "old rows of the audit log not deleted"),
         }
     }
 

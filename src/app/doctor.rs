@@ -5,6 +5,7 @@ mod database;
 mod egress;
 mod machine;
 mod native;
+mod redis;
 mod sandbox;
 mod secrets;
 
@@ -12,7 +13,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{auth::egress::EgressPolicy, config::Config, store::open::check_url};
+use crate::{
+    auth::egress::EgressPolicy,
+    config::Config,
+    store::{open::check_url, shared_buckets::SharedBuckets},
+};
 
 /// Longest time of one check.
 const CHECK_MAX: Duration = Duration::from_secs(20);
@@ -66,11 +71,15 @@ impl Finding {
 /// Makes every check.
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![limited("database", database::schema(config)).await];
+    if let Some(url) = &config.redis.url {
+        findings.push(limited("redis", redis::answers(url.expose())).await);
+    }
     findings.push(machine::data_directory(&config.data_dir));
     findings.push(machine::disk(&config.data_dir));
     findings.push(secrets::master_key(config));
     findings.push(limited("clock", database::clock(config)).await);
-    findings.push(machine::listener(&config.http.listen));
+    findings.push(machine::listener(&config.http));
+    findings.extend(machine::certificate(&config.http));
     findings.extend(egress::policy(config));
     findings.push(sandbox::cache(&config.cache_dir()));
     findings.push(limited("guest", sandbox::guest(config.cache_dir())).await);
@@ -83,6 +92,9 @@ pub fn invalid_settings(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     if let Err(error) = check_url(&config.store_url()) {
         problems.push(format!("store.url: {error}"));
+    }
+    if let Some(Err(error)) = config.redis.url.as_ref().map(|url| SharedBuckets::check_url(url.expose())) {
+        problems.push(format!("redis.url: {error}"));
     }
     for (key, rules) in [("egress.allow", &config.egress.allow), ("egress.deny", &config.egress.deny)] {
         if let Err(error) = EgressPolicy::new::<String>(rules, &[]) {
@@ -120,8 +132,9 @@ mod tests {
         config.store.url = Some(Secret::new("mysql://u:hunter2@h/d".to_owned()));
         config.egress.deny = vec!["not a rule".to_owned()];
         config.http.listen = "8080".to_owned();
+        config.redis.url = Some(Secret::new("http://u:hunter2@h".to_owned()));
         let problems = invalid_settings(&config);
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems.iter().all(|problem| !problem.contains("hunter2")));
     }
 

@@ -190,7 +190,7 @@ async fn a_keyed_start_whose_commit_was_answered_to_nobody_is_told_as_started_an
         let key = Idempotency { scope: "test".to_owned(), key: "k".to_owned(), request_hash: [7; 32] };
         StartRequest { idempotency: Some(key), ..bench.request() }
     };
-    let (started, stored) = bench.lose_answers("create_keyed", None, bench.app.executions.start(keyed())).await;
+    let (started, stored) = bench.lose_answers("create_keyed", None, Box::pin(bench.app.executions.start(keyed()))).await;
     let started = started.unwrap();
     assert_eq!((started.execution, started.replayed), (stored, false), "it is the first");
     assert_eq!(bench.end_of(started.execution).await.status, ExecutionStatus::Succeeded);
@@ -200,7 +200,7 @@ async fn a_keyed_start_whose_commit_was_answered_to_nobody_is_told_as_started_an
     for on_conflict in [OnConflict::Reject, OnConflict::Return] {
         let wait = Some(Wait { until: WaitUntil::Finished, timeout: PATIENCE });
         let request = StartRequest { business_key: Some("b".to_owned()), wait, ..bench.request() };
-        let start = bench.app.executions.start_by_key(request, on_conflict);
+        let start = Box::pin(bench.app.executions.start_by_key(request, on_conflict));
         let started = bench.lose_answers("create_exclusive", None, start).await.0.unwrap();
         assert!(!started.replayed && started.answer.is_some(), "{started:?}");
     }
@@ -213,7 +213,7 @@ async fn a_keyed_start_that_was_stored_before_the_store_went_away_runs_when_it_i
     let key = Idempotency { scope: "test".to_owned(), key: "k".to_owned(), request_hash: [7; 32] };
     let request = StartRequest { idempotency: Some(key), ..bench.request() };
     // Stored by the first try; the next ones find nobody.
-    let start = bench.app.executions.start(request.clone());
+    let start = Box::pin(bench.app.executions.start(request.clone()));
     let (refused, stored) = bench.lose_answers("create_keyed", Some(Fault::Unavailable), start).await;
     let refused = refused.unwrap_err();
     assert!(matches!(refused, StartError::Unavailable(_)), "{refused:?}");

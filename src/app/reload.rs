@@ -1,11 +1,15 @@
 //! Reads the settings of a running server again (SIGHUP) and takes over those that may change: the log filter, the switch of
-//! rate limits, the egress policy. Everything or nothing: settings that cannot be read change nothing.
+//! rate limits, the egress policy. Everything or nothing: settings that cannot be read change nothing. The files of the certificate
+//! are read again, too.
 
 use std::sync::Arc;
 
 use super::RunningApp;
 use crate::{
-    config::{Config, Loader, Switch, settings::SETTINGS, value_of},
+    actors::audit::{AuditEntry, AuditEvent, AuditHandle, Origin, digest},
+    config::{Config, EgressConfig, Loader, Switch, settings::SETTINGS, value_of},
+    http::Tls,
+    model::ids::WorkspaceId,
     nodes::services::Services,
     telemetry::{LogControl, LogFilter},
 };
@@ -18,6 +22,8 @@ pub(super) struct Reloader {
     logs: LogControl,
     limits: Switch,
     services: Arc<Services>,
+    audit: AuditHandle,
+    tls: Option<Tls>,
 }
 
 /// What a look at changed settings has found, by name.
@@ -30,11 +36,27 @@ struct Changes {
 impl Reloader {
     /// For a server that was started with `current`.
     pub(super) fn new(loader: Loader, current: Config, logs: LogControl, app: &RunningApp) -> Self {
-        Self { loader, current, logs, limits: app.limits.clone(), services: Arc::clone(&app.engine.services) }
+        Self {
+            loader,
+            current,
+            logs,
+            limits: app.limits.clone(),
+            services: Arc::clone(&app.engine.services),
+            audit: app.engine.audit.clone(),
+            tls: None,
+        }
+    }
+
+    /// With the certificate that the server serves with.
+    pub(super) fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Reads the settings and takes over what may change. Says in the log what came of it.
     pub(super) fn reload(&mut self) {
+        if let Some(tls) = &self.tls {
+            tls.look_again();
+        }
         match self.try_reload() {
             Ok(Changes { taken_over, need_restart }) if need_restart.is_empty() => {
                 tracing::info!(changed = taken_over.join(", "), "settings read again");
@@ -51,10 +73,18 @@ impl Reloader {
         let wanted = self.loader.load()?.config;
         let filter = LogFilter::parse(&wanted.log.filter)?;
         // The last step that can fail comes first.
-        self.services.egress.policy().set_lists(&wanted.egress.allow, &wanted.egress.deny)?;
+        self.services.egress.set_lists(&wanted.egress.allow, &wanted.egress.deny)?;
         self.limits.set(wanted.limits.enabled);
         self.logs.set_filter(filter);
         let changes = changes_between(&self.current, &wanted);
+        if self.current.egress != wanted.egress {
+            let lists = |egress: &EgressConfig| Some(digest(format!("{:?}\n{:?}", egress.allow, egress.deny).as_bytes()));
+            let entry = AuditEntry::from(AuditEvent::EgressChanged("settings"))
+                .changed(lists(&self.current.egress), lists(&wanted.egress))
+                .with("allow", wanted.egress.allow.join(", "))
+                .with("deny", wanted.egress.deny.join(", "));
+            self.audit.note(&Origin::system(WorkspaceId::DEFAULT), entry);
+        }
         self.current.egress = wanted.egress;
         self.current.limits.enabled = wanted.limits.enabled;
         self.current.log.filter = wanted.log.filter;

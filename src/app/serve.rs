@@ -21,7 +21,10 @@ use crate::{
     actors::{accounts::AccountsService, code_runs::CodeRunsHandle, supervisor::Meltdown, trial::TrialsHandle},
     auth::private_file::write_private_file,
     config::{Config, Loader},
-    http::{self, AppParts, AppState, CursorKey, Monitor, Rates, Readiness, RequestTimes, StreamSlots},
+    http::{
+        self, AppParts, AppState, CursorKey, Listener, Monitor, Origins, Proxies, Rates, Readiness, RequestTimes, StreamSlots,
+        Tls,
+    },
     telemetry::LogControl,
 };
 
@@ -40,6 +43,7 @@ pub struct Surroundings {
 /// A server that takes requests.
 pub struct Announcement {
     pub address: SocketAddr,
+    pub is_over_tls: bool,
     /// The kind of the store: `sqlite`, `postgres`, `memory`.
     pub store: &'static str,
     pub owner: FirstOwner,
@@ -78,7 +82,8 @@ pub async fn serve(config: &Config, surroundings: Surroundings, announce: impl F
     let listen = &config.http.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (http.listen)"))?;
     let address = listener.local_addr().context("cannot read the address of the listener")?;
-    warn_if_public(address);
+    let tls = load_tls(config)?;
+    warn_if_public(address, tls.as_ref());
 
     let key_file = config.master_key_file();
     let makes_key = config.secrets.master_key.is_none() && !key_file.exists();
@@ -89,15 +94,26 @@ pub async fn serve(config: &Config, surroundings: Surroundings, announce: impl F
     let (accounts, ready) = (state.accounts.clone(), state.ready.clone());
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
+    let listener = Listener::new(listener, tls.clone(), Proxies::new(config.http.proxies()));
     server.spawn(http::serve(listener, http::router(state), config.limits.http_connections_max, stop.clone()));
+    if let Some(tls) = tls.clone() {
+        server.spawn(tls.watch(stop.clone()));
+    }
 
     let owner = first_owner(&accounts, config).await?;
     let samples = if with_samples { samples::install_once(&app.workflows, config).await? } else { 0 };
     ready.set_serving();
-    announce(&Announcement { address, store: app.store.kind(), owner, new_master_key: makes_key.then_some(key_file), samples });
+    announce(&Announcement {
+        address,
+        is_over_tls: tls.is_some(),
+        store: app.store.kind(),
+        owner,
+        new_master_key: makes_key.then_some(key_file),
+        samples,
+    });
     tracing::info!(%address, store = app.store.kind(), "server started");
 
-    let reloader = Reloader::new(loader, config.clone(), logs, &app);
+    let reloader = Reloader::new(loader, config.clone(), logs, &app).with_tls(tls);
     let mut running = Running { app, server, stop, ready, signals: &mut signals, config };
     running.until_asked(meltdown, reload_signal, reloader).await?;
     running.stop().await
@@ -179,6 +195,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         schedules: app.schedules.clone(),
         variables: app.engine.variables.clone(),
         credentials: app.credentials.clone(),
+        audit: app.engine.audit.clone(),
         registry: app.registry.clone(),
         code_runs: CodeRunsHandle::new(app.engine.clone()),
         trials: TrialsHandle::new(app.engine.clone(), app.registry.clone()),
@@ -188,7 +205,8 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         ready: Readiness::default(),
         monitor: Monitor::new(app.monitor.clone(), app.metrics.clone(), config.metrics.public),
         streams: StreamSlots::new(config.limits.streams_max),
-        rates: Rates::new(&config.limits, app.limits.clone()),
+        rates: Rates::new(&config.limits, app.limits.clone(), app.shared.clone()),
+        origins: Origins::new(&config.http.cors_origins),
         times: RequestTimes {
             body: Duration::from_millis(config.http.body_timeout.0),
             request: Duration::from_millis(config.http.request_timeout.0),
@@ -211,9 +229,17 @@ async fn first_owner(accounts: &AccountsService, config: &Config) -> anyhow::Res
     })
 }
 
+/// Reads the certificate that the settings name.
+///
+/// Errors: it cannot be served with.
+fn load_tls(config: &Config) -> anyhow::Result<Option<Tls>> {
+    let Some((cert, key)) = config.http.tls_files() else { return Ok(None) };
+    Ok(Some(Tls::load(cert, key).context("cannot serve HTTPS (http.tls)")?))
+}
+
 /// Tokens travel in the clear over plain HTTP.
-fn warn_if_public(address: SocketAddr) {
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "listening on a public address without TLS: put a proxy with TLS in front");
+fn warn_if_public(address: SocketAddr, tls: Option<&Tls>) {
+    if tls.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(%address, "listening on a public address without TLS: set `http.tls`, or put a proxy with TLS in front");
     }
 }

@@ -9,21 +9,25 @@ mod ranges;
 mod redirect;
 mod resolver;
 mod rules;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watch_tests;
 
 /// The vocabulary of requests and answers, so that no other room names the HTTP library.
 pub use reqwest::{Method, StatusCode, Url, header};
 
 pub use self::{
-    client::{EgressClient, EgressError, EgressRequest, EgressResponse},
+    client::{EgressClient, EgressError, EgressRequest, EgressResponse, ListsError},
     policy::{EgressDenied, EgressPolicy},
     redirect::without_secrets,
     resolver::Lookup,
     rules::InvalidRule,
+    watch::{DenialWatch, OnBehalf},
 };
 
 /// Redirects that one request follows.

@@ -82,7 +82,7 @@ pub(super) struct BenchArguments {
     /// How long each load lasts before it is measured, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = clap::value_parser!(u64).range(0..=60))]
     warmup: u64,
-    /// `sqlite`, `postgres://USER:PASSWORD@HOST/DATABASE` (databases are made beside that one), or `postgres` for the one of the settings.
+    /// `sqlite`, `postgres` for the server of the settings (databases are made there), or `postgres://USER@HOST/DATABASE`.
     #[arg(long, default_value = "sqlite")]
     store: String,
     /// Finished executions that `start-cost` fills a store with.

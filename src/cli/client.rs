@@ -62,13 +62,18 @@ impl Client {
     ///
     /// Errors: the TLS library finds no root certificates.
     pub(super) fn new(target: Target) -> Result<Self, Failure> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("citadel-cli/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_MAX)
-            .build()
-            .map_err(|error| Failure::error(format!("cannot make an HTTP client: {error}")))?;
+        Self::build(target, builder())
+    }
+
+    /// A client that asks the server of these settings, on this machine, for public things: it does not look at the certificate.
+    ///
+    /// Errors: as [`Self::new`].
+    pub(super) fn of_own_server(target: Target) -> Result<Self, Failure> {
+        Self::build(target, builder().tls_danger_accept_invalid_certs(true))
+    }
+
+    fn build(target: Target, builder: reqwest::ClientBuilder) -> Result<Self, Failure> {
+        let http = builder.build().map_err(|error| Failure::error(format!("cannot make an HTTP client: {error}")))?;
         Ok(Self { http, target })
     }
 
@@ -122,6 +127,14 @@ impl Client {
         url.path_segments_mut().expect("http URLs have paths").pop_if_empty().extend(path);
         url
     }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("citadel-cli/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_MAX)
 }
 
 impl Call<'_> {

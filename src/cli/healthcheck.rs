@@ -23,8 +23,11 @@ pub(super) struct HealthcheckArguments {
 
 /// Asks whether the server is ready. Exit code 0 if it is, 1 if it is not, 4 if it does not answer in time.
 pub(super) async fn healthcheck(arguments: HealthcheckArguments, config: &Config) -> Result<ExitCode, Failure> {
-    let url = arguments.url.as_deref().map_or_else(|| local_url(config), parse_url)?;
-    let client = Client::new(Target::anonymous(url))?;
+    let client = match arguments.url.as_deref() {
+        Some(url) => Client::new(Target::anonymous(parse_url(url)?))?,
+        // Its certificate is for the name that others use.
+        None => Client::of_own_server(Target::anonymous(local_url(config)?))?,
+    };
     let limit = Duration::from_millis(arguments.timeout.0);
     match client.anonymous(Method::GET, &["readyz"]).timeout(limit).attempt().await? {
         Ok(_) => {

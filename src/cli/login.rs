@@ -18,8 +18,8 @@ pub(super) struct LoginArguments {
     /// The server; where none is named, the one on this machine.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// A token instead of an e-mail address and a password; `-` reads it from standard input.
-    #[arg(long, value_name = "TOKEN", conflicts_with = "email")]
+    /// A token instead of an e-mail address and a password, from standard input: `-`.
+    #[arg(long, value_name = "-", conflicts_with = "email")]
     token: Option<String>,
     /// The e-mail address; the password is asked for, or read from standard input or CITADEL__CLIENT__PASSWORD(_FILE).
     #[arg(long, value_name = "ADDRESS")]
@@ -49,7 +49,10 @@ pub(super) async fn login(arguments: LoginArguments, loaded: &Loaded) -> Result<
     };
     let token = match arguments.token.as_deref() {
         Some("-") => Some(prompt::read_line()?),
-        Some(token) => Some(token.to_owned()),
+        Some(_) => {
+            return Err(Failure::usage("a token on the command line can be read by every user of this machine")
+                .with_hint("`--token -` reads it from standard input; CITADEL__CLIENT__TOKEN(_FILE) works, too"));
+        }
         // An address on the command line is meant for this login; a token in the environment for every command.
         None if arguments.email.is_some() => None,
         None => client_settings.token.as_ref().map(|token| token.expose().to_owned()),
@@ -72,9 +75,8 @@ pub(super) async fn login(arguments: LoginArguments, loaded: &Loaded) -> Result<
 async fn log_in(url: &Url, email: Option<&str>, password: Option<&Secret>) -> Result<Credentials, Failure> {
     let email = match email {
         Some(email) => email.to_owned(),
-        None => {
-            prompt::ask("E-mail address: ").map_err(|failure| failure.with_hint("name it with --email, or give a --token"))?
-        }
+        None => prompt::ask("E-mail address: ")
+            .map_err(|failure| failure.with_hint("name it with --email, or give a token with `--token -`"))?,
     };
     let password = match password {
         Some(password) => password.expose().to_owned(),

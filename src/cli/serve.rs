@@ -84,7 +84,8 @@ fn announce(announcement: &Announcement, config: &Config, purpose: Purpose) {
     let roles: Vec<String> = config.node.roles.iter().copied().map(flag_value).collect();
     let version = env!("CARGO_PKG_VERSION");
     print(format_args!("Citadel {version}  node={}  store={}  roles={}", config.node.name, announcement.store, roles.join(",")));
-    print(format_args!("  API          http://{address}/api/v1"));
+    let scheme = if announcement.is_over_tls { "https" } else { "http" };
+    print(format_args!("  API          {scheme}://{address}/api/v1"));
     match &announcement.owner {
         FirstOwner::Exists => {}
         FirstOwner::User { email } => print(format_args!("  First owner  {email}: log in with the password from the settings")),

@@ -1,6 +1,10 @@
 //! Checks settings for what their types cannot say.
 
-use super::{Config, ConfigError, environment::PREFIX};
+use super::{
+    Config, ConfigError,
+    environment::PREFIX,
+    http::{is_origin, network_of},
+};
 
 /// Refuses settings that contradict each other.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -9,6 +13,17 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if config.env.allow.iter().any(|name| name.starts_with(PREFIX)) {
         return Err(ConfigError::Contradiction("env.allow may not name settings of Citadel: workflows would see its secrets"));
+    }
+    if config.http.tls.cert.is_some() != config.http.tls.key.is_some() {
+        return Err(ConfigError::Contradiction("http.tls.cert and http.tls.key need each other: set both or none"));
+    }
+    if !config.http.cors_origins.iter().all(|origin| is_origin(origin)) {
+        return Err(ConfigError::Contradiction(
+            "http.cors_origins lists origins such as https://app.example.org: in small letters, without a path, and no `*`",
+        ));
+    }
+    if !config.http.trusted_proxies.iter().all(|proxy| network_of(proxy).is_some()) {
+        return Err(ConfigError::Contradiction("http.trusted_proxies lists addresses and networks, such as 10.0.0.0/8"));
     }
     if config.node.roles.is_empty() {
         return Err(ConfigError::Contradiction("node.roles is empty: name at least one of api, worker, scheduler"));
@@ -26,7 +41,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         limits.http_connections_max,
         limits.streams_max,
     ];
-    if executions.contains(&0) || counts.contains(&0) || limits.wasm_slots == Some(0) {
+    let optional = [limits.wasm_slots, limits.workspace_executions_max];
+    if executions.contains(&0) || counts.contains(&0) || optional.contains(&Some(0)) || limits.workspace_bytes_max == Some(0) {
         return Err(ConfigError::Contradiction("no number of the section limits may be zero"));
     }
     Ok(())

@@ -43,11 +43,8 @@ impl KnownKeys {
         if let Some(kind) = in_open_table(&names) {
             return Ok(kind);
         }
-        let (section, rest) = key.split_once('.').unwrap_or((key, ""));
-        let found = match rest {
-            "" => self.tree.get(section),
-            _ => self.tree.get(section).and_then(|table| table.get(rest)),
-        };
+        let section = names.first().and_then(|section| self.tree.get(*section));
+        let found = section.and_then(|section| names.iter().skip(1).try_fold(section, |table, name| table.get(*name)));
         match found {
             Some(Value::Array(_)) => Ok(Kind::List),
             Some(Value::Object(_)) => Ok(Kind::Table),
@@ -63,15 +60,20 @@ impl KnownKeys {
 
     /// The names of all settings, with dots.
     pub(super) fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        for (section, value) in &self.tree {
-            match value {
-                Value::Object(table) => names.extend(table.keys().map(|key| format!("{section}.{key}"))),
-                _ => names.push(section.clone()),
-            }
-        }
-        names
+        names_below("", &self.tree)
     }
+}
+
+/// The names of what is in a table and in the tables in it.
+fn names_below(prefix: &str, table: &Map<String, Value>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Object(inner) => names.extend(names_below(&format!("{prefix}{key}."), inner)),
+            _ => names.push(format!("{prefix}{key}")),
+        }
+    }
+    names
 }
 
 /// What names inside of a table with free keys stand for; `None` outside of those.
@@ -106,6 +108,8 @@ mod tests {
     fn knows_every_setting_of_the_structs() {
         check("data_dir", Ok(Kind::Scalar));
         check("http.listen", Ok(Kind::Scalar));
+        check("http.tls", Ok(Kind::Table));
+        check("http.tls.cert", Ok(Kind::Scalar));
         check("files.root", Ok(Kind::Scalar));
         check("egress.allow", Ok(Kind::List));
         check("limits", Ok(Kind::Table));
@@ -118,6 +122,7 @@ mod tests {
     #[test]
     fn suggests_the_nearest_name() {
         check("http.listn", Err(Some("http.listen")));
+        check("http.tls.cret", Err(Some("http.tls.cert")));
         check("retention.succes", Err(Some("retention.success")));
         check("frobnicate", Err(None));
         check("http.listen.deeper", Err(None));

@@ -132,6 +132,9 @@ fn names_the_key_and_the_layer_of_a_bad_value() {
 fn refuses_settings_that_contradict_each_other() {
     check_refused(load_environment(&[("CITADEL__ADMIN__EMAIL", "a@example.org")]), "need each other");
     check_refused(load_environment(&[("CITADEL__ENV__ALLOW", "CITADEL__ADMIN__PASSWORD")]), "env.allow");
+    check_refused(load_environment(&[("CITADEL__HTTP__TLS__CERT", "cert.pem")]), "http.tls.key need each other");
+    check_refused(load_environment(&[("CITADEL__HTTP__CORS_ORIGINS", "https://a.example, *")]), "http.cors_origins");
+    check_refused(load_environment(&[("CITADEL__LIMITS__WORKSPACE_EXECUTIONS_MAX", "0")]), "may be zero");
     check_refused(load_environment(&[("CITADEL__LIMITS__IO_SLOTS", "0")]), "zero");
 }
 

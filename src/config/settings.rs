@@ -23,6 +23,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("", ""),
     ("http", "The HTTP server."),
     ("store", "The database."),
+    ("redis", "What the servers of a cluster count together: rates. Unset, each counts for itself."),
     ("node", "This process among its peers."),
     ("admin", "The first owner, where the first start is unattended: both settings or none. Without them a token is made."),
     ("secrets", "What credentials and other secrets are encrypted with. Without the key they are lost: keep a copy of it."),
@@ -30,7 +31,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("files", "Files that workflows may use."),
     ("runtimes", "Code that runs as processes of this machine's interpreters: Bash, Python with packages, Node.js and others."),
     ("limits", "Limits of this process. Limits of single workflows are fixed."),
-    ("retention", "How long finished executions are kept where the workflow does not say."),
+    ("retention", "How long finished executions are kept where the workflow does not say, and how long the audit log goes back."),
     ("log", "What is logged on standard error, and how."),
     ("metrics", "Figures for Prometheus."),
     ("env", "What workflows see as `$env`."),
@@ -45,15 +46,32 @@ pub const SETTINGS: &[Setting] = &[
         .example("/var/cache/citadel"),
     setting("runtimes_dir", "path", "Where `citadel runtimes install` puts languages; unset: `runtimes` in the data directory.")
         .example("/var/lib/citadel/runtimes"),
-    setting("http.listen", "ADDRESS:PORT", "Where the server listens. Put a proxy with TLS in front of a public address."),
+    setting("http.listen", "ADDRESS:PORT", "Where the server listens. A public address needs TLS: `http.tls`, or a proxy in front."),
     setting("http.public_url", "URL", "The address of this server as browsers see it: where other services send people back to; unset: the address of the request.")
         .example("https://citadel.example.org"),
     setting("http.body_timeout", "duration", "How long the body of a request may take to arrive."),
     setting("http.request_timeout", "duration", "How long a request may take that does not wait for an execution."),
+    setting(
+        "http.cors_origins",
+        "list of origins",
+        "Web pages of other origins that may call the API: `https://app.example.org`. None by default; webhooks are for everybody.",
+    ),
+    setting(
+        "http.trusted_proxies",
+        "list of addresses, networks",
+        "Proxies that are believed what they say about their clients (`X-Forwarded-For`, `X-Forwarded-Proto`): `10.0.0.0/8`.",
+    ),
+    setting("http.tls.cert", "path", "The server's certificate and those above it, as PEM: then it speaks HTTPS. Read again when it changes, and on SIGHUP.")
+        .example("/etc/citadel/cert.pem"),
+    setting("http.tls.key", "path", "The private key of the certificate, as PEM. Read again as the certificate is.").example("/etc/citadel/key.pem"),
     setting("store.url", "URL", "The database: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`; unset: a SQLite file in the data directory.")
         .example("postgres://citadel:PASSWORD@localhost/citadel")
         .secret(),
     setting("store.migrate", "auto, check or off", "What a start does about an older schema: migrate it, refuse to start, or not look."),
+    setting("redis.url", "URL", "The Redis of the cluster, `redis://USER:PASSWORD@HOST/DATABASE` or `rediss://` with TLS. Without it, or while it cannot be reached, each server counts for itself.")
+        .example("redis://localhost/0")
+        .secret(),
+    setting("redis.prefix", "text", "What every key begins with: clusters that share a Redis need different ones."),
     setting("node.name", "text", "The name of this process among its peers."),
     setting("node.roles", "list of api, worker, scheduler", "What this process does: serve HTTP, run executions, start them by the time."),
     setting("admin.email", "e-mail address", "The first owner's address.").example("owner@example.org"),
@@ -78,7 +96,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.requests_burst", "count", "Requests that a token, or an address without one, may send at once."),
     setting("limits.hooks_per_second", "count", "Requests that one webhook takes in the long run."),
     setting("limits.hooks_burst", "count", "Requests that one webhook takes at once."),
-    setting("limits.executions_live_max", "count", "Executions that may be in memory at once; waiting ones are not."),
+    setting("limits.executions_live_max", "count", "Executions that may be in memory at once; waiting ones are not. One workspace alone gets eight ninths of it, so that there is always room for another."),
     setting(
         "limits.executions_queued_max",
         "count",
@@ -95,8 +113,16 @@ pub const SETTINGS: &[Setting] = &[
         .example("2"),
     setting("limits.workspace_code_seconds_per_minute", "count", "Seconds of CPU time that the code of one workspace may use in a minute in this process; more is refused (429 `code_quota`, in an execution a failure that is tried again). Unset: any.")
         .example("60"),
+    setting("limits.workspace_executions_max", "count", "Executions of one workspace that may run at once in this process; unset: its fair share of `limits.executions_live_max`.")
+        .example("500"),
+    setting("limits.workspace_excess", "refuse or queue", "What becomes of executions beyond `limits.workspace_executions_max`: refuse: whoever starts one is refused (429 `executions_quota`), and what follows from running ones goes on; queue: they wait for their turn."),
+    setting("limits.workspace_starts_per_minute", "count", "Executions that one workspace may start in a minute, over all servers where they share a Redis (429 `starts_quota`); sub-workflows and schedules are not counted. Unset: any number.")
+        .example("6000"),
+    setting("limits.workspace_bytes_max", "bytes", "What the executions of one workspace may have stored before no more can be started (429 `storage_quota`). Looked at every two seconds, or less often where a look takes long; sub-workflows and schedules go on. Unset: anything.")
+        .example("10737418240"),
     setting("retention.success", "duration", "How long executions are kept that succeeded."),
     setting("retention.failure", "duration", "How long executions are kept that failed or were cancelled."),
+    setting("retention.audit", "duration", "How long rows of the audit log are kept."),
     setting("log.format", "auto, pretty, compact or json", "The form of a line; auto: pretty on a terminal, else JSON."),
     setting("log.filter", "filter", "What is logged, in the manner of `RUST_LOG`: `info,citadel=debug`.").reloads(),
     setting("metrics.public", "true or false", "Whether `/metrics` needs no token. Figures name no workflow, but tell how busy the server is."),

@@ -1,6 +1,7 @@
 //! The JSON of the API. These are not store rows: a column can change without the API.
 
 mod actor;
+mod audit;
 mod batch;
 mod code;
 mod credential;
@@ -19,6 +20,7 @@ mod workflow;
 
 pub(super) use self::{
     actor::{ActorBody, ActorsBody},
+    audit::{AuditBody, AuditChainBody},
     batch::{BatchBody, BatchSelectionBody},
     code::{CodeRunBody, RuntimesBody},
     credential::{

@@ -14,7 +14,8 @@ use tracing::Instrument;
 
 use super::{
     error::ApiError,
-    extract::trace_of,
+    extract::{RequestId, trace_of},
+    guard::Place,
     problem::{self, ProblemBody, ProblemType},
 };
 use crate::{clock, model::duration::DurationMs};
@@ -32,9 +33,9 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 #[derive(Clone, Copy)]
 pub(super) struct AsItIs;
 
-/// Gives the request an id and a span, and writes problems.
-pub(super) async fn envelope(request: Request, next: Next) -> Response {
-    let request_id = request_id_of(&request);
+/// Gives the request an id and a span, writes problems, and tells browsers what they may not do with the answer.
+pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
+    let (request_id, place) = (request_id_of(&request), Place::of(&request));
     let span = tracing::info_span!(
         "request",
         request.id = %request_id,
@@ -45,6 +46,7 @@ pub(super) async fn envelope(request: Request, next: Next) -> Response {
     if let Some(trace) = trace_of(request.headers()) {
         span.record("trace.id", trace.trace_id());
     }
+    request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
     let mut response = async move {
         let response = if headers_bytes(request.headers()) > HEADERS_BYTES_MAX {
             let detail = format!("names and values have {HEADERS_BYTES_MAX} bytes at most");
@@ -61,6 +63,7 @@ pub(super) async fn envelope(request: Request, next: Next) -> Response {
         let _entered = span.enter();
         response = write_problem(response, &request_id);
     }
+    place.protect(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

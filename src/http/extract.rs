@@ -4,15 +4,17 @@ mod body;
 mod caller;
 mod definition;
 mod headers;
+mod origin;
 mod path;
 mod query;
 mod trace;
 
 pub(super) use self::{
     body::{Body, BodyTime, Json, is_json, media_type, read_fields, read_json, read_object, require_json},
-    caller::{Authenticated, Caller, ClientAddress, May, OptionalBearer, bearer, refuse_token},
+    caller::{Authenticated, Caller, ClientAddress, May, OptionalBearer, OverTls, bearer, refuse_token},
     definition::{Definition, MaybeDefinition},
     headers::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, LastEventId, OptionalIfMatch, PreferWait, REPLAYED, etag, read_key},
+    origin::{RequestId, Unknown},
     path::Path,
     query::Query,
     trace::trace_of,

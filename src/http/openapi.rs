@@ -25,14 +25,17 @@ use std::sync::LazyLock;
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
-pub(super) use self::{problems::Problems, schemas::ServerSentEvent};
+pub(super) use self::{
+    problems::Problems,
+    schemas::{AuditAction, AuditKind, ServerSentEvent},
+};
 use super::router::documented_routes;
 
 /// The document as it is served. It is the same for the whole life of the process.
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
 
 /// Groups of operations, in the order in which people want to read of them.
-const TAGS: [(&str, &str); 12] = [
+const TAGS: &[(&str, &str)] = &[
     ("auth", "Logins and tokens"),
     ("workflows", "Definitions, their versions, and what is published of them"),
     ("executions", "Runs of workflows: start, watch, signal, cancel"),
@@ -42,6 +45,7 @@ const TAGS: [(&str, &str); 12] = [
     ("node types", "What workflows can be made of"),
     ("code", "Code without a workflow"),
     ("hooks", "The webhooks that active workflows have published"),
+    ("audit", "Who changed what, when and from where"),
     ("monitoring", "Figures of this process, and its actors"),
     ("health", "For orchestrators"),
     ("documentation", "What describes this API"),
@@ -74,7 +78,7 @@ fn document() -> Value {
         },
         "servers": [{ "url": "/", "description": "The server that this document came from" }],
         "security": [{ "bearer": [] }],
-        "tags": TAGS.map(|(name, description)| json!({ "name": name, "description": description })),
+        "tags": TAGS.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect::<Vec<_>>(),
         "paths": completed.paths,
         "components": {
             "securitySchemes": {

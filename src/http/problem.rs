@@ -52,6 +52,7 @@ problem_types! {
     HOOK_UNVERIFIED = UNAUTHORIZED, "hook_unverified", "The request could not be verified";
     WORKSPACE_DENIED = FORBIDDEN, "workspace_denied", "The token is not good for this workspace";
     PERMISSION_DENIED = FORBIDDEN, "permission_denied", "The caller has no permission for this";
+    CROSS_SITE = FORBIDDEN, "cross_site_request", "The request comes from a page of another site";
     NOT_FOUND = NOT_FOUND, "not_found", "There is nothing at this path";
     WORKFLOW_NOT_FOUND = NOT_FOUND, "workflow_not_found", "There is no such workflow";
     VERSION_NOT_FOUND = NOT_FOUND, "version_not_found", "The workflow has no such version";
@@ -96,6 +97,9 @@ problem_types! {
     KEY_MISMATCH = UNPROCESSABLE_ENTITY, "idempotency_key_mismatch", "The idempotency key was used with another request";
     IF_MATCH_REQUIRED = PRECONDITION_REQUIRED, "if_match_required", "The header If-Match is needed";
     RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many requests";
+    EXECUTIONS_QUOTA = TOO_MANY_REQUESTS, "executions_quota", "The workspace runs as many executions as it may";
+    STARTS_QUOTA = TOO_MANY_REQUESTS, "starts_quota", "The workspace has started as many executions as it may in a minute";
+    STORAGE_QUOTA = TOO_MANY_REQUESTS, "storage_quota", "The workspace has stored as much as it may";
     TOO_MANY_LOGINS = TOO_MANY_REQUESTS, "too_many_logins", "Too many failed logins";
     CODE_QUOTA = TOO_MANY_REQUESTS, "code_quota", "The code of the workspace has used what it may for now";
     OVERLOADED = TOO_MANY_REQUESTS, "overloaded", "The server has too much to do";
@@ -109,6 +113,9 @@ problem_types! {
     DRAINING = SERVICE_UNAVAILABLE, "draining", "The server is stopping";
     REQUEST_TIMED_OUT = GATEWAY_TIMEOUT, "timeout", "The request took too long";
 }
+
+/// What a workspace is told that has used up what it may use.
+pub(super) type Quotas = (EXECUTIONS_QUOTA, STARTS_QUOTA, STORAGE_QUOTA);
 
 /// The kind with this code.
 pub(super) fn find(code: &str) -> Option<&'static ProblemType> {

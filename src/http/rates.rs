@@ -1,8 +1,10 @@
-//! How many requests a client may send: per token, per address where there is no token, per webhook. Token buckets in memory, so
-//! each server counts for itself. Every answer says what is left (the headers `RateLimit` and `RateLimit-Policy`).
+//! How many requests a client may send: per token, per address where there is no token, per webhook. The servers of a cluster
+//! count together in Redis; without one, or while it does not answer, each counts for itself in token buckets in memory. Every
+//! answer says what is left (the headers `RateLimit` and `RateLimit-Policy`).
 //! Source: draft-ietf-httpapi-ratelimit-headers-10.
 
 use std::{
+    fmt,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
@@ -25,6 +27,7 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::DefaultKeyedStateStore,
 };
+use metrics::counter;
 
 use super::{
     AppState,
@@ -36,6 +39,7 @@ use crate::{
     actors::accounts::TokenError,
     config::{LimitsConfig, Switch},
     model::ids::TokenId,
+    store::shared_buckets::{Bucket, SharedBuckets, Taken},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -66,11 +70,11 @@ enum Client {
 }
 
 impl Rates {
-    /// The rates that the operator wants, while `enabled` is on.
-    pub fn new(config: &LimitsConfig, enabled: Switch) -> Self {
+    /// The rates that the operator wants, while `enabled` is on; counted with others in `shared`.
+    pub fn new(config: &LimitsConfig, enabled: Switch, shared: Option<Arc<SharedBuckets>>) -> Self {
         let buckets = Buckets {
-            requests: Limiter::new("requests", config.requests_per_second, config.requests_burst),
-            hooks: Limiter::new("hook", config.hooks_per_second, config.hooks_burst),
+            requests: Limiter::new("requests", config.requests_per_second, config.requests_burst, shared.clone()),
+            hooks: Limiter::new("hook", config.hooks_per_second, config.hooks_burst, shared),
         };
         Self { enabled, buckets: Arc::new(buckets) }
     }
@@ -78,22 +82,22 @@ impl Rates {
     /// Counts a request to a published webhook.
     ///
     /// Errors: `rate_limited`.
-    pub(super) fn check_hook(&self, path: &Arc<str>) -> Result<Allowance, ApiError> {
-        if self.enabled.is_on() { self.buckets.hooks.check(path) } else { Ok(Allowance::default()) }
+    pub(super) async fn check_hook(&self, path: &Arc<str>) -> Result<Allowance, ApiError> {
+        if self.enabled.is_on() { self.buckets.hooks.check(path).await } else { Ok(Allowance::default()) }
     }
 
     /// Counts a request without a token.
     ///
     /// Errors: `rate_limited`.
-    pub(super) fn check_address(&self, address: Option<&ClientAddress>) -> Result<Allowance, ApiError> {
+    pub(super) async fn check_address(&self, address: Option<&ClientAddress>) -> Result<Allowance, ApiError> {
         match address.filter(|_| self.enabled.is_on()) {
-            Some(ClientAddress(address)) => self.buckets.requests.check(&Client::of(*address)),
+            Some(ClientAddress(address)) => self.buckets.requests.check(&Client::of(*address)).await,
             None => Ok(Allowance::default()),
         }
     }
 
-    fn check_token(&self, token: TokenId) -> Result<Allowance, ApiError> {
-        self.buckets.requests.check(&Client::Token(token))
+    async fn check_token(&self, token: TokenId) -> Result<Allowance, ApiError> {
+        self.buckets.requests.check(&Client::Token(token)).await
     }
 }
 
@@ -106,6 +110,15 @@ impl Client {
             }
             address @ IpAddr::V4(_) => address,
         })
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(token) => write!(f, "token:{token}"),
+            Self::Address(address) => write!(f, "address:{address}"),
+        }
     }
 }
 
@@ -128,16 +141,16 @@ pub(super) async fn limit_requests(State(app): State<AppState>, mut request: Req
 /// get no further than no token at all.
 async fn admit(app: &AppState, request: &mut Request) -> Result<Allowance, ApiError> {
     let address = request.extensions().get::<ClientAddress>().copied();
-    let Ok(text) = bearer(request.headers()) else { return app.rates.check_address(address.as_ref()) };
+    let Ok(text) = bearer(request.headers()) else { return app.rates.check_address(address.as_ref()).await };
     if let Some(caller) = app.accounts.recall(text) {
         request.extensions_mut().insert(Authenticated(Some(caller)));
-        return app.rates.check_token(caller.token);
+        return app.rates.check_token(caller.token).await;
     }
-    let allowance = app.rates.check_address(address.as_ref())?;
+    let allowance = app.rates.check_address(address.as_ref()).await?;
     match app.accounts.authenticate(text).await {
         Ok(caller) => {
             request.extensions_mut().insert(Authenticated(Some(caller)));
-            app.rates.check_token(caller.token)
+            app.rates.check_token(caller.token).await
         }
         Err(TokenError::Invalid) => {
             request.extensions_mut().insert(Authenticated(None));
@@ -162,25 +175,46 @@ impl Allowance {
 }
 
 /// A bucket per key, forgotten when it is full again.
-struct Limiter<K: Clone + Hash + Eq> {
+struct Limiter<K: Clone + Hash + Eq + fmt::Display> {
     name: &'static str,
     per_second: NonZeroU32,
     burst: NonZeroU32,
     policy: HeaderValue,
     buckets: RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock, StateInformationMiddleware>,
     checks: AtomicU64,
+    /// Where the servers of a cluster count together.
+    shared: Option<Arc<SharedBuckets>>,
 }
 
-impl<K: Clone + Hash + Eq> Limiter<K> {
-    fn new(name: &'static str, per_second: NonZeroU32, burst: NonZeroU32) -> Self {
+impl<K: Clone + Hash + Eq + fmt::Display> Limiter<K> {
+    fn new(name: &'static str, per_second: NonZeroU32, burst: NonZeroU32, shared: Option<Arc<SharedBuckets>>) -> Self {
         let window = burst.get().div_ceil(per_second.get());
         let policy = HeaderValue::try_from(format!("\"{name}\";q={burst};w={window}")).expect("digits are fit for a header");
         let quota = Quota::per_second(per_second).allow_burst(burst);
         let buckets = RateLimiter::keyed(quota).with_middleware();
-        Self { name, per_second, burst, policy, buckets, checks: AtomicU64::new(0) }
+        Self { name, per_second, burst, policy, buckets, checks: AtomicU64::new(0), shared }
     }
 
-    fn check(&self, key: &K) -> Result<Allowance, ApiError> {
+    /// Takes one from the bucket of a key.
+    ///
+    /// Errors: `rate_limited`.
+    async fn check(&self, key: &K) -> Result<Allowance, ApiError> {
+        let Some(shared) = &self.shared else { return self.check_here(key) };
+        let name = format!("rate:{}:{key}", self.name);
+        let bucket = Bucket { key: &name, per_second: f64::from(self.per_second.get()), burst: self.burst.get() };
+        match shared.take(bucket).await {
+            Ok(Taken::Granted { remaining }) => Ok(self.allowance(remaining)),
+            Ok(Taken::Refused { wait_ms }) => Err(self.refuse(Duration::from_millis(wait_ms))),
+            // A cluster without its Redis lets more through than it should, and goes on.
+            Err(_) => {
+                counter!("citadel_rate_limits_unshared_total").increment(1);
+                self.check_here(key)
+            }
+        }
+    }
+
+    /// The same by what this server has seen.
+    fn check_here(&self, key: &K) -> Result<Allowance, ApiError> {
         if self.checks.fetch_add(1, Ordering::Relaxed) % CHECKS_PER_CLEANING == CHECKS_PER_CLEANING - 1 {
             self.buckets.retain_recent();
         }
@@ -212,7 +246,7 @@ mod tests {
     use super::*;
 
     fn limiter(per_second: u32, burst: u32) -> Limiter<Client> {
-        Limiter::new("requests", per_second.try_into().unwrap(), burst.try_into().unwrap())
+        Limiter::new("requests", per_second.try_into().unwrap(), burst.try_into().unwrap(), None)
     }
 
     fn client(address: &str) -> Client {
@@ -225,15 +259,15 @@ mod tests {
         let (one, other) = (client("192.0.2.1"), client("192.0.2.2"));
         for remaining in [2, 1, 0] {
             let mut headers = HeaderMap::new();
-            limiter.check(&one).unwrap().write(&mut headers);
+            limiter.check_here(&one).unwrap().write(&mut headers);
             assert_eq!(headers[RATE_LIMIT], format!("\"requests\";r={remaining};t={}", 3 - remaining));
             assert_eq!(headers[RATE_LIMIT_POLICY], "\"requests\";q=3;w=3");
         }
-        let refused = limiter.check(&one).unwrap_err();
+        let refused = limiter.check_here(&one).unwrap_err();
         assert_eq!(refused.problem.code, "rate_limited");
         let names: Vec<&str> = refused.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert!(["retry-after", "ratelimit", "ratelimit-policy"].iter().all(|name| names.contains(name)), "{names:?}");
-        assert!(limiter.check(&other).is_ok(), "another client has a bucket of its own");
+        assert!(limiter.check_here(&other).is_ok(), "another client has a bucket of its own");
     }
 
     #[test]
@@ -241,7 +275,7 @@ mod tests {
         let limiter = limiter(1_000_000, 1);
         for number in 0..=2 * CHECKS_PER_CLEANING {
             let address = std::net::Ipv4Addr::from_bits(u32::try_from(number).unwrap());
-            assert!(limiter.check(&Client::Address(address.into())).is_ok());
+            assert!(limiter.check_here(&Client::Address(address.into())).is_ok());
         }
         assert!(limiter.buckets.len() <= usize::try_from(CHECKS_PER_CLEANING).unwrap() + 1, "{}", limiter.buckets.len());
     }
@@ -254,18 +288,18 @@ mod tests {
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
     }
 
-    #[test]
-    fn limits_nothing_where_limits_are_off() {
+    #[tokio::test]
+    async fn limits_nothing_where_limits_are_off() {
         let enabled = Switch::new(false);
-        let rates = Rates::new(&LimitsConfig::default(), enabled.clone());
-        let headers = || {
+        let rates = Rates::new(&LimitsConfig::default(), enabled.clone(), None);
+        let headers = async || {
             let mut headers = HeaderMap::new();
-            rates.check_hook(&"a".into()).unwrap().write(&mut headers);
+            rates.check_hook(&"a".into()).await.unwrap().write(&mut headers);
             headers
         };
-        assert!(headers().is_empty());
+        assert!(headers().await.is_empty());
         enabled.set(true);
-        assert_eq!(headers().len(), 2);
+        assert_eq!(headers().await.len(), 2);
     }
 
     #[test]

@@ -14,11 +14,13 @@ use super::{
     compression::compression,
     envelope::{answer_panic, deadline, envelope},
     extract::BodyTime,
+    finish::finish_changes,
+    guard::guard,
     health,
     rates::limit_requests,
     routes::{
-        auth, batch, credential_use, credentials, docs, execution_events, executions, hooks, logs, meta, monitor, node_types,
-        retry, runtimes, schedules, secrets, start, variables, workflows,
+        audit, auth, batch, credential_use, credentials, docs, execution_events, executions, hooks, logs, meta, monitor,
+        node_types, retry, runtimes, schedules, secrets, start, variables, workflows,
     },
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
@@ -55,7 +57,7 @@ pub fn router(state: AppState) -> Router {
     let limited = from_fn_with_state(state.clone(), limit_requests);
     let Routes { api, waiting, hooks, public, probes } = Routes::all();
     let routes = Routes {
-        api: api.layer(within.clone()).layer(limited.clone()),
+        api: api.layer(within.clone()).layer(from_fn(finish_changes)).layer(limited.clone()),
         waiting: waiting.layer(limited.clone()),
         hooks: hooks.layer(count_hooks),
         public: public.layer(within.clone()).layer(limited),
@@ -65,6 +67,7 @@ pub fn router(state: AppState) -> Router {
         .fallback(meta::not_found)
         .method_not_allowed_fallback(meta::other_method)
         .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(from_fn_with_state(state.clone(), guard))
         .layer(Extension(BodyTime(state.times.body)))
         .layer(from_fn(envelope))
         .layer(compression())
@@ -107,7 +110,8 @@ fn waiting_api() -> OpenApiRouter<AppState> {
     let small = OpenApiRouter::default()
         .routes(routes!(retry::retry_execution))
         .routes(routes!(credential_use::test_credential))
-        .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX))
+        .layer(from_fn(finish_changes));
     starts.merge(small)
 }
 
@@ -158,6 +162,9 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(credential_use::complete_authorization))
         .routes(routes!(secrets::get_secrets))
         .routes(routes!(secrets::rotate_secrets))
+        .routes(routes!(audit::list_audit))
+        .routes(routes!(audit::get_audit_chain))
+        .routes(routes!(audit::export_audit))
         .routes(routes!(node_types::list_node_types))
         .routes(routes!(node_types::get_node_type))
         .routes(routes!(runtimes::list_runtimes))

@@ -1,5 +1,6 @@
 //! The handlers, by resource. Each says its path; `router.rs` lists them.
 
+pub(super) mod audit;
 pub(super) mod auth;
 pub(super) mod batch;
 pub(super) mod credential_use;

@@ -1,6 +1,11 @@
-//! Accepts connections: a bounded number of them, headers in time, and an orderly end.
+//! Accepts connections: a bounded number of them, with or without TLS, headers in time, and an orderly end.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1};
@@ -15,14 +20,20 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    extract::ClientAddress,
+    extract::{ClientAddress, OverTls},
+    forwarded::{Proxies, is_over_tls},
     stall::{StallLimited, Talk},
     stream::Stopping,
+    tls::Tls,
 };
+
+/// Time that a client has to agree on the encryption.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// Time that the head of a request may take to arrive; an idle connection is closed after it, too.
 const HEAD_MAX: Duration = Duration::from_secs(75);
@@ -36,9 +47,58 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Pause after a failed accept: the process is out of file descriptors, and one may become free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where the server listens.
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Tls>,
+    proxies: Proxies,
+}
+
+impl Listener {
+    /// Plain HTTP without `tls`; `proxies` are believed what they say about their clients.
+    pub fn new(tcp: TcpListener, tls: Option<Tls>, proxies: Proxies) -> Self {
+        Self { tcp, tls, proxies }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(tcp: TcpListener) -> Self {
+        Self::new(tcp, None, Proxies::default())
+    }
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+struct Peer {
+    address: IpAddr,
+    is_over_tls: bool,
+    /// Those that are believed, if this is one of them.
+    proxies: Option<Proxies>,
+}
+
+impl Peer {
+    fn new(address: IpAddr, proxies: &Proxies) -> Self {
+        Self { address, is_over_tls: false, proxies: proxies.trusts(address).then(|| proxies.clone()) }
+    }
+
+    /// Notes on a request where it comes from.
+    fn mark(&self, request: &mut Request) {
+        let of_client = self
+            .proxies
+            .as_ref()
+            .map(|proxies| (proxies.client_of(self.address, request.headers()), is_over_tls(request.headers())));
+        let (address, is_over_tls) = of_client.unwrap_or((self.address, false));
+        request.extensions_mut().insert(ClientAddress(address));
+        if self.is_over_tls || is_over_tls {
+            request.extensions_mut().insert(OverTls);
+        }
+    }
+}
+
 /// Serves until `stop` is cancelled; then finishes the requests that run, and returns when the last connection is closed.
 /// Dropping the future cuts them off.
-pub async fn serve(listener: TcpListener, router: Router, connections_max: usize, stop: CancellationToken) {
+pub async fn serve(listener: impl Into<Listener>, router: Router, connections_max: usize, stop: CancellationToken) {
+    let Listener { tcp: listener, tls, proxies } = listener.into();
     let slots = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     loop {
@@ -48,7 +108,8 @@ pub async fn serve(listener: TcpListener, router: Router, connections_max: usize
             () = stop.cancelled() => break,
             accepted = accept(&listener, &slots) => match accepted {
                 Ok((stream, address, permit)) => {
-                    connections.spawn(serve_connection(stream, address, router.clone(), stop.clone(), permit));
+                    let peer = Peer::new(address.ip(), &proxies);
+                    connections.spawn(welcome(stream, peer, tls.clone(), router.clone(), stop.clone(), permit));
                 }
                 Err(error) => pause_after(&error).await,
             },
@@ -75,10 +136,46 @@ async fn pause_after(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
+/// Serves one connection, behind a handshake where there is a certificate.
+async fn welcome(
+    stream: TcpStream,
+    peer: Peer,
+    tls: Option<Tls>,
+    router: Router,
+    stop: CancellationToken,
+    permit: OwnedSemaphorePermit,
+) {
+    let Some(tls) = tls else {
+        return serve_connection(stream, peer, router, stop, permit).await;
+    };
+    let shaken = tokio::select! {
+        shaken = shake_hands(&tls, stream) => shaken,
+        () = stop.cancelled() => None,
+    };
+    if let Some(stream) = shaken {
+        serve_connection(stream, Peer { is_over_tls: true, ..peer }, router, stop, permit).await;
+    }
+}
+
+/// Agrees on the encryption with a client; `None` if it does not, or takes too long.
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(tls: &Tls, stream: S) -> Option<TlsStream<S>> {
+    match tokio::time::timeout(HANDSHAKE_MAX, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(cause = %error, "a client does not agree on the encryption");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a client did not finish its handshake in time");
+            None
+        }
+    }
+}
+
 /// Serves one connection to its end; after `stop` to the end of the request that runs.
 async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    address: SocketAddr,
+    peer: Peer,
     router: Router,
     stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
@@ -90,7 +187,7 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let service = router.map_request(move |request: Request<Incoming>| {
         beginning.request_began();
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ClientAddress(address.ip()));
+        peer.mark(&mut request);
         request.extensions_mut().insert(stopping.clone());
         request
     });
@@ -200,13 +297,23 @@ mod tests {
         let (near, mut far) = tokio::io::duplex(8);
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
-        let address = "192.0.2.1:1".parse().unwrap();
-        server.spawn(serve_connection(near, address, Router::new(), stop.clone(), permit));
+        let peer = Peer::new("192.0.2.1".parse().unwrap(), &Proxies::default());
+        server.spawn(serve_connection(near, peer, Router::new(), stop.clone(), permit));
         // Most of it has been read when this returns.
         far.write_all(format!("GET /{}", "x".repeat(100)).as_bytes()).await.unwrap();
         stop.cancel();
         let ended = tokio::time::timeout(DEADLINE, server.join_next()).await;
         ended.expect("the client is not waited for").unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handshake_limit_violated() {
+        let fixture = |name: &str| std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name);
+        let tls = Tls::load(fixture("first.pem"), fixture("first.key")).unwrap();
+        let (near, _far) = tokio::io::duplex(64);
+        let began = tokio::time::Instant::now();
+        assert!(shake_hands(&tls, near).await.is_none());
+        assert_eq!(began.elapsed(), HANDSHAKE_MAX);
     }
 
     #[tokio::test]

@@ -91,6 +91,8 @@ prefixed_ids! {
     InboxId = "inb_";
     /// One action on many executions.
     BatchId = "bat_";
+    /// A row of the audit log.
+    AuditId = "aud_";
     /// One incarnation of a server process.
     NodeInstanceId = "nod_";
 }

@@ -125,7 +125,7 @@ impl CredentialType {
             problems.report("/fields", "required", format!("`{}` is missing: {}", field.name, field.description));
         }
         let is_complete = |set: &&[&str]| set.iter().all(|name| given.contains_key(*name));
-        if !self.alternatives.is_empty() && !self.alternatives.iter().any(|set| is_complete(&set)) {
+        if !self.alternatives.is_empty() && !self.alternatives.iter().any(is_complete) {
             let sets: Vec<String> = self.alternatives.iter().map(|set| format!("`{}`", set.join("`, `"))).collect();
             problems.report("/fields", "required", format!("it needs {}", sets.join(", or ")));
         }

@@ -7,6 +7,8 @@ mod failure;
 mod lexer;
 mod pools;
 mod postgres;
+#[cfg(unix)]
+mod relay;
 mod run;
 mod session;
 mod sqlite;

@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub(super) use self::{batches::*, catalog::*, credentials::*, engine::*, schedules::*};
+pub(super) use self::{audit::*, batches::*, catalog::*, credentials::*, engine::*, schedules::*};
 use super::{Encoding, Payload, Result, StoreError};
 use crate::model::{
     execution::ExecutionStatus,
     ids::{ExecutionId, SHARD_COUNT},
 };
 
+mod audit;
 mod batches;
 mod catalog;
 mod credentials;

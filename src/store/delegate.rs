@@ -29,6 +29,7 @@ macro_rules! implement_store {
 
             retention: fn delete_execution(workspace: WorkspaceId, id: ExecutionId) -> bool;
             retention: fn prune(now_ms: u64, limit: u32) -> u64;
+            usage: fn workspace_usage() -> Vec<super::WorkspaceUsage>;
 
             inbox: fn put_inbox(row: &InboxRow) -> PutInbox;
             inbox: fn list_inbox(execution: ExecutionId, limit: u32) -> Vec<InboxRow>;
@@ -119,6 +120,12 @@ macro_rules! implement_store {
                 key: &[u8; MASTER_KEY_ID_BYTES], after: Option<CredentialId>, limit: u32
             ) -> Vec<CredentialRow>;
             master_keys: fn reseal(reseal: &Reseal) -> bool;
+            audit: fn append_audit(workspace: WorkspaceId, records: &[AuditRecord]) -> AuditChain;
+            audit: fn find_audit_chain(workspace: WorkspaceId) -> AuditChain;
+            audit: fn list_audit(
+                workspace: WorkspaceId, filter: &AuditFilter, order: AuditOrder, page: &PageRequest<u64>
+            ) -> Vec<AuditRow>;
+            audit: fn prune_audit(before: u64, limit: u32) -> u64;
 
             accounts: fn insert_first_user(user: &UserRow) -> bool;
             accounts: fn find_user_by_email(email: &str) -> Option<UserRow>;

@@ -5,19 +5,20 @@ use std::{collections::HashMap, sync::Mutex};
 use async_trait::async_trait;
 
 use super::{
-    Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, ConnectionPool, DeleteVariable, DueExecution,
-    ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey,
-    InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewBatch, NewSchedule,
-    NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication, PutInbox, Result, ScheduleContent,
-    ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, StoreError, TagCount, TokenKind, TokenRow, UpdateSchedule,
-    UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor,
-    WorkflowFilter, WorkflowRow, memory::MemoryStore,
+    Activation, Append, AppendOutcome, AuditChain, AuditFilter, AuditOrder, AuditRow, BatchCursor, BatchProgress, BatchRow,
+    ConnectionPool, DeleteVariable, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
+    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome,
+    MoveSchedule, NewBatch, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication,
+    PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, StoreError, TagCount, TokenKind,
+    TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary,
+    WorkflowCursor, WorkflowFilter, WorkflowRow, memory::MemoryStore,
 };
 use super::{
     AdmitMasterKey, CredentialChange, CredentialRow, CredentialUser, DeleteCredential, Grant, InsertCredential,
     MASTER_KEY_ID_BYTES, MasterKeyRow, NewCredential, Reseal, UpdateCredential,
 };
 use crate::model::{
+    audit::AuditRecord,
     ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
@@ -109,6 +110,7 @@ pass_on! {
     fn clear_activations(id: ExecutionId, seq: u32, count: u32) -> bool;
     fn delete_execution(workspace: WorkspaceId, id: ExecutionId) -> bool;
     fn prune(now_ms: u64, limit: u32) -> u64;
+    fn workspace_usage() -> Vec<super::WorkspaceUsage>;
     fn put_inbox(row: &InboxRow) -> PutInbox;
     fn list_inbox(execution: ExecutionId, limit: u32) -> Vec<InboxRow>;
     fn list_inbox_owners(shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionId>;
@@ -182,6 +184,10 @@ pass_on! {
         key: &[u8; MASTER_KEY_ID_BYTES], after: Option<CredentialId>, limit: u32
     ) -> Vec<CredentialRow>;
     fn reseal(reseal: &Reseal) -> bool;
+    fn append_audit(workspace: WorkspaceId, records: &[AuditRecord]) -> AuditChain;
+    fn find_audit_chain(workspace: WorkspaceId) -> AuditChain;
+    fn list_audit(workspace: WorkspaceId, filter: &AuditFilter, order: AuditOrder, page: &PageRequest<u64>) -> Vec<AuditRow>;
+    fn prune_audit(before: u64, limit: u32) -> u64;
     fn insert_first_user(user: &UserRow) -> bool;
     fn find_user_by_email(email: &str) -> Option<UserRow>;
     fn find_user(id: UserId) -> Option<UserRow>;

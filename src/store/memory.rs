@@ -9,22 +9,11 @@ use std::{
 use async_trait::async_trait;
 
 use self::{batches::StoredBatch, credentials::StoredCredential, executions::StoredExecution, journal::StoredKey, shards::Shard};
-use super::{
-    Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, ConnectionPool, DeleteVariable, DueExecution,
-    ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey,
-    InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewBatch, NewSchedule,
-    NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication, PutInbox, Result, ScheduleContent,
-    ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable,
-    UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter,
-    WorkflowRow,
-};
-use super::{
-    AdmitMasterKey, CredentialChange, CredentialRow, CredentialUser, DeleteCredential, Grant, InsertCredential,
-    MASTER_KEY_ID_BYTES, MasterKeyRow, NewCredential, Reseal, UpdateCredential,
-};
+use super::*;
 use crate::{
     clock,
     model::{
+        audit::AuditRecord,
         ids::{
             BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId,
             WorkspaceId,
@@ -34,6 +23,7 @@ use crate::{
 };
 
 mod accounts;
+mod audit;
 mod batches;
 mod credentials;
 mod executions;
@@ -41,6 +31,7 @@ mod inbox;
 mod journal;
 mod schedules;
 mod shards;
+mod usage;
 mod variables;
 mod workflows;
 
@@ -78,6 +69,8 @@ struct State {
     master_keys: BTreeMap<[u8; MASTER_KEY_ID_BYTES], MasterKeyRow>,
     users: BTreeMap<UserId, UserRow>,
     tokens: BTreeMap<TokenId, TokenRow>,
+    audit: BTreeMap<(WorkspaceId, u64), AuditRow>,
+    audit_chains: BTreeMap<WorkspaceId, AuditChain>,
 }
 
 impl MemoryStore {
@@ -105,6 +98,8 @@ impl MemoryStore {
             master_keys: BTreeMap::new(),
             users: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            audit: BTreeMap::new(),
+            audit_chains: BTreeMap::new(),
         };
         Self { state: Mutex::new(state) }
     }
@@ -171,6 +166,7 @@ under_lock! {
     sure fn clear_activations(id: ExecutionId, seq: u32, count: u32) -> bool;
     sure fn delete_execution(workspace: WorkspaceId, id: ExecutionId) -> bool;
     sure fn prune(now_ms: u64, limit: u32) -> u64;
+    sure fn workspace_usage() -> Vec<WorkspaceUsage>;
     sure fn put_inbox(row: &InboxRow) -> PutInbox;
     sure fn list_inbox(execution: ExecutionId, limit: u32) -> Vec<InboxRow>;
     sure fn list_inbox_owners(shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionId>;
@@ -247,6 +243,12 @@ under_lock! {
     sure fn retire_master_keys(keep: &[u8; MASTER_KEY_ID_BYTES]) -> Option<u64>;
     sure fn list_sealed_by_others(key: &[u8; MASTER_KEY_ID_BYTES], after: Option<CredentialId>, limit: u32) -> Vec<CredentialRow>;
     fallible fn reseal(reseal: &Reseal) -> bool;
+    fallible fn append_audit(workspace: WorkspaceId, records: &[AuditRecord]) -> AuditChain;
+    sure fn find_audit_chain(workspace: WorkspaceId) -> AuditChain;
+    sure fn list_audit(
+        workspace: WorkspaceId, filter: &AuditFilter, order: AuditOrder, page: &PageRequest<u64>
+    ) -> Vec<AuditRow>;
+    sure fn prune_audit(before: u64, limit: u32) -> u64;
     fallible fn insert_first_user(user: &UserRow) -> bool;
     sure fn find_user_by_email(email: &str) -> Option<UserRow>;
     sure fn find_user(id: UserId) -> Option<UserRow>;

@@ -27,7 +27,7 @@ macro_rules! step {
     };
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: &[Step] = &[
     step!(1, "0001_create_accounts"),
     step!(2, "0002_create_workflows"),
     step!(3, "0003_create_executions"),
@@ -37,6 +37,7 @@ const STEPS: [Step; 9] = [
     step!(7, "0007_create_batches"),
     step!(8, "0008_create_members"),
     step!(9, "0009_create_credentials"),
+    step!(10, "0010_create_audit"),
 ];
 
 /// Which SQL a migration is wanted in.
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn counts_its_migrations_upwards() {
         assert!(STEPS.windows(2).all(|pair| pair[0].version < pair[1].version));
-        for step in &STEPS {
+        for step in STEPS {
             assert!(step.name.starts_with(&format!("{:04}_", step.version)), "{}", step.name);
         }
     }

@@ -12,13 +12,13 @@ use sqlx::{
 
 use self::{error::failed, partitions::Partitions};
 use super::{
-    Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, ConnectionPool, DeleteVariable, DueExecution,
-    ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey,
-    InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewBatch, NewSchedule,
-    NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication, PutInbox, Result, ScheduleContent,
-    ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable,
-    UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter,
-    WorkflowRow,
+    Activation, Append, AppendOutcome, AuditChain, AuditFilter, AuditOrder, AuditRow, BatchCursor, BatchProgress, BatchRow,
+    ConnectionPool, DeleteVariable, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
+    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome,
+    MoveSchedule, NewBatch, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication,
+    PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, TagCount, TokenKind, TokenRow,
+    UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary,
+    WorkflowCursor, WorkflowFilter, WorkflowRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
@@ -27,6 +27,7 @@ use super::{
     MASTER_KEY_ID_BYTES, MasterKeyRow, NewCredential, Reseal, UpdateCredential,
 };
 use crate::model::{
+    audit::AuditRecord,
     ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
@@ -34,6 +35,7 @@ use crate::model::{
 super::delegate::implement_store!(PostgresStore, "postgres");
 
 mod accounts;
+mod audit;
 mod batches;
 mod claims;
 mod credentials;
@@ -50,6 +52,7 @@ mod schedules;
 mod shards;
 mod snapshots;
 mod tags;
+mod usage;
 mod variables;
 mod workflows;
 

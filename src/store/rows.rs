@@ -1,14 +1,16 @@
 //! The rows and requests that cross the `Store` trait. They are not DTOs: the HTTP layer has its own.
 
 mod accounts;
+mod audit;
 mod credentials;
 mod schedules;
+mod usage;
 mod variables;
 mod workflows;
 
 use bytes::Bytes;
 
-pub use self::{accounts::*, credentials::*, schedules::*, variables::*, workflows::*};
+pub use self::{accounts::*, audit::*, credentials::*, schedules::*, usage::*, variables::*, workflows::*};
 use crate::model::{
     execution::{ExecutionStatus, TriggerKind},
     ids::{ExecutionId, InboxId, WorkflowId, WorkspaceId},

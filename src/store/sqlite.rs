@@ -11,13 +11,13 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Activation, Append, AppendOutcome, BatchCursor, BatchProgress, BatchRow, ConnectionPool, DeleteVariable, DueExecution,
-    ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome, FireSchedule, HookRow, IdempotencyKey,
-    InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome, MoveSchedule, NewBatch, NewSchedule,
-    NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication, PutInbox, Result, ScheduleContent,
-    ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, TagCount, TokenKind, TokenRow, UpdateSchedule, UpdateVariable,
-    UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter,
-    WorkflowRow,
+    Activation, Append, AppendOutcome, AuditChain, AuditFilter, AuditOrder, AuditRow, BatchCursor, BatchProgress, BatchRow,
+    ConnectionPool, DeleteVariable, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
+    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome,
+    MoveSchedule, NewBatch, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication,
+    PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, TagCount, TokenKind, TokenRow,
+    UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary,
+    WorkflowCursor, WorkflowFilter, WorkflowRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
@@ -26,6 +26,7 @@ use super::{
     MASTER_KEY_ID_BYTES, MasterKeyRow, NewCredential, Reseal, UpdateCredential,
 };
 use crate::model::{
+    audit::AuditRecord,
     ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
@@ -33,6 +34,7 @@ use crate::model::{
 super::delegate::implement_store!(SqliteStore, "sqlite");
 
 mod accounts;
+mod audit;
 mod batches;
 mod chunks;
 mod claims;
@@ -49,6 +51,7 @@ mod schedules;
 mod shards;
 mod snapshots;
 mod tags;
+mod usage;
 mod variables;
 mod workflows;
 

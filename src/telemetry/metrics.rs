@@ -52,6 +52,12 @@ fn describe() {
     describe_gauge!("citadel_actors_live", "Actors of a kind");
     describe_counter!("citadel_webhook_requests_total", "Answered requests to webhooks, by status");
     describe_counter!("citadel_egress_denied_total", "Outgoing connections that the egress policy refused");
+    describe_counter!("citadel_audit_rows_total", "Rows of the audit log that were written");
+    describe_counter!("citadel_audit_lost_total", "Rows of the audit log that are in the log of the process only");
+    describe_counter!(
+        "citadel_rate_limits_unshared_total",
+        "Checks of rates that a server made alone, since Redis did not answer"
+    );
     describe_gauge!("citadel_cluster_nodes", "Nodes, by state");
     describe_gauge!("citadel_executions_live", "Executions in memory");
     describe_gauge!("citadel_pool_memory_bytes", "What the limits of all work with a place of a pool add up to");
@@ -64,6 +70,9 @@ fn describe() {
     describe_gauge!("process_resident_memory_bytes", "Memory that the process has in use");
     gauge!("citadel_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     counter!("citadel_egress_denied_total").increment(0);
+    counter!("citadel_audit_rows_total").increment(0);
+    counter!("citadel_audit_lost_total").increment(0);
+    counter!("citadel_rate_limits_unshared_total").increment(0);
     gauge!("citadel_http_connections").increment(0.0);
 }
 

@@ -7,6 +7,7 @@ mod error_workflow;
 mod family;
 mod flows;
 mod follow;
+mod quotas;
 mod replay;
 mod snapshots;
 mod support;

@@ -1,10 +1,12 @@
 //! Code in every embedded language, through the API: what goes in, what comes out, what it used.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
@@ -52,6 +54,30 @@ async fn runs_every_embedded_language_and_shows_what_it_used() {
         let start = runs.iter().find(|run| run["node_id"] == "start").unwrap();
         assert!(start.get("usage").is_none());
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn runs_a_program_that_a_node_before_has_read() {
+    let files = tempfile::tempdir().unwrap();
+    fs::write(files.path().join("sum.wasm"), BASE64_STANDARD.decode(PROGRAM).unwrap()).unwrap();
+    let app = TestApp::start_with(|config| config.files.root = Some(files.path().to_owned())).await;
+    let program = json!({ "language": "wasm", "program": "{{ $binary.data }}" });
+    let definition = json!({
+        "name": "in a file",
+        "nodes": [
+            { "id": "start", "type": "manual" },
+            { "id": "read", "type": "file.read", "params": { "path": "sum.wasm", "format": "binary" } },
+            { "id": "code", "type": "code", "params": program },
+        ],
+        "edges": [{ "from": "start", "to": "read" }, { "from": "read", "to": "code" }],
+    });
+    let created = app.client.create_workflow(&definition).await;
+    let ended = app.client.run(&created, &json!({})).await;
+    assert_eq!((&ended.body["status"], &ended.body["error"]), (&json!("succeeded"), &Value::Null), "{}", ended.body);
+    let shown = app.client.get(&format!("/executions/{}/nodes?include=data", ended.text("id"))).await;
+    let run = shown.body["items"].as_array().unwrap().iter().find(|run| run["node_id"] == "code").unwrap().clone();
+    assert_eq!(run["outputs"][0]["items"][0]["json"], json!({ "sum": 3 }), "{run}");
     app.stop().await;
 }
 

@@ -106,6 +106,8 @@ fn a_token_is_tried_before_it_is_kept() {
         command(&["login", "--url", server.url(), "--token", "-", "--name", "a"]).env("HOME", home.path()).input(input).run()
     };
     login("ctd_live_nonsense\n").assert_failed(5, "unauthenticated");
+    let shown = command(&["login", "--url", server.url(), "--token", &token]).env("HOME", home.path()).run();
+    shown.assert_failed(2, "can be read by every user of this machine");
     assert_eq!(login(&token).code, 0);
     let list = |name: &str, value: &Path| command(&["workflow", "list"]).env("HOME", home.path()).env(name, value).run();
     assert_eq!(list("UNRELATED", Path::new("x")).code, 0);

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod accounts;
+mod audit;
 mod batches;
 mod bench;
+mod browsers;
 mod business_keys;
 mod client_actors;
 mod client_commands;
@@ -29,11 +31,13 @@ mod overload;
 mod packaging;
 mod problem_codes;
 mod problems;
+mod redis;
 mod retry;
 mod runtimes;
 mod schedules;
 mod server;
 mod support;
+mod tls;
 mod variables;
 mod workflow_schema;
 mod workflows;

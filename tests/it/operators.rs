@@ -144,8 +144,41 @@ async fn reads_some_settings_again_when_asked() {
     eventually("rates are limited", async || (guess().await == 429).then_some(())).await;
     eventually("the log names what waits for a restart", async || server.log().contains("limits.io_slots").then_some(())).await;
     assert!(server.log().contains("egress.deny, limits.enabled, log.filter"), "{}", server.log());
+    let changed = eventually("the audit log has it", async || {
+        let found = server.client().get("/audit?action=egress.changed").await.body["items"].as_array().unwrap().clone();
+        (!found.is_empty()).then_some(found)
+    })
+    .await;
+    assert_eq!(
+        (changed.len(), &changed[0]["actor"], &changed[0]["details"]["deny"]),
+        (1, &json!("system"), &json!("192.0.2.0/24"))
+    );
 
     server.change_file("[limits]\nenabled = false\nio_sluts = 3\n");
     eventually("a mistake is reported", async || server.log().contains("did you mean limits.io_slots?").then_some(())).await;
     assert_eq!(guess().await, 429, "a mistake changes nothing");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_secret_is_in_a_list_of_processes() {
+    let secrets = [
+        ("CITADEL__ADMIN__EMAIL", "owner@example.org"),
+        ("CITADEL__ADMIN__PASSWORD", "hunter2 hunter2 hunter2"),
+        ("CITADEL__REDIS__URL", "redis://:hunter2@127.0.0.1:1/0"),
+        ("CITADEL__CREDENTIALS__X__TYPE", "http_bearer"),
+        ("CITADEL__CREDENTIALS__X__TOKEN", "hunter2"),
+    ];
+    let server = ServerProcess::start_with(&secrets);
+    let shown = |pid: &str| std::fs::read(format!("/proc/{pid}/cmdline")).map(|line| String::from_utf8_lossy(&line).into_owned());
+    let line = shown(&server.pid().to_string()).unwrap();
+    assert!(line.contains("serve") && !line.contains("hunter2"), "{line}");
+    // Whatever else runs now, children of the server among them.
+    for entry in std::fs::read_dir("/proc").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // A process may have ended meanwhile.
+        let Ok(line) = shown(&name) else { continue };
+        assert!(!line.contains("hunter2 hunter2 hunter2"), "{line}");
+    }
+    assert!(!server.log().contains("hunter2"), "{}", server.log());
 }

@@ -54,9 +54,16 @@ fn the_files_of_settings_are_what_init_writes() {
 
 #[test]
 fn documents_link_to_what_there_is() {
-    for page in
-        ["README.md", "docs/cli.md", "docs/configuration.md", "docs/languages.md", "docs/monitoring.md", "docker/README.md"]
-    {
+    for page in [
+        "README.md",
+        "docs/audit.md",
+        "docs/cli.md",
+        "docs/configuration.md",
+        "docs/hardening.md",
+        "docs/languages.md",
+        "docs/monitoring.md",
+        "docker/README.md",
+    ] {
         let text = read(page);
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {

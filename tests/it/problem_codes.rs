@@ -11,7 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Answer, Client, Receiver, TestApp, client::send, workflows};
+use crate::support::{Answer, Client, Receiver, TestApp, client::send, eventually, workflows};
 
 const NOBODY: &str = "01900000000070008000000000000001";
 
@@ -54,6 +54,7 @@ async fn every_code_is_reached() {
     credentials(&mut reached).await;
     logins(&mut reached).await;
     limits(&mut reached).await;
+    quotas(&mut reached).await;
     slow_clients_and_a_slow_store(&mut reached).await;
     a_broken_store(&mut reached).await;
 
@@ -85,6 +86,8 @@ async fn requests(reached: &mut Reached) {
     reached.by("invalid_body", &post_as(client, "/auth/login", "application/json", "{\"user\":1}").await);
     reached.by("unsupported_media_type", &post_as(client, "/auth/login", "text/csv", "a,b").await);
     reached.by("too_large", &post_as(client, "/auth/login", "application/json", &"x".repeat(1 << 20)).await);
+    let foreign = client.anonymous().request(Method::POST, "/auth/logout").json(&json!({}));
+    reached.by("cross_site_request", &send(foreign.header("sec-fetch-site", "cross-site")).await);
     let long = client.request(Method::GET, "/workflows").header("x-long", "x".repeat(40_000));
     reached.by("headers_too_large", &send(long).await);
     app.stop().await;
@@ -319,6 +322,32 @@ async fn limits(reached: &mut Reached) {
     app.client.publish(&workflows::hook(json!({ "path": "busy" }))).await;
     reached.by("overloaded", &app.client.post("/hooks/busy", &json!({})).await);
     reached.by("rate_limited", &app.client.post("/hooks/busy", &json!({})).await);
+    app.stop().await;
+}
+
+async fn quotas(reached: &mut Reached) {
+    let receiver = Receiver::start().await;
+    let app = TestApp::start_with(|config| config.limits.workspace_executions_max = Some(1)).await;
+    let slow = app.client.create_workflow(&workflows::call(&receiver.url("/slow"))).await;
+    let running = app.client.start(&slow, &json!({})).await;
+    reached.by("executions_quota", &app.client.post(&format!("/workflows/{slow}/executions"), &json!({})).await);
+    app.client.post(&format!("/executions/{running}/cancel"), &json!({})).await;
+    app.stop().await;
+
+    let app = TestApp::start_with(|config| {
+        config.limits.workspace_starts_per_minute = Some(rate(1));
+        config.limits.workspace_bytes_max = Some(1);
+    })
+    .await;
+    let workflow = app.client.create_workflow(&workflows::mark()).await;
+    app.client.run(&workflow, &json!({})).await;
+    let start = async || app.client.post(&format!("/workflows/{workflow}/executions"), &json!({})).await;
+    reached.by("starts_quota", &start().await);
+    let full = eventually("what is stored is noticed", async || {
+        let refused = start().await;
+        (refused.body["code"] == "storage_quota").then_some(refused)
+    });
+    reached.by("storage_quota", &full.await);
     app.stop().await;
 }
 

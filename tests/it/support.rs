@@ -7,6 +7,7 @@ mod contract;
 mod event_stream;
 mod project;
 mod receiver;
+mod redis_server;
 mod server_process;
 mod test_app;
 pub(crate) mod workflows;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     event_stream::{EventStream, Line},
     project::{Project, rows},
     receiver::Receiver,
+    redis_server::RedisServer,
     server_process::{ServerProcess, citadel},
     test_app::TestApp,
 };

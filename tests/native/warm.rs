@@ -116,6 +116,22 @@ fn limits_and_failures_are_those_of_any_run() {
 }
 
 #[test]
+fn an_input_that_nobody_reads_is_no_failure() {
+    let world = world_with("warm-unread", "stringprep", 8);
+    warm_run(&world, || world.run("warm-unread", "print(1)", Value::Null).unwrap());
+    eventually("another one waits", || !is_cold(&world, "warm-unread", WorkspaceId::DEFAULT));
+    let code = Code::parse("warm-unread", "print(1)").unwrap();
+    let grants = Grants { workspace: Some(WorkspaceId::DEFAULT), ..Grants::default() };
+    let mut session = world.languages.get("warm-unread").unwrap().session(&code, CodeLimits::default(), &grants);
+    // More than a pipe holds: some of it is still to be written when the program ends.
+    let large = json!("x".repeat(1 << 20));
+    for _ in 0..5 {
+        let output = session.run(CodeInput::Value(&large)).unwrap();
+        assert_eq!(output.output, json!(1));
+    }
+}
+
+#[test]
 fn nothing_of_an_item_outlives_it_and_no_interpreter_its_world() {
     let world = world("warm-ends");
     warm_run(&world, || world.run("warm-ends", "print(1)", Value::Null).unwrap());

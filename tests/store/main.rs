@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod accounts;
+mod audit;
 mod batches;
 mod claims;
 mod credentials;
@@ -23,5 +24,6 @@ mod schema;
 mod scratch;
 mod shards;
 mod snapshots;
+mod usage;
 mod variables;
 mod workflows;

@@ -16,6 +16,7 @@ use proptest::{
 use self::{operation::Operation, player::Player};
 use crate::harness::with_postgres_database;
 
+mod audit;
 mod operation;
 mod player;
 mod schedules;
@@ -73,6 +74,7 @@ fn the_sequences_do_something() {
         "Fired",
         "Moved",
         "Some(Snapshot",
+        "AuditRow",
     ] {
         let count = answers.iter().filter(|answer| answer.contains(wanted)).count();
         assert!(count >= 3, "{count} of {} answers say {wanted}", answers.len());

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use citadel::{
     model::{
+        audit::AuditRecord,
         batch::BatchAction,
         execution::{ExecutionStatus, TriggerKind},
         ids::{
-            BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId,
-            WorkspaceId,
+            AuditId, BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId,
+            WorkflowId, WorkspaceId,
         },
         schedule::Tick,
     },
@@ -252,6 +253,23 @@ pub(crate) fn new_schedule(number: u128, created_at: u64, next: Option<Tick>) ->
 pub(crate) fn published(number: u128, spec: &'static str, next: Option<Tick>) -> PublishedSchedule {
     let node = format!("node {number}");
     PublishedSchedule { id: schedule(number), node, spec: Bytes::from_static(spec.as_bytes()), next }
+}
+
+/// A record of the audit log, so many milliseconds after noon.
+pub(crate) fn audit_record(number: u128, late_ms: u8) -> AuditRecord {
+    AuditRecord {
+        id: AuditId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_8100_0000_0000_0000 + number)),
+        at: NOON + u64::from(late_ms),
+        actor: "system".to_owned(),
+        token: None,
+        action: if number.is_multiple_of(3) { "variable.created" } else { "workflow.updated" }.to_owned(),
+        target: Some(format!("wf_{number}")),
+        address: None,
+        request_id: None,
+        before: None,
+        after: None,
+        details: "{}".to_owned(),
+    }
 }
 
 pub(crate) fn user_row(number: u128) -> UserRow {

@@ -62,7 +62,9 @@ async fn retry(executions: &ExecutionsHandle, batch: &BatchRow, body: &BatchBody
     };
     match executions.retry(request).await {
         Ok(_) | Err(RetryError::Start(StartError::Exists { .. })) => Acted::Done,
-        Err(RetryError::Start(StartError::Overloaded { .. } | StartError::Unknown | StartError::Draining)) => Acted::Later,
+        Err(RetryError::Start(
+            StartError::Overloaded { .. } | StartError::Quota(_) | StartError::Unknown | StartError::Draining,
+        )) => Acted::Later,
         Err(error) => failed(code_of(&error), &error),
     }
 }

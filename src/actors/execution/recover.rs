@@ -59,7 +59,7 @@ pub(super) async fn load(recover: Recover) -> Result<Option<Live>, ActorProcessi
     let mut journal = Journal::recovered(origin, row.created_at, next_seq, row.state.status);
     journal.pace = past.pace();
     let mut live = Live::with(id, Arc::clone(engine), plan, machine, data, journal);
-    (live.is_recovered, live.permit, live.hold) = (true, Some(permit), hold);
+    (live.is_recovered, live.permit, live.hold) = (true, Some(permit.belongs_to(row.new.workspace)), hold);
     live.activation = Some(Activation { seq: next_seq, count: activations });
     live.trace = past.created.as_ref().and_then(trace_of);
     live.take_up();

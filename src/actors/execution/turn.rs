@@ -1,21 +1,23 @@
-//! The bound on executions of one workflow that run at once. An execution without a place is in memory, hears what is sent to
-//! it and can end, but begins nothing. It gives its place back when it rests, even if it stays in memory: an execution that it
+//! The bounds on executions of one workflow, or of one workspace, that run at once. An execution without a place is in memory,
+//! hears what is sent to it and can end, but begins nothing. It gives its place back when it rests, even if it stays in memory: an execution that it
 //! waits for may need that very place.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use ractor::ActorRef;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{ExecutionMsg, Live};
 use crate::{
-    actors::places::{Applicant, Class, Turn},
+    actors::{
+        live::LivePermit,
+        places::{Applicant, Class, Turn},
+    },
     model::{event::Event, machine::Effect},
 };
 
-/// How an execution stands with the places of its workflow.
+/// How an execution stands with the places of its workflow and its workspace.
 pub(super) enum Standing {
-    /// The workflow has no bound.
+    /// There is no bound.
     Free,
     /// It holds no place. A new execution drew its turn before it was stored.
     Outside(Option<Turn>),
@@ -56,13 +58,11 @@ impl Live {
         }
     }
 
-    /// This execution, as the places see it; `None` if its workflow has no bound.
+    /// This execution, as the places see it; `None` if it has no bound.
     fn applicant(&self) -> Option<Applicant> {
-        let limit = self.plan.definition.settings.concurrency?;
-        Some(Applicant {
-            workflow: self.plan.workflow,
-            version: self.plan.version,
-            limit,
+        let bounds = self.engine.bounds(self.journal.workspace(), &self.plan);
+        (!bounds.is_empty()).then(|| Applicant {
+            bounds,
             class: if self.journal.is_untouched() { Class::New } else { Class::Resumed },
             created_at: self.journal.created_at(),
             execution: self.id,
@@ -73,7 +73,7 @@ impl Live {
     fn take_turn(&mut self, mut turn: Turn, myself: &ActorRef<ExecutionMsg>) -> bool {
         let coming = turn.take_coming();
         if coming.is_none() && self.permit.is_none() {
-            self.permit = Arc::clone(&self.engine.live).try_acquire_owned().ok();
+            self.permit = self.engine.live.try_return(self.journal.workspace());
         }
         if coming.is_none() && self.permit.is_some() {
             self.go_inside(turn);
@@ -82,7 +82,7 @@ impl Live {
         // What waits here must not keep others from running.
         self.permit = None;
         self.standing = Standing::Queued(turn);
-        let (live, actor) = (Arc::clone(&self.engine.live), myself.clone());
+        let (live, workspace, actor) = (self.engine.live.clone(), self.journal.workspace(), myself.clone());
         #[expect(clippy::disallowed_methods, reason = "it ends with the turn, and a dead actor does not need its answer")]
         tokio::spawn(async move {
             if let Some(coming) = coming
@@ -90,15 +90,14 @@ impl Live {
             {
                 return;
             }
-            if let Ok(permit) = live.acquire_owned().await {
-                let _ = actor.cast(ExecutionMsg::TurnCame(permit));
-            }
+            let permit = live.comes_back().await.belongs_to(workspace);
+            let _ = actor.cast(ExecutionMsg::TurnCame(permit));
         });
         false
     }
 
     /// The place is there, and a permit to run.
-    pub(super) fn turn_came(&mut self, permit: OwnedSemaphorePermit) {
+    pub(super) fn turn_came(&mut self, permit: LivePermit) {
         match std::mem::replace(&mut self.standing, Standing::Outside(None)) {
             Standing::Queued(turn) => {
                 self.permit = Some(permit);

@@ -7,7 +7,7 @@ use std::{
 
 use ractor::{Actor, ActorRef};
 use serde_json::{Map, Value};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     ExecutionsHandle,
@@ -18,8 +18,10 @@ use crate::{
         execution::{ExecutionActor, ExecutionArgs, ExecutionMsg, Fresh, Milestone, Origin, Reached, Waiter},
         execution_supervisor::nudge,
         journal_lane::Verdict,
+        live::LivePermit,
         metering::metered,
         places::{Applicant, Class, Turn},
+        quotas::QuotaError,
     },
     clock,
     model::{
@@ -101,6 +103,8 @@ pub struct FinishedExecution {
 pub enum StartError {
     #[error("the server has too much to do")]
     Overloaded { retry_after_ms: u64 },
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     #[error("the server is shutting down")]
     Draining,
     #[error("the workflow has no node `{node}` to start at")]
@@ -123,7 +127,7 @@ pub enum StartError {
 
 /// What a new execution was let in with.
 struct Admission {
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<LivePermit>,
     turn: Option<Turn>,
 }
 
@@ -243,7 +247,11 @@ impl ExecutionsHandle {
         if prepared.is_derived && self.engine.ownership.epoch(id.shard()).is_none() {
             return self.leave_to_owner(&prepared).await;
         }
-        let admitted = self.admit(id, &plan, prepared.created.at);
+        // What follows from an execution that was admitted is never refused for its workspace's sake.
+        if !prepared.is_derived {
+            self.engine.quotas.admit(workspace, &self.engine.live).await?;
+        }
+        let admitted = self.admit(id, workspace, &plan, prepared.created.at);
         let Admission { permit, turn } = admitted.ok_or(StartError::Overloaded { retry_after_ms: RETRY_AFTER_MS })?;
         let is_stored = claims.idempotency.is_some() || claims.on_taken.is_some();
         let status = if permit.is_some() { ExecutionStatus::Running } else { ExecutionStatus::Queued };
@@ -305,24 +313,19 @@ impl ExecutionsHandle {
         Ok(Started { execution: prepared.id, replayed: false, answer: None })
     }
 
-    /// Lets a new execution in: with a permit to run, or to wait for a place where its workflow bounds how many run at once.
-    /// `None` if there is too much of either.
-    fn admit(&self, id: ExecutionId, workflow: &CompiledWorkflow, created_at: u64) -> Option<Admission> {
+    /// Lets a new execution in: with a permit to run, or to wait for a place where its workflow or workspace bounds how many run
+    /// at once. `None` if there is too much of either.
+    fn admit(&self, id: ExecutionId, workspace: WorkspaceId, workflow: &CompiledWorkflow, created_at: u64) -> Option<Admission> {
         let engine = &self.engine;
-        let turn = match workflow.definition.settings.concurrency {
-            Some(limit) => Some(engine.places.try_enter(&Applicant {
-                workflow: workflow.workflow,
-                version: workflow.version,
-                limit,
-                class: Class::New,
-                created_at,
-                execution: id,
-            })?),
-            None => None,
+        let bounds = engine.bounds(workspace, workflow);
+        let turn = if bounds.is_empty() {
+            None
+        } else {
+            Some(engine.places.try_enter(&Applicant { bounds, class: Class::New, created_at, execution: id })?)
         };
         let permit = match &turn {
             Some(turn) if !turn.has_come() => None,
-            Some(_) | None => Some(Arc::clone(&engine.live).try_acquire_owned().ok()?),
+            Some(_) | None => Some(engine.live.try_enter(workspace)?),
         };
         Some(Admission { permit, turn })
     }

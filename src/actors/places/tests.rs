@@ -4,18 +4,18 @@ use uuid::Uuid;
 
 use super::*;
 
-const WORKFLOW: WorkflowId = WorkflowId::from_uuid(Uuid::from_u128(1));
+const WORKFLOW: Uuid = Uuid::from_u128(1);
+const OTHER: Uuid = Uuid::from_u128(2);
+const WORKSPACE: Uuid = Uuid::from_u128(3);
 
-fn applicant(number: u128, limit: u32, class: Class) -> Applicant {
+fn bound(gate: Uuid, limit: usize) -> Bound {
+    Bound { gate, version: 1, limit }
+}
+
+fn applicant(number: u128, limit: usize, class: Class) -> Applicant {
     let created_at = u64::try_from(number).unwrap();
-    Applicant {
-        workflow: WORKFLOW,
-        version: 1,
-        limit,
-        class,
-        created_at,
-        execution: ExecutionId::from_uuid(Uuid::from_u128(number)),
-    }
+    let execution = ExecutionId::from_uuid(Uuid::from_u128(number));
+    Applicant { bounds: vec![bound(WORKFLOW, limit)], class, created_at, execution }
 }
 
 fn new(number: u128) -> Applicant {
@@ -73,7 +73,7 @@ fn queue_obeyed_and_violated() {
     assert!(!queued.has_come() && places.is_full());
     assert!(places.try_enter(&new(4)).is_none());
     assert_eq!(places.queued(), 1, "a refusal leaves nothing behind");
-    let other = Applicant { workflow: WorkflowId::from_uuid(Uuid::from_u128(2)), ..new(5) };
+    let other = Applicant { bounds: vec![bound(OTHER, 2)], ..new(5) };
     assert!(places.try_enter(&other).is_some(), "who need not wait is not refused");
     // What comes back from the store was admitted once.
     let recovered = places.enter(&new(6));
@@ -91,7 +91,8 @@ fn the_newest_version_says_how_many() {
     let _first = places.enter(&applicant(1, 1, Class::New));
     let mut second = places.enter(&applicant(2, 1, Class::New));
     assert!(!second.has_come());
-    let third = places.enter(&Applicant { version: 2, ..applicant(3, 3, Class::New) });
+    let newer = vec![Bound { version: 2, ..bound(WORKFLOW, 3) }];
+    let third = places.enter(&Applicant { bounds: newer, ..new(3) });
     assert!(has_come(&mut second) && third.has_come());
     let fourth = places.enter(&applicant(4, 1, Class::New));
     assert!(!fourth.has_come(), "an old version does not say more");
@@ -110,4 +111,35 @@ fn a_recovery_keeps_new_ones_waiting_until_all_are_there() {
     assert!(!has_come(&mut earlier));
     drop(clone);
     assert!(has_come(&mut earlier) && !has_come(&mut later));
+}
+
+#[test]
+fn two_bounds_are_both_obeyed() {
+    let places = Places::new(9);
+    let both = |number, workflow, limit| Applicant { bounds: vec![bound(workflow, limit), bound(WORKSPACE, 2)], ..new(number) };
+    let first = places.enter(&both(1, WORKFLOW, 1));
+    let second = places.enter(&both(2, OTHER, 9));
+    let mut third = places.enter(&both(3, OTHER, 9));
+    let mut fourth = places.enter(&both(4, WORKFLOW, 1));
+    assert!(first.has_come() && second.has_come());
+    assert!(!has_come(&mut third) && !has_come(&mut fourth), "the workspace has two places");
+    drop(second);
+    assert!(has_come(&mut third) && !has_come(&mut fourth), "the workflow has one place");
+    drop(first);
+    assert!(has_come(&mut fourth));
+    drop((third, fourth));
+    assert!(places.lock().gates.is_empty() && places.queued() == 0);
+}
+
+#[test]
+fn whoever_leaves_between_two_gates_gives_both_back() {
+    let places = Places::new(9);
+    let both = |number| Applicant { bounds: vec![bound(WORKFLOW, 2), bound(WORKSPACE, 1)], ..new(number) };
+    let (first, second, mut third) = (places.enter(&both(1)), places.enter(&both(2)), places.enter(&both(3)));
+    assert!(first.has_come() && !second.has_come());
+    drop(second);
+    assert!(!has_come(&mut third), "it is past the first gate and waits at the second");
+    assert!(places.try_enter(&both(4)).is_some(), "there is room in the queue");
+    drop(first);
+    assert!(has_come(&mut third));
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{Finding, shown_bytes};
+use crate::{config::HttpConfig, http::Tls};
 
 /// Free space below which a database cannot be trusted to go on, and one that is worth a warning, in bytes.
 const FREE_BYTES_PROBLEM: u64 = 128 << 20;
@@ -55,16 +56,31 @@ fn free_bytes(_directory: &Path) -> std::io::Result<u64> {
 }
 
 /// Whether the server would be seen by others without TLS.
-pub(super) fn listener(listen: &str) -> Finding {
+pub(super) fn listener(http: &HttpConfig) -> Finding {
+    let listen = &http.listen;
     match listen_port(listen) {
         Err(reason) => Finding::problem("listener", reason, "set http.listen to an address and a port, such as 127.0.0.1:8080"),
         Ok(host) if is_loopback(host) => Finding::good("listener", format!("{listen}: this machine only")),
+        Ok(_) if http.tls_files().is_some() => Finding::good("listener", format!("{listen}: others reach it, with TLS")),
         Ok(_) => Finding::warning(
             "listener",
             format!("{listen}: others reach it, without TLS"),
-            "put a proxy with TLS in front, or listen on 127.0.0.1",
+            "set http.tls, put a proxy with TLS in front, or listen on 127.0.0.1",
         ),
     }
+}
+
+/// Whether there is a certificate to serve with, where the settings name one.
+pub(super) fn certificate(http: &HttpConfig) -> Option<Finding> {
+    let (cert, key) = http.tls_files()?;
+    let named = cert.display().to_string();
+    Some(match Tls::load(cert, key) {
+        Ok(_) => Finding::good("certificate", format!("{named} and its key fit together")),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+            Finding::problem("certificate", format!("{error}{cause}"), "check http.tls.cert and http.tls.key")
+        }
+    })
 }
 
 /// The host of an address with a port.
@@ -92,6 +108,7 @@ fn nearest_existing(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::{super::State, *};
+    use crate::config::TlsConfig;
 
     #[test]
     fn tries_to_write_where_the_data_will_be() {
@@ -113,10 +130,25 @@ mod tests {
 
     #[test]
     fn tells_private_listeners_from_public_ones() {
-        assert_eq!(listener("127.0.0.1:8080").state, State::Good);
-        assert_eq!(listener("[::1]:8080").state, State::Good);
-        assert_eq!(listener("0.0.0.0:8080").state, State::Warning);
-        assert_eq!(listener("8080").state, State::Problem);
-        assert_eq!(listener("localhost:http").state, State::Problem);
+        let at = |listen: &str| listener(&HttpConfig { listen: listen.to_owned(), ..HttpConfig::default() }).state;
+        assert_eq!(at("127.0.0.1:8080"), State::Good);
+        assert_eq!(at("[::1]:8080"), State::Good);
+        assert_eq!(at("0.0.0.0:8080"), State::Warning);
+        assert_eq!(at("8080"), State::Problem);
+        assert_eq!(at("localhost:http"), State::Problem);
+    }
+
+    #[test]
+    fn looks_at_the_certificate_where_there_is_one() {
+        let fixture = |name: &str| Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name));
+        let with = |cert: &str, key: &str| {
+            let tls = TlsConfig { cert: fixture(cert), key: fixture(key) };
+            HttpConfig { listen: "0.0.0.0:8080".to_owned(), tls, ..HttpConfig::default() }
+        };
+        assert_eq!(certificate(&HttpConfig::default()), None);
+        let good = with("first.pem", "first.key");
+        assert_eq!((certificate(&good).unwrap().state, listener(&good).state), (State::Good, State::Good));
+        assert_eq!(certificate(&with("first.pem", "second.key")).unwrap().state, State::Problem);
+        assert_eq!(certificate(&with("first.pem", "none")).unwrap().state, State::Problem);
     }
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Client, Method, StatusCode, Url,
@@ -21,13 +22,18 @@ use super::{
     policy::{EgressDenied, EgressPolicy},
     redirect::{next_hop, without_secrets},
     resolver::{FilteringResolver, Lookup, ResolveError, SystemLookup},
+    rules::InvalidRule,
+    watch::{DenialWatch, OnBehalf},
 };
 
 /// The only way to the outside. Cheap to clone.
 #[derive(Clone)]
 pub struct EgressClient {
-    http: Client,
+    /// Exchanged with the policy's lists: connections that were made under the old ones are not used under the new ones.
+    http: Arc<ArcSwap<Client>>,
     resolver: FilteringResolver,
+    watch: Option<Arc<dyn DenialWatch>>,
+    on_behalf: Option<Arc<OnBehalf>>,
 }
 
 /// One request. Mark header values that are secrets as sensitive: they do not follow a redirect to another origin.
@@ -74,6 +80,15 @@ pub enum EgressError {
     },
 }
 
+/// Why the policy's lists stay as they are.
+#[derive(Debug, thiserror::Error)]
+pub enum ListsError {
+    #[error(transparent)]
+    Rule(#[from] InvalidRule),
+    #[error("cannot make an HTTP client")]
+    Client(#[source] reqwest::Error),
+}
+
 impl EgressClient {
     /// A client under a policy, with the names resolved by the operating system.
     ///
@@ -87,16 +102,31 @@ impl EgressClient {
     /// Errors: the TLS library finds no root certificates.
     pub fn with_lookup(policy: Arc<EgressPolicy>, lookup: Arc<dyn Lookup>) -> Result<Self, reqwest::Error> {
         let resolver = FilteringResolver { policy, lookup };
-        let http = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Arc::new(resolver.clone()))
-            .user_agent(concat!("citadel/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST_MAX)
-            .pool_idle_timeout(Duration::from_millis(IDLE_CONNECTION_MS_MAX))
-            .build()?;
-        Ok(Self { http, resolver })
+        let http = Arc::new(ArcSwap::from_pointee(connections(&resolver)?));
+        Ok(Self { http, resolver, watch: None, on_behalf: None })
+    }
+
+    /// The same client, whose refusals somebody is told of.
+    #[must_use]
+    pub fn watched(self, watch: Arc<dyn DenialWatch>) -> Self {
+        Self { watch: Some(watch), ..self }
+    }
+
+    /// The same client for somebody in particular, who is named where a connection is refused.
+    #[must_use]
+    pub fn on_behalf(&self, of: OnBehalf) -> Self {
+        Self { on_behalf: Some(Arc::new(of)), ..self.clone() }
+    }
+
+    /// Exchanges the operator's lists for everything that is sent from now on, by clones of this client, too. Open connections are
+    /// not used again.
+    ///
+    /// Errors: see [`ListsError`]; then nothing has changed.
+    pub fn set_lists<S: AsRef<str>>(&self, allow: &[S], deny: &[S]) -> Result<(), ListsError> {
+        let http = connections(&self.resolver).map_err(ListsError::Client)?;
+        self.policy().set_lists(allow, deny)?;
+        self.http.store(Arc::new(http));
+        Ok(())
     }
 
     /// The policy of this client.
@@ -110,14 +140,15 @@ impl EgressClient {
     pub async fn send(&self, request: EgressRequest) -> Result<EgressResponse, EgressError> {
         let deadline = Instant::now() + request.timeout;
         let EgressRequest { mut method, mut url, mut headers, mut body, follow_redirects, .. } = request;
+        let http = self.http.load_full();
         for _ in 0..=REDIRECTS_MAX {
-            self.check_url(&url).inspect_err(|_| count_denial())?;
-            let mut builder = self.http.request(method.clone(), url.clone()).headers(headers.clone());
+            self.check_url(&url).inspect_err(|denied| self.tell(denied))?;
+            let mut builder = http.request(method.clone(), url.clone()).headers(headers.clone());
             if let Some(bytes) = &body {
                 builder = builder.body(bytes.clone());
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let response = builder.timeout(left).send().await.map_err(|error| classify(&url, error))?;
+            let response = builder.timeout(left).send().await.map_err(|error| self.classify(&url, error))?;
             let hop = next_hop(&method, &url, response.status(), response.headers()).filter(|_| follow_redirects);
             let Some(hop) = hop else {
                 return Ok(EgressResponse(response));
@@ -138,14 +169,14 @@ impl EgressClient {
     ///
     /// Errors: `Denied`, `Connect` if the name does not resolve.
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressError> {
-        self.policy().check_host(host).inspect_err(|_| count_denial())?;
+        self.policy().check_host(host).inspect_err(|denied| self.tell(denied))?;
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
         }
         match self.resolver.addresses(host).await {
             Ok(addresses) => Ok(addresses.into_iter().map(|address| (address, port).into()).collect()),
             Err(ResolveError::Denied(denied)) => {
-                count_denial();
+                self.tell(&denied);
                 Err(EgressError::Denied(denied))
             }
             Err(error) => Err(EgressError::Connect { host: host.to_owned(), source: Box::new(error) }),
@@ -158,6 +189,36 @@ impl EgressClient {
         }
         self.policy().check_host(url.host_str().ok_or(EgressDenied::NoHost)?)
     }
+
+    /// Counts a refusal, and tells whoever watches. Refusals are rare, so the counter is looked up each time.
+    fn tell(&self, denied: &EgressDenied) {
+        metrics::counter!("citadel_egress_denied_total").increment(1);
+        if let Some(watch) = &self.watch {
+            watch.denied(self.on_behalf.as_deref(), denied);
+        }
+    }
+
+    /// As [`classify`]; a refusal of the resolver is told.
+    fn classify(&self, url: &Url, error: reqwest::Error) -> EgressError {
+        let error = classify(url, error);
+        if let EgressError::Denied(denied) = &error {
+            self.tell(denied);
+        }
+        error
+    }
+}
+
+/// What keeps connections open. Their addresses have passed the resolver.
+fn connections(resolver: &FilteringResolver) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(Arc::new(resolver.clone()))
+        .user_agent(concat!("citadel/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST_MAX)
+        .pool_idle_timeout(Duration::from_millis(IDLE_CONNECTION_MS_MAX))
+        .build()
 }
 
 impl EgressResponse {
@@ -193,15 +254,9 @@ impl EgressResponse {
     }
 }
 
-/// Refusals are rare, so the counter is looked up each time.
-fn count_denial() {
-    metrics::counter!("citadel_egress_denied_total").increment(1);
-}
-
 /// Sorts a failure by what can be done about it, and takes the URL out of its text: the query may hold a secret.
 fn classify(url: &Url, error: reqwest::Error) -> EgressError {
     if let Some(denied) = find_denial(&error) {
-        count_denial();
         return EgressError::Denied(denied);
     }
     let host = url.host_str().unwrap_or_default().to_owned();

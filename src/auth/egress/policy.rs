@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 
 use super::{
     listeners,
-    ranges::blocked_reason,
+    ranges::{blocked_reason, blocked_reasons},
     rules::{InvalidRule, Rules, normalise_host},
 };
 
@@ -47,12 +47,28 @@ pub enum EgressDenied {
 
 impl EgressDenied {
     /// The reason in a word or two, for programs.
-    pub fn reason(&self) -> &str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::Host { .. } => "denied host",
             Self::Address { reason, .. } => reason,
             Self::Scheme { .. } => "scheme",
             Self::NoHost => "no host",
+        }
+    }
+
+    /// The host that was not to be reached, if there was one.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Host { host } | Self::Address { host, .. } => Some(host),
+            Self::Scheme { .. } | Self::NoHost => None,
+        }
+    }
+
+    /// The address that the host leads to, where that decided.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address { address, .. } => Some(*address),
+            Self::Host { .. } | Self::Scheme { .. } | Self::NoHost => None,
         }
     }
 }
@@ -71,6 +87,11 @@ impl EgressPolicy {
     pub fn set_lists<S: AsRef<str>>(&self, allow: &[S], deny: &[S]) -> Result<(), InvalidRule> {
         self.lists.store(Arc::new(Lists::parse(allow, deny)?));
         Ok(())
+    }
+
+    /// What the networks of the allow list open that is blocked otherwise, in words. Allowed host names open whatever they lead to.
+    pub fn opened(&self) -> BTreeSet<&'static str> {
+        self.lists.load().allow.networks().iter().flat_map(blocked_reasons).collect()
     }
 
     /// Puts the address of one of the process's own listeners on the block list, with all its ports: a resolver does not know

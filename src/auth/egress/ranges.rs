@@ -1,9 +1,12 @@
 //! The addresses that are not the public internet, and why. Pure; called by the policy for every address before a connection.
 //! Source: the IANA special-purpose address registries of IPv4 and IPv6 (RFC 6890), and two metadata services of clouds.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Blocked ranges of IPv4. The more special one comes first, since the first match gives the reason.
 const BLOCKED_V4: &[(Ipv4Net, &str)] = &[
@@ -63,6 +66,18 @@ pub(super) fn blocked_reason(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// Why addresses of a network would be blocked: each reason of a range that it has a part of.
+pub(super) fn blocked_reasons(network: &IpNet) -> BTreeSet<&'static str> {
+    let v4 = BLOCKED_V4.iter().map(|(range, reason)| (IpNet::V4(*range), *reason));
+    let v6 = BLOCKED_V6.iter().map(|(range, reason)| (IpNet::V6(*range), *reason));
+    let meeting = v4.chain(v6).filter(|(range, _)| range.contains(network) || network.contains(range));
+    let mut reasons: BTreeSet<&'static str> = meeting.map(|(_, reason)| reason).collect();
+    if reasons.is_empty() && matches!(network, IpNet::V6(v6) if !GLOBAL_V6.contains(v6)) {
+        reasons.insert("not global unicast");
+    }
+    reasons
+}
+
 const fn v4(octets: [u8; 4], prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::from_octets(octets), prefix)
 }
@@ -119,6 +134,18 @@ mod tests {
         check(Some("site-local"), &["fec0::1"]);
         check(Some("multicast"), &["ff00::", "ff02::1"]);
         check(Some("not global unicast"), &["1::", "4000::1", "5f00::1", "fe00::1"]);
+    }
+
+    #[test]
+    fn says_what_a_network_has_parts_of() {
+        let reasons = |network: &str| blocked_reasons(&network.parse().unwrap()).into_iter().collect::<Vec<_>>();
+        assert_eq!(reasons("10.0.5.0/24"), ["private"]);
+        assert_eq!(reasons("169.254.169.254/32"), ["cloud metadata", "link-local"]);
+        assert_eq!(reasons("8.8.8.0/24"), [""; 0]);
+        assert_eq!(reasons("::1/128"), ["IPv4-compatible", "loopback"]);
+        assert_eq!(reasons("4000::/16"), ["not global unicast"]);
+        let everything: BTreeSet<&str> = BLOCKED_V4.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(blocked_reasons(&"0.0.0.0/0".parse().unwrap()), everything);
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Rules {
         })
     }
 
+    /// The addresses and networks among the rules.
+    pub(super) fn networks(&self) -> &[IpNet] {
+        &self.networks
+    }
+
     pub(super) fn has_address(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address))
     }

@@ -19,6 +19,12 @@ pub(super) enum Stores {
     Postgres { server_url: String, made: Vec<BenchDatabase> },
 }
 
+/// Whether a URL has a password in it.
+fn has_password(url: &str) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
 impl Stores {
     /// Reads `--store`; `postgres` alone means the one of the settings.
     ///
@@ -31,13 +37,17 @@ impl Stores {
             POSTGRES => match config.store.url.as_ref().map(|url| url.expose()).filter(|url| is_postgres(url)) {
                 Some(url) => Ok(postgres(url)),
                 None => Err(Failure::usage("`--store postgres` needs the URL of a server, and the settings have none").with_hint(
-                    "give `--store postgres://USER:PASSWORD@HOST/DATABASE`, or set CITADEL__STORE__URL; the benchmark makes databases of its own there",
+                    "set CITADEL__STORE__URL to postgres://USER:PASSWORD@HOST/DATABASE; the benchmark makes databases of its own there",
                 )),
             },
+            url if is_postgres(url) && has_password(url) => {
+                Err(Failure::usage("a password on the command line can be read by every user of this machine")
+                    .with_hint("set CITADEL__STORE__URL(_FILE), and give `--store postgres`"))
+            }
             url if is_postgres(url) => Ok(postgres(url)),
             // Not repeated in the message: a mistyped URL may hold a password.
             _ => Err(Failure::usage("this `--store` is no store to measure")
-                .with_hint("use `sqlite`, `postgres`, or `postgres://USER:PASSWORD@HOST/DATABASE`")),
+                .with_hint("use `sqlite`, `postgres`, or `postgres://USER@HOST/DATABASE`")),
         }
     }
 

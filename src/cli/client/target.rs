@@ -118,7 +118,8 @@ pub(in crate::cli) fn local_url(config: &Config) -> Result<Url, Failure> {
         "[::]" => "[::1]",
         host => host,
     };
-    parse_url(&format!("http://{host}:{port}"))
+    let scheme = if config.http.tls_files().is_some() { "https" } else { "http" };
+    parse_url(&format!("{scheme}://{host}:{port}"))
 }
 
 /// Reads the URL of a server.

@@ -7,6 +7,7 @@ use crate::{
     actors::{
         accounts::LoginError,
         executions::{BatchError, CommandError, ReadError, RetryError, StartError},
+        quotas::QuotaError,
         scheduler::launch::LaunchError,
         schedules::ScheduleError,
         workflows::WorkflowError,
@@ -23,6 +24,8 @@ use crate::{
 
 /// Advice for a server that has too much to do, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
+/// The same for a workspace that has no room: that takes somebody who makes some.
+const STORAGE_RETRY_AFTER_MS: u64 = 60_000;
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
@@ -71,6 +74,7 @@ impl From<StartError> for ApiError {
             StartError::Overloaded { retry_after_ms } => {
                 Self::new(&problem::OVERLOADED, "too many executions wait to start").with_retry_after_ms(retry_after_ms)
             }
+            StartError::Quota(refused) => refused.into(),
             StartError::Draining => Self::new(&problem::DRAINING, "send the request again: another server takes it")
                 .with_retry_after_ms(RETRY_AFTER_MS),
             StartError::UnknownStartNode { node } => {
@@ -91,6 +95,24 @@ impl From<StartError> for ApiError {
                 Self::new(&problem::BUSINESS_KEY_TAKEN, detail).with_execution(execution)
             }
             StartError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<QuotaError> for ApiError {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Executions { .. } => {
+                Self::new(&problem::EXECUTIONS_QUOTA, format!("{error}: wait until some have ended"))
+                    .with_retry_after_ms(RETRY_AFTER_MS)
+            }
+            QuotaError::Starts { retry_after_ms, .. } => {
+                Self::new(&problem::STARTS_QUOTA, error.to_string()).with_retry_after_ms(retry_after_ms)
+            }
+            QuotaError::Storage { .. } => {
+                let detail = format!("{error}: delete executions, or keep them for a shorter time");
+                Self::new(&problem::STORAGE_QUOTA, detail).with_retry_after_ms(STORAGE_RETRY_AFTER_MS)
+            }
         }
     }
 }

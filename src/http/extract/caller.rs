@@ -7,8 +7,12 @@ use axum::{
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 
+use super::origin::of_caller;
 use crate::{
-    actors::accounts::{self, TokenError},
+    actors::{
+        accounts::{self, TokenError},
+        audit::{AuditEvent, Origin},
+    },
     auth::permissions::{Permission, Permit},
     http::{AppState, error::ApiError, problem},
     model::ids::WorkspaceId,
@@ -18,7 +22,7 @@ use crate::{
 const WORKSPACE: &str = "citadel-workspace";
 
 /// An authenticated caller, whatever it may do.
-pub(in crate::http) struct Caller(pub(in crate::http) accounts::Caller);
+pub(in crate::http) struct Caller(pub(in crate::http) accounts::Caller, Origin);
 
 /// What an outer layer has found out about the token of a request: whose it is, or that it is not good.
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +35,19 @@ pub(in crate::http) struct OptionalBearer(pub(in crate::http) Option<String>);
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct ClientAddress(pub(in crate::http) IpAddr);
 
+/// Marks a request whose connection is encrypted up to this server.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct OverTls;
+
 impl Caller {
     /// The workspace to act in.
     pub(in crate::http) fn workspace(&self) -> WorkspaceId {
         self.0.workspace
+    }
+
+    /// Who asks, and from where, for the audit log.
+    pub(in crate::http) fn origin(&self) -> Origin {
+        self.1.clone()
     }
 
     /// Asks for a permission that only the body of the request tells.
@@ -68,7 +81,7 @@ impl<P: Permit> FromRequestParts<AppState> for May<P> {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        caller.require(P::PERMISSION)?;
+        caller.require(P::PERMISSION).inspect_err(|_| note_refusal(app, &caller.1, P::PERMISSION))?;
         Ok(Self { caller, permission: PhantomData })
     }
 }
@@ -86,7 +99,7 @@ impl FromRequestParts<AppState> for Caller {
             Some(wanted) if wanted.as_bytes() != caller.workspace.to_string().as_bytes() => {
                 Err(ApiError::new(&problem::WORKSPACE_DENIED, "the token belongs to another workspace"))
             }
-            Some(_) | None => Ok(Self(caller)),
+            Some(_) | None => Ok(Self(caller, of_caller(&parts.extensions, &caller))),
         }
     }
 }
@@ -108,6 +121,12 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         parts.extensions.get::<Self>().copied().ok_or_else(ApiError::internal_without_source)
     }
+}
+
+/// Somebody asked for what a role does not have: worth a row of the audit log, once in a while.
+fn note_refusal(app: &AppState, origin: &Origin, permission: Permission) {
+    let event = AuditEvent::PermissionDenied(permission.as_str().to_owned());
+    app.audit.note_refusal(origin, event, format!("{} {permission}", origin.who));
 }
 
 /// The problem of a token that is not good.

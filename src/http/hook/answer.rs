@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{self, Entry},
+    },
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -28,6 +31,11 @@ use crate::{
     },
     nodes::webhook::{RespondMode, WebhookParams},
 };
+
+/// What a page may do that runs scripts: not act as one of this origin.
+const PAGE_OF_NOBODY: &str = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts";
+/// What the names of the server's own cookies begin with.
+const OWN_COOKIES: [&str; 3] = ["citadel_", "__Host-citadel_", "__Secure-citadel_"];
 
 /// What the caller gets where the workflow says nothing.
 #[derive(Debug, Serialize)]
@@ -100,10 +108,30 @@ fn decorate(params: &WebhookParams, replayed: bool, response: &mut Response) {
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    // Pages that workflows make must not run scripts on the origin of the API, unless a workflow asks for it.
-    add_static(response.headers_mut(), header::CONTENT_SECURITY_POLICY, "sandbox");
-    add_static(response.headers_mut(), header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    keep_apart(response.headers_mut());
     response.extensions_mut().insert(AsItIs);
+}
+
+/// Keeps what a workflow answers apart from the pages of the server, whose origin it shares: nothing in it runs, or, where the workflow
+/// has a policy of its own, as a page of nobody, without the cookies of the console. Nor may it set those.
+fn keep_apart(headers: &mut HeaderMap) {
+    match headers.entry(header::CONTENT_SECURITY_POLICY) {
+        // Of several policies all hold.
+        Entry::Occupied(mut own) => {
+            own.append(HeaderValue::from_static(PAGE_OF_NOBODY));
+        }
+        Entry::Vacant(none) => {
+            none.insert(HeaderValue::from_static("sandbox"));
+        }
+    }
+    add_static(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    let is_ours = |cookie: &HeaderValue| OWN_COOKIES.iter().any(|name| cookie.as_bytes().starts_with(name.as_bytes()));
+    let cookies = headers.get_all(header::SET_COOKIE).iter();
+    let kept: Vec<HeaderValue> = cookies.filter(|cookie| !is_ours(cookie)).cloned().collect();
+    headers.remove(header::SET_COOKIE);
+    for cookie in kept {
+        headers.append(header::SET_COOKIE, cookie);
+    }
 }
 
 /// The end of an execution that has not answered by itself.

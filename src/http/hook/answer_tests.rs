@@ -89,3 +89,17 @@ fn tells_the_caller_of_a_failed_execution_its_id_only() {
         assert!(!error.detail.contains("hunter2"));
     }
 }
+
+#[test]
+fn a_page_of_a_workflow_never_acts_as_one_of_the_server() {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("script-src 'unsafe-inline'"));
+    for cookie in ["theme=dark", "citadel_session=x; Path=/", "__Host-citadel_session=x", "basket=1"] {
+        headers.append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+    }
+    keep_apart(&mut headers);
+    let all = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!(all(header::CONTENT_SECURITY_POLICY), ["script-src 'unsafe-inline'", PAGE_OF_NOBODY]);
+    assert!(!PAGE_OF_NOBODY.contains("same-origin"));
+    assert_eq!(all(header::SET_COOKIE), ["theme=dark", "basket=1"]);
+}

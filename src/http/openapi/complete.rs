@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) is_secured: bool,
     pub(super) needs_permission: bool,
     pub(super) has_body: bool,
+    /// Whether a browser has to say which page it sends this for.
+    pub(super) is_change: bool,
     /// Whether a workflow makes the answer, in its own time.
     pub(super) is_hook: bool,
     /// Whether orchestrators ask it as often as they like.
@@ -34,7 +36,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    fn of(operation: &Value) -> Self {
+    fn of(operation: &Value, method: &str) -> Self {
         let text = |parameter: &Value, field: &str| parameter[field].as_str().unwrap_or_default().to_owned();
         let parameters = operation["parameters"].as_array().into_iter().flatten();
         let has_tag = |tag: &str| operation["tags"].as_array().is_some_and(|tags| tags.contains(&json!(tag)));
@@ -42,6 +44,7 @@ impl Facts {
             is_secured: operation["security"].is_null() || permission_of(operation).is_some(),
             needs_permission: permission_of(operation).is_some(),
             has_body: operation["requestBody"].is_object(),
+            is_change: !matches!(method, "get" | "head" | "options") && !has_tag("hooks"),
             is_hook: has_tag("hooks"),
             is_probe: has_tag("health"),
             parameters: parameters.map(|parameter| (text(parameter, "in"), text(parameter, "name"))).collect(),
@@ -111,7 +114,7 @@ fn complete_operation(
         let description = operation["description"].as_str().unwrap_or_default();
         operation["description"] = json!(format!("{description}\n\nNeeds the permission `{permission}`.").trim_start());
     }
-    let facts = Facts::of(operation);
+    let facts = Facts::of(operation, method);
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     add_problems(responses, &facts, shared);
     responses.sort_keys();

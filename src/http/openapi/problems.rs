@@ -88,6 +88,7 @@ fn implied(facts: &Facts) -> Vec<&'static ProblemType> {
     let mut add = |applies: bool, more: &[&'static ProblemType]| kinds.extend(more.iter().filter(|_| applies));
     add(facts.is_secured, &[&problem::UNAUTHENTICATED, &problem::WORKSPACE_DENIED, &problem::UNAVAILABLE]);
     add(facts.needs_permission, &[&problem::PERMISSION_DENIED]);
+    add(facts.is_change, &[&problem::CROSS_SITE]);
     add(!facts.is_hook, &[&problem::REQUEST_TIMED_OUT]);
     add(!facts.is_probe, &[&problem::RATE_LIMITED]);
     add(facts.takes("path", ""), &[&problem::NOT_FOUND]);

@@ -22,12 +22,13 @@ use crate::{
     },
     http::dto::Time,
     model::{
+        audit::{self, Digest},
         batch::{BatchAction, BatchStatus},
         definition::{WorkflowDefinition, parse::WORKFLOW_SCHEMA},
         error::NodeError,
         event::Response,
         execution::{ExecutionStatus, NodeRunStatus, OnConflict, TriggerKind},
-        ids::{BatchId, CredentialId, ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
+        ids::{AuditId, BatchId, CredentialId, ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
         item::{BlobRef, Item, ItemSource, PortItems},
         log::LogLevel,
         problem,
@@ -61,8 +62,20 @@ macro_rules! described_below {
 #[allow(dead_code, reason = "it describes: no value of it is ever made")]
 pub(in crate::http) enum ServerSentEvent {}
 
+/// A word for what happened, in the audit log.
+#[allow(dead_code, reason = "it describes: no value of it is ever made")]
+pub(in crate::http) enum AuditAction {}
+
+/// A word for what it happened to.
+#[allow(dead_code, reason = "it describes: no value of it is ever made")]
+pub(in crate::http) enum AuditKind {}
+
 described_below! {
+    AuditAction = "AuditAction";
+    AuditKind = "AuditKind";
     ServerSentEvent = "ServerSentEvent";
+    AuditId = "AuditId";
+    Digest = "Digest";
     WorkspaceId = "WorkspaceId";
     WorkflowId = "WorkflowId";
     ExecutionId = "ExecutionId";
@@ -103,26 +116,37 @@ described_below! {
     WorkflowDefinition = "WorkflowDefinition";
 }
 
+/// Ids, and choices of which one has to be taken.
+fn short() -> impl Iterator<Item = (String, Value)> {
+    let schemas = [
+        ("AuditId", id(AuditId::PREFIX)),
+        ("AuditAction", choice(audit::ACTIONS)),
+        ("AuditKind", choice(&audit::kinds())),
+        ("WorkspaceId", id(WorkspaceId::PREFIX)),
+        ("WorkflowId", id(WorkflowId::PREFIX)),
+        ("ExecutionId", id(ExecutionId::PREFIX)),
+        ("BatchId", id(BatchId::PREFIX)),
+        ("CredentialId", id(CredentialId::PREFIX)),
+        ("ScheduleId", id(ScheduleId::PREFIX)),
+        ("UserId", id(UserId::PREFIX)),
+        ("ExecutionStatus", choice(&ExecutionStatus::ALL)),
+        ("NodeRunStatus", choice(&NodeRunStatus::ALL)),
+        ("TriggerKind", choice(&TriggerKind::ALL)),
+        ("OnConflict", choice(&OnConflict::ALL)),
+        ("BatchAction", choice(&BatchAction::ALL)),
+        ("BatchStatus", choice(&BatchStatus::ALL)),
+        ("CatchUp", choice(&CatchUpMode::ALL)),
+        ("Overlap", choice(&Overlap::ALL)),
+        ("LogLevel", choice(&LogLevel::ALL)),
+    ];
+    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema))
+}
+
 /// The schemas that no type derives.
 pub(super) fn by_hand() -> Map<String, Value> {
     let mut schemas = json!({
-        "WorkspaceId": id(WorkspaceId::PREFIX),
-        "WorkflowId": id(WorkflowId::PREFIX),
-        "ExecutionId": id(ExecutionId::PREFIX),
-        "BatchId": id(BatchId::PREFIX),
-        "CredentialId": id(CredentialId::PREFIX),
-        "ScheduleId": id(ScheduleId::PREFIX),
-        "UserId": id(UserId::PREFIX),
+        "Digest": { "description": "A SHA-256.", "type": "string", "pattern": "^[0-9a-f]{64}$" },
         "Time": { "type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00.000Z"] },
-        "ExecutionStatus": choice(&ExecutionStatus::ALL),
-        "NodeRunStatus": choice(&NodeRunStatus::ALL),
-        "TriggerKind": choice(&TriggerKind::ALL),
-        "OnConflict": choice(&OnConflict::ALL),
-        "BatchAction": choice(&BatchAction::ALL),
-        "BatchStatus": choice(&BatchStatus::ALL),
-        "CatchUp": choice(&CatchUpMode::ALL),
-        "Overlap": choice(&Overlap::ALL),
-        "LogLevel": choice(&LogLevel::ALL),
         "RetryFrom": {
             "description": "Where a retry begins: at the start, where the execution failed, or at a node.",
             "oneOf": [
@@ -201,6 +225,7 @@ pub(super) fn by_hand() -> Map<String, Value> {
         },
     });
     let mut schemas = schemas.as_object_mut().map(std::mem::take).unwrap_or_default();
+    schemas.extend(short());
     schemas.extend(definition());
     schemas.extend(views::by_hand());
     schemas

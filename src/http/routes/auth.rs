@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    actors::accounts::{ACCESS_MS, TokenPair},
+    actors::{
+        accounts::{ACCESS_MS, LoginError, TokenPair},
+        audit::AuditEvent,
+    },
     http::{
         AppState,
         error::ApiError,
-        extract::{Caller, ClientAddress, Json, OptionalBearer, refuse_token},
+        extract::{Caller, ClientAddress, Json, OptionalBearer, Unknown, refuse_token},
         openapi::Problems,
         problem,
     },
@@ -73,9 +76,22 @@ struct UserBody {
 pub(in crate::http) async fn login(
     State(app): State<AppState>,
     ClientAddress(address): ClientAddress,
+    Unknown(origin): Unknown,
     Json(body): Json<LoginBody>,
 ) -> Result<Answer<TokensBody>, ApiError> {
-    Ok(Answer(app.accounts.login(&body.email, &body.password, address).await?.into()))
+    let outcome = app.accounts.login(&body.email, &body.password, address).await;
+    match &outcome {
+        Ok(pair) => {
+            let caller = app.accounts.authenticate(pair.access.expose()).await.map_err(refuse_token)?;
+            if let Some(user) = caller.user {
+                app.audit.record(origin.by_user(caller.workspace, user), AuditEvent::LoggedIn(user)).await;
+            }
+        }
+        // Who comes too often is refused before anything is tried.
+        Err(LoginError::Wrong) => app.audit.record(origin, AuditEvent::LoginFailed(None)).await,
+        Err(LoginError::TooMany { .. } | LoginError::Password(_) | LoginError::Store(_)) => {}
+    }
+    Ok(Answer(outcome?.into()))
 }
 
 /// Takes new tokens for a refresh token, which is good once.
@@ -101,9 +117,18 @@ pub(in crate::http) async fn refresh(
 pub(in crate::http) async fn logout(
     State(app): State<AppState>,
     OptionalBearer(access): OptionalBearer,
+    Unknown(origin): Unknown,
     Json(body): Json<LogoutBody>,
 ) -> Result<StatusCode, ApiError> {
+    // Who it was: afterwards the token says nothing any more.
+    let caller = match &access {
+        Some(text) => app.accounts.authenticate(text).await.ok(),
+        None => None,
+    };
     app.accounts.logout(access.as_deref(), body.refresh_token.as_deref()).await.map_err(refuse_token)?;
+    if let Some((caller, user)) = caller.and_then(|caller| Some((caller, caller.user?))) {
+        app.audit.record(origin.by_user(caller.workspace, user), AuditEvent::LoggedOut(Some(user))).await;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

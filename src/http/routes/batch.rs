@@ -10,7 +10,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    actors::executions::{BATCH_IDS_MAX, BatchError, BatchRequest, BatchTargets, CreatedBatch},
+    actors::{
+        audit::{AuditEntry, AuditEvent},
+        executions::{BATCH_IDS_MAX, BatchError, BatchRequest, BatchTargets, CreatedBatch},
+    },
     auth::permissions::{
         Permission,
         permit::{ExecutionCancel, ExecutionRead},
@@ -92,6 +95,10 @@ pub(in crate::http) async fn create_batch(
         return Ok(Answer(BatchSelectionBody::from(selected)).into_response());
     }
     let CreatedBatch { row, replayed } = app.executions.create_batch(request).await?;
+    if !replayed {
+        let entry = AuditEntry::from(AuditEvent::BatchCreated(row.id)).with("action", serde_json::json!(row.action));
+        app.audit.record(caller.origin(), entry.with("executions", row.total)).await;
+    }
     let location = HeaderValue::try_from(format!("/api/v1/executions/batch/{}", row.id)).map_err(ApiError::internal)?;
     let mut headers = HeaderMap::from_iter([(header::LOCATION, location)]);
     if replayed {
@@ -146,7 +153,9 @@ pub(in crate::http) async fn cancel_batch(
     caller: May<ExecutionCancel>,
     Path(id): Path<BatchId>,
 ) -> Result<Answer<BatchBody>, ApiError> {
-    Ok(Answer(app.executions.cancel_batch(caller.workspace(), id).await?.into()))
+    let row = app.executions.cancel_batch(caller.workspace(), id).await?;
+    app.audit.record(caller.origin(), AuditEvent::BatchCancelled(id)).await;
+    Ok(Answer(row.into()))
 }
 
 /// Errors: `invalid_batch`.

@@ -10,7 +10,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    actors::executions::{CommandError, Found, Signal, SignalOutcome},
+    actors::{
+        audit::{AuditEntry, AuditEvent},
+        executions::{CommandError, Found, Signal, SignalOutcome},
+    },
     auth::permissions::permit::{ExecutionCancel, ExecutionDelete, ExecutionRead, ExecutionSignal},
     http::{
         AppState,
@@ -171,6 +174,7 @@ pub(in crate::http) async fn cancel_execution(
 ) -> Result<(StatusCode, Answer<AcceptedBody>), ApiError> {
     let reason = body.reason.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect());
     app.executions.cancel(caller.workspace(), id, reason).await?;
+    app.audit.record(caller.origin(), AuditEvent::ExecutionCancelled(id)).await;
     Ok((StatusCode::ACCEPTED, Answer(AcceptedBody { id, status: "accepted" })))
 }
 
@@ -207,8 +211,12 @@ pub(in crate::http) async fn signal_execution(
         require_json(&headers)?;
         read_json(&body)?
     };
+    let entry = AuditEntry::from(AuditEvent::ExecutionSignalled(id)).with("signal", name.as_str());
     let answered = match app.executions.signal(caller.workspace(), id, Signal { name, payload, dedupe_key }).await? {
-        SignalOutcome::Accepted => HeaderMap::new(),
+        SignalOutcome::Accepted => {
+            app.audit.record(caller.origin(), entry).await;
+            HeaderMap::new()
+        }
         SignalOutcome::Duplicate => HeaderMap::from_iter([(REPLAYED, HeaderValue::from_static("true"))]),
     };
     Ok((StatusCode::ACCEPTED, answered, Answer(AcceptedBody { id, status: "accepted" })))
@@ -228,6 +236,7 @@ pub(in crate::http) async fn delete_execution(
     Path(id): Path<ExecutionId>,
 ) -> Result<StatusCode, ApiError> {
     app.executions.delete(caller.workspace(), id).await?;
+    app.audit.record(caller.origin(), AuditEvent::ExecutionDeleted(id)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -53,7 +53,8 @@ use crate::{
         (status = "default", description = "As the workflow says."),
         Problems<(
             problem::HOOK_NOT_FOUND, problem::HOOK_UNVERIFIED, problem::METHOD_NOT_ALLOWED, problem::EXECUTION_FAILED,
-            (problem::OVERLOADED, problem::RATE_LIMITED), (problem::TOO_MANY_STREAMS, problem::DRAINING, problem::UNAVAILABLE),
+            (problem::OVERLOADED, problem::RATE_LIMITED, problem::Quotas),
+            (problem::TOO_MANY_STREAMS, problem::DRAINING, problem::UNAVAILABLE),
         )>,
     ),
 )]
@@ -63,12 +64,12 @@ pub(in crate::http) async fn receive_hook(State(app): State<AppState>, request: 
         Ok(found) => found,
         Err(missing) => {
             // Whoever tries paths out is counted by the address.
-            app.rates.check_address(parts.extensions.get())?;
+            app.rates.check_address(parts.extensions.get()).await?;
             let is_question = parts.method == Method::OPTIONS && missing.problem.status == StatusCode::METHOD_NOT_ALLOWED;
             return if is_question { Ok((StatusCode::NO_CONTENT, missing.header_map()).into_response()) } else { Err(missing) };
         }
     };
-    let allowance = app.rates.check_hook(&hook.path)?;
+    let allowance = app.rates.check_hook(&hook.path).await?;
     let mut response = deliver(&app, &hook, &segments, parts, body).await.into_response();
     allowance.write(response.headers_mut());
     Ok(response)

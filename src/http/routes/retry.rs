@@ -6,7 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::start::{Fresh, answer_start, stream_start};
 use crate::{
-    actors::executions::{Idempotency, RetryRequest, Wait, WaitUntil},
+    actors::{
+        audit::{AuditEntry, AuditEvent},
+        executions::{Idempotency, RetryRequest, Wait, WaitUntil},
+    },
     auth::permissions::permit::ExecutionRetry,
     http::{
         AppState,
@@ -50,7 +53,7 @@ pub(in crate::http) struct RetryBody {
         Problems<(
             (problem::EXECUTION_NOT_FOUND, problem::EXECUTION_RUNNING), (problem::NOTHING_TO_RETRY, problem::CANNOT_REUSE),
             (problem::WORKFLOW_NOT_FOUND, problem::VERSION_NOT_FOUND), problem::INVALID_DEFINITION,
-            (problem::OVERLOADED, problem::TOO_MANY_STREAMS), problem::DRAINING,
+            (problem::OVERLOADED, problem::TOO_MANY_STREAMS, problem::Quotas), problem::DRAINING,
         )>,
     ),
 )]
@@ -74,6 +77,10 @@ pub(in crate::http) async fn retry_execution(
     let workspace = caller.workspace();
     let request = RetryRequest { workspace, original, from, version, id: None, idempotency, wait };
     let (started, workflow, version) = app.executions.retry(request).await?;
+    if !started.replayed {
+        let entry = AuditEntry::from(AuditEvent::ExecutionRetried(original));
+        app.audit.record(caller.origin(), entry.with("execution_id", started.execution.to_string())).await;
+    }
     match (slot, stream) {
         (Some(slot), Some(stopping)) => stream_start(&app, workspace, &started, slot, stopping).await,
         _ => answer_start(&app, &Fresh { workspace, id: workflow, version, waited: wait.is_some() }, started).await,

@@ -8,7 +8,10 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    actors::schedules::BackfillRequest,
+    actors::{
+        audit::{AuditEntry, AuditEvent, digest},
+        schedules::BackfillRequest,
+    },
     auth::permissions::permit::{ScheduleRead, ScheduleWrite},
     clock,
     http::{
@@ -21,6 +24,7 @@ use crate::{
         problem,
     },
     model::{
+        audit::Digest,
         ids::{ScheduleId, WorkflowId},
         limits::{BACKFILL_TICKS_MAX, NEXT_TICKS_MAX},
         problem::{Problem, counted},
@@ -79,6 +83,9 @@ pub(in crate::http) async fn create_schedule(
     let mut headers = HeaderMap::from_iter([(header::ETAG, etag(created.row.rev)), (header::LOCATION, location)]);
     if created.replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    } else {
+        let entry = AuditEntry::from(AuditEvent::ScheduleCreated(created.row.id));
+        app.audit.record(caller.origin(), entry.changed(None, Some(content(&created.row)))).await;
     }
     Ok((StatusCode::CREATED, headers, Answer(created.row.try_into()?)))
 }
@@ -138,7 +145,11 @@ pub(in crate::http) async fn update_schedule(
     if_match: IfMatch,
     Json(body): Json<ScheduleDraftBody>,
 ) -> Result<Tagged, ApiError> {
-    tagged(app.schedules.update(caller.workspace(), id, if_match.version(), body.into()).await?)
+    let before = app.schedules.get(caller.workspace(), id).await?;
+    let row = app.schedules.update(caller.workspace(), id, if_match.version(), body.into()).await?;
+    let entry = AuditEntry::from(AuditEvent::ScheduleUpdated(id)).changed(Some(content(&before)), Some(content(&row)));
+    app.audit.record(caller.origin(), entry).await;
+    tagged(row)
 }
 
 /// Deletes a schedule that stands alone. Its executions stay.
@@ -155,7 +166,10 @@ pub(in crate::http) async fn delete_schedule(
     Path(id): Path<ScheduleId>,
     OptionalIfMatch(if_match): OptionalIfMatch,
 ) -> Result<StatusCode, ApiError> {
+    let before = app.schedules.get(caller.workspace(), id).await?;
     app.schedules.delete(caller.workspace(), id, if_match.and_then(IfMatch::version)).await?;
+    let entry = AuditEntry::from(AuditEvent::ScheduleDeleted(id)).changed(Some(content(&before)), None);
+    app.audit.record(caller.origin(), entry).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -196,7 +210,9 @@ pub(in crate::http) async fn pause_schedule(
     caller: May<ScheduleWrite>,
     Path(id): Path<ScheduleId>,
 ) -> Result<Tagged, ApiError> {
-    tagged(app.schedules.pause(caller.workspace(), id).await?)
+    let row = app.schedules.pause(caller.workspace(), id).await?;
+    app.audit.record(caller.origin(), AuditEvent::SchedulePaused(id)).await;
+    tagged(row)
 }
 
 /// Lets a paused schedule go on, with its next tick from now.
@@ -212,7 +228,9 @@ pub(in crate::http) async fn resume_schedule(
     caller: May<ScheduleWrite>,
     Path(id): Path<ScheduleId>,
 ) -> Result<Tagged, ApiError> {
-    tagged(app.schedules.resume(caller.workspace(), id).await?)
+    let row = app.schedules.resume(caller.workspace(), id).await?;
+    app.audit.record(caller.origin(), AuditEvent::ScheduleResumed(id)).await;
+    tagged(row)
 }
 
 /// Fires ticks of the past.
@@ -233,7 +251,13 @@ pub(in crate::http) async fn backfill_schedule(
     Json(body): Json<BackfillBody>,
 ) -> Result<Answer<BackfilledBody>, ApiError> {
     let request = read_backfill(&body, clock::now_ms())?;
+    let (from, to) = (request.from, request.to);
     let backfill = app.schedules.backfill(caller.workspace(), id, request).await?;
+    if !body.dry_run {
+        let entry = AuditEntry::from(AuditEvent::ScheduleBackfilled(id));
+        let entry = entry.with("from", clock::rfc3339(from)).with("to", clock::rfc3339(to));
+        app.audit.record(caller.origin(), entry).await;
+    }
     Ok(Answer(BackfilledBody::new(backfill, body.dry_run)))
 }
 
@@ -263,6 +287,12 @@ fn read_backfill(body: &BackfillBody, now_ms: u64) -> Result<BackfillRequest, Ap
             Err(ApiError::new(&problem::INVALID_BODY, detail).with_errors(problems))
         }
     }
+}
+
+/// What the audit log keeps of a schedule's rules and its input.
+fn content(row: &ScheduleRow) -> Digest {
+    let input = row.content.input.as_deref().unwrap_or_default();
+    digest(&[&row.content.spec[..], b"\n", input].concat())
 }
 
 fn tagged(row: ScheduleRow) -> Result<Tagged, ApiError> {

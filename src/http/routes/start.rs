@@ -70,7 +70,7 @@ const BUSINESS_KEY_CHARS_MAX: usize = 255;
         (status = 202, description = "The execution is durable and goes on.", body = StartedBody, headers(("Location"))),
         Problems<(
             problem::WORKFLOW_NOT_FOUND, problem::VERSION_NOT_FOUND, problem::UNKNOWN_START_NODE, problem::INVALID_DEFINITION,
-            (problem::BUSINESS_KEY_TAKEN, problem::OVERLOADED), (problem::TOO_MANY_STREAMS, problem::DRAINING),
+            (problem::BUSINESS_KEY_TAKEN, problem::OVERLOADED, problem::Quotas), (problem::TOO_MANY_STREAMS, problem::DRAINING),
         )>,
     ),
 )]

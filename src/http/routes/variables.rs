@@ -10,6 +10,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
+    actors::audit::{AuditEntry, AuditEvent, digest},
     auth::permissions::permit::{VariableRead, VariableWrite, WorkflowRead},
     http::{
         AppState,
@@ -19,6 +20,7 @@ use crate::{
         openapi::Problems,
         problem,
     },
+    model::audit::Digest,
     model::limits::{NAME_CHARS_MAX, VARIABLE_BYTES_MAX, VARIABLE_DESCRIPTION_CHARS_MAX, VARIABLE_NAME_CHARS_MAX},
     store::{DeleteVariable, InsertVariable, TagCount, UpdateVariable, VARIABLES_MAX, VariableRow},
 };
@@ -86,7 +88,11 @@ pub(in crate::http) async fn create_variable(
     check_content(&body.value, body.description.as_deref())?;
     let name = body.name.clone();
     match app.variables.create(caller.workspace(), body.name, &body.value, body.description.clone()).await? {
-        InsertVariable::Inserted(row) => created(row, false),
+        InsertVariable::Inserted(row) => {
+            let entry = AuditEntry::from(AuditEvent::VariableCreated(name)).changed(None, Some(content(&row)));
+            app.audit.record(caller.origin(), entry).await;
+            created(row, false)
+        }
         InsertVariable::Full => {
             let detail = format!("a workspace has {VARIABLES_MAX} variables at most: a value may be an object");
             Err(ApiError::new(&problem::VARIABLES_FULL, detail))
@@ -151,9 +157,15 @@ pub(in crate::http) async fn update_variable(
     Json(body): Json<ChangeBody>,
 ) -> Result<Tagged, ApiError> {
     check_content(&body.value, body.description.as_deref())?;
+    let before = app.variables.find(caller.workspace(), &name).await?;
     let updated = app.variables.update(caller.workspace(), &name, version_of(if_match), &body.value, body.description).await?;
     match updated {
-        UpdateVariable::Updated(row) => tagged(row),
+        UpdateVariable::Updated(row) => {
+            let entry = AuditEntry::from(AuditEvent::VariableUpdated(name));
+            let entry = entry.changed(before.as_ref().map(content), Some(content(&row))).with("version", row.version);
+            app.audit.record(caller.origin(), entry).await;
+            tagged(row)
+        }
         UpdateVariable::Stale { version } => Err(stale(version)),
         UpdateVariable::NotFound => Err(not_found()),
     }
@@ -170,8 +182,13 @@ pub(in crate::http) async fn delete_variable(
     Path(name): Path<String>,
     OptionalIfMatch(if_match): OptionalIfMatch,
 ) -> Result<StatusCode, ApiError> {
+    let before = app.variables.find(caller.workspace(), &name).await?;
     match app.variables.delete(caller.workspace(), &name, if_match.and_then(version_of)).await? {
-        DeleteVariable::Deleted => Ok(StatusCode::NO_CONTENT),
+        DeleteVariable::Deleted => {
+            let entry = AuditEntry::from(AuditEvent::VariableDeleted(name)).changed(before.as_ref().map(content), None);
+            app.audit.record(caller.origin(), entry).await;
+            Ok(StatusCode::NO_CONTENT)
+        }
         DeleteVariable::Stale { version } => Err(stale(version)),
         DeleteVariable::NotFound => Err(not_found()),
     }
@@ -207,6 +224,11 @@ fn created(row: VariableRow, replayed: bool) -> Result<(StatusCode, HeaderMap, A
 
 fn tagged(row: VariableRow) -> Result<Tagged, ApiError> {
     Ok(([(header::ETAG, etag(row.version))], Answer(row.try_into()?)))
+}
+
+/// What the audit log keeps of a variable's value.
+fn content(row: &VariableRow) -> Digest {
+    digest(&row.value)
 }
 
 fn version_of(if_match: IfMatch) -> Option<u32> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
+    actors::audit::{AuditEntry, AuditEvent, digest},
     auth::permissions::{
         Permission,
         permit::{WorkflowRead, WorkflowWrite},
@@ -94,6 +95,9 @@ pub(in crate::http) async fn create_workflow(
     let mut headers = HeaderMap::from_iter([(header::ETAG, etag(row.latest_version)), (header::LOCATION, location(row)?)]);
     if created.replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    } else {
+        let entry = AuditEntry::from(AuditEvent::WorkflowCreated(row.id));
+        app.audit.record(caller.origin(), entry.changed(None, Some(digest(&created.workflow.definition)))).await;
     }
     Ok((StatusCode::CREATED, headers, Answer(created.workflow.try_into()?)))
 }
@@ -166,6 +170,12 @@ pub(in crate::http) async fn update_workflow(
         IfMatch::Any => app.workflows.get(caller.workspace(), id).await?.row.latest_version,
     };
     let workflow = app.workflows.update(caller.workspace(), id, expected, definition).await?;
+    // Versions do not change: the one before is what it was.
+    let before = app.workflows.get_version(caller.workspace(), id, expected).await.ok();
+    let entry = AuditEntry::from(AuditEvent::WorkflowUpdated(id))
+        .changed(before.map(|version| digest(&version.definition)), Some(digest(&workflow.definition)))
+        .with("version", workflow.row.latest_version);
+    app.audit.record(caller.origin(), entry).await;
     Ok(([(header::ETAG, etag(workflow.row.latest_version))], Answer(workflow.try_into()?)))
 }
 
@@ -183,13 +193,14 @@ pub(in crate::http) async fn delete_workflow(
     Path(id): Path<WorkflowId>,
     OptionalIfMatch(if_match): OptionalIfMatch,
 ) -> Result<StatusCode, ApiError> {
-    if let Some(IfMatch::Version(version)) = if_match {
-        let latest = app.workflows.get(caller.workspace(), id).await?.row.latest_version;
-        if latest != version {
-            return Err(ApiError::new(&problem::WORKFLOW_STALE, format!("its latest version is {latest}")));
-        }
+    let workflow = app.workflows.get(caller.workspace(), id).await?;
+    let latest = workflow.row.latest_version;
+    if matches!(if_match, Some(IfMatch::Version(version)) if version != latest) {
+        return Err(ApiError::new(&problem::WORKFLOW_STALE, format!("its latest version is {latest}")));
     }
     app.workflows.delete(caller.workspace(), id).await?;
+    let entry = AuditEntry::from(AuditEvent::WorkflowDeleted(id)).changed(Some(digest(&workflow.definition)), None);
+    app.audit.record(caller.origin(), entry.with("version", latest)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -209,7 +220,10 @@ pub(in crate::http) async fn activate_workflow(
     Path(id): Path<WorkflowId>,
     Json(body): Json<ActivateBody>,
 ) -> Result<Answer<WorkflowBody>, ApiError> {
-    Ok(Answer(app.workflows.activate(caller.workspace(), id, body.version).await?.into()))
+    let row = app.workflows.activate(caller.workspace(), id, body.version).await?;
+    let entry = AuditEntry::from(AuditEvent::WorkflowActivated(id)).with("version", row.active_version);
+    app.audit.record(caller.origin(), entry).await;
+    Ok(Answer(row.into()))
 }
 
 /// Takes a workflow's triggers back. What runs goes on.
@@ -222,7 +236,9 @@ pub(in crate::http) async fn deactivate_workflow(
     caller: May<WorkflowWrite>,
     Path(id): Path<WorkflowId>,
 ) -> Result<Answer<WorkflowBody>, ApiError> {
-    Ok(Answer(app.workflows.deactivate(caller.workspace(), id).await?.into()))
+    let row = app.workflows.deactivate(caller.workspace(), id).await?;
+    app.audit.record(caller.origin(), AuditEvent::WorkflowDeactivated(id)).await;
+    Ok(Answer(row.into()))
 }
 
 /// Lists the versions of a workflow, newest first, without their definitions.

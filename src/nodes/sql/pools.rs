@@ -8,15 +8,15 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::SqlitePool;
 
-use super::POOLS_MAX;
+use super::{POOLS_MAX, postgres::ServerPool};
 
 /// Every pool of the process. Made once, and shared by all nodes.
 #[derive(Default)]
 pub struct SqlPools {
     pub(super) sqlite: Pools<SqlitePool>,
-    pub(super) postgres: Pools<PgPool>,
+    pub(super) postgres: Pools<ServerPool>,
 }
 
 /// The pools of one kind of database.
@@ -56,22 +56,24 @@ pub(super) fn key(parts: &[&str]) -> Key {
 
 impl<P: Clone> Pools<P> {
     /// The pool of a database, made if there is none. `make` opens no connection yet.
-    pub(super) fn get(&self, key: Key, make: impl FnOnce() -> P) -> P {
+    ///
+    /// Errors: that of `make`.
+    pub(super) fn get<E>(&self, key: Key, make: impl FnOnce() -> Result<P, E>) -> Result<P, E> {
         let mut entries = self.lock();
         entries.uses += 1;
         let used = entries.uses;
         if let Some(entry) = entries.pools.get_mut(&key) {
             entry.used = used;
-            return entry.pool.clone();
+            return Ok(entry.pool.clone());
         }
+        let pool = make()?;
         if entries.pools.len() >= POOLS_MAX {
             let oldest = entries.pools.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key);
             // Runs that use it keep their connections; the others close with the last handle.
             oldest.map(|key| entries.pools.remove(&key));
         }
-        let pool = make();
         entries.pools.insert(key, Entry { pool: pool.clone(), used });
-        pool
+        Ok(pool)
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries<P>> {
@@ -87,11 +89,14 @@ mod tests {
     fn keeps_the_pools_that_were_used_last() {
         let pools = Pools::default();
         let numbered = |number: usize| key(&[&number.to_string()]);
+        let get = |number: usize| pools.get(numbered(number), || Ok::<_, ()>(number)).unwrap();
         for number in 0..POOLS_MAX {
-            pools.get(numbered(number), || number);
+            get(number);
         }
-        assert_eq!(pools.get(numbered(0), || panic!("there is one")), 0);
-        pools.get(numbered(POOLS_MAX), || POOLS_MAX);
+        assert_eq!(pools.get(numbered(0), || -> Result<usize, ()> { panic!("there is one") }), Ok(0));
+        assert_eq!(pools.get(numbered(POOLS_MAX), || Err("no")), Err("no"));
+        assert_eq!(pools.lock().pools.len(), POOLS_MAX, "what cannot be made takes nobody's place");
+        get(POOLS_MAX);
         let entries = pools.lock();
         assert_eq!(entries.pools.len(), POOLS_MAX);
         assert!(entries.pools.contains_key(&numbered(0)) && !entries.pools.contains_key(&numbered(1)));

@@ -7,6 +7,8 @@ mod numeric;
 mod times;
 mod types;
 
+#[cfg(unix)]
+use std::sync::Arc;
 use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
@@ -17,6 +19,8 @@ use sqlx::{
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow, PgSslMode, PgStatement},
 };
 
+#[cfg(unix)]
+use super::relay::Relay;
 use super::{
     ACQUIRE_MS_MAX, CONNECTIONS_MAX, IDLE_MS_MAX,
     bindings::{Bound, check_count},
@@ -33,32 +37,69 @@ use crate::{
 /// Prepared statements that a connection keeps.
 const STATEMENTS_MAX: usize = 50;
 
-/// A pool for a server, at an address that the egress policy has checked.
-pub(super) fn pool(server: &Server, address: SocketAddr) -> PgPool {
-    let mode = match server.encryption {
-        Encryption::Disable => PgSslMode::Disable,
-        Encryption::Prefer => PgSslMode::Prefer,
-        Encryption::Require => PgSslMode::Require,
-        Encryption::VerifyFull => PgSslMode::VerifyFull,
-    };
-    // The driver checks the certificate against the host that it connects to, so full verification needs the name. A name that
-    // meanwhile leads to another address gains nothing by it: whoever answers there has to prove that name.
-    let host = if server.encryption == Encryption::VerifyFull { server.host.clone() } else { address.ip().to_string() };
-    let options = PgConnectOptions::new_without_pgpass()
-        .host(&host)
-        .port(address.port())
-        .username(&server.user)
-        .password(&server.password)
-        .database(&server.database)
-        .ssl_mode(mode)
-        .application_name("citadel")
-        .statement_cache_capacity(STATEMENTS_MAX)
-        .disable_statement_logging();
-    PgPoolOptions::new()
-        .max_connections(CONNECTIONS_MAX)
-        .acquire_timeout(Duration::from_millis(ACQUIRE_MS_MAX))
-        .idle_timeout(Duration::from_millis(IDLE_MS_MAX))
-        .connect_lazy_with(options)
+/// Connections to a server, at an address that the egress policy has checked.
+#[derive(Clone)]
+pub(super) struct ServerPool {
+    pool: PgPool,
+    #[cfg(unix)]
+    _relay: Option<Arc<Relay>>,
+}
+
+impl ServerPool {
+    /// Opens no connection yet.
+    ///
+    /// Errors: `connection_failed` if there is no way to the address.
+    pub(super) fn new(server: &Server, address: SocketAddr) -> Result<Self, NodeError> {
+        let mode = match server.encryption {
+            Encryption::Disable => PgSslMode::Disable,
+            Encryption::Prefer => PgSslMode::Prefer,
+            Encryption::Require => PgSslMode::Require,
+            Encryption::VerifyFull => PgSslMode::VerifyFull,
+        };
+        let options = PgConnectOptions::new_without_pgpass()
+            .host(&address.ip().to_string())
+            .port(address.port())
+            .username(&server.user)
+            .password(&server.password)
+            .database(&server.database)
+            .ssl_mode(mode)
+            .application_name("citadel")
+            .statement_cache_capacity(STATEMENTS_MAX)
+            .disable_statement_logging();
+        if server.encryption == Encryption::VerifyFull { Self::by_name(server, address, options) } else { Ok(Self::of(options)) }
+    }
+
+    /// The driver checks the certificate against the host that it connects to, so it is given the name, and a way to the address.
+    #[cfg(unix)]
+    fn by_name(server: &Server, address: SocketAddr, options: PgConnectOptions) -> Result<Self, NodeError> {
+        let relay = Relay::start(address)
+            .map_err(|error| NodeError::transient(codes::CONNECTION_FAILED, format!("cannot open a local socket: {error}")))?;
+        let options = options.host(&server.host).socket(relay.directory());
+        Ok(Self { _relay: Some(Arc::new(relay)), ..Self::of(options) })
+    }
+
+    #[cfg(not(unix))]
+    fn by_name(_: &Server, _: SocketAddr, _: PgConnectOptions) -> Result<Self, NodeError> {
+        Err(NodeError::permanent(codes::CONNECTION_FAILED, "`verify-full` is not supported on this system"))
+    }
+
+    fn of(options: PgConnectOptions) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(Duration::from_millis(ACQUIRE_MS_MAX))
+            .idle_timeout(Duration::from_millis(IDLE_MS_MAX))
+            .connect_lazy_with(options);
+        Self {
+            pool,
+            #[cfg(unix)]
+            _relay: None,
+        }
+    }
+
+    /// Whether there is no connection, so that nobody knows whether the server answers.
+    pub(super) fn is_unused(&self) -> bool {
+        self.pool.size() == 0
+    }
 }
 
 /// Looks whether anybody answers at an address. A pool does not say: it tries again for as long as it may wait for a connection.
@@ -75,19 +116,28 @@ pub(super) async fn probe(address: SocketAddr) -> Result<(), NodeError> {
 }
 
 /// A connection to a server.
-pub(super) struct PostgresSession(Handle<Postgres>);
+pub(super) struct PostgresSession {
+    handle: Handle<Postgres>,
+    /// Keeps the way of the connection open.
+    _server: ServerPool,
+}
 
 impl PostgresSession {
     /// Takes a connection on which a statement may take `timeout`.
     ///
     /// Errors: `connection_failed`, `sql_failed` if the server refuses, `overloaded`.
-    pub(super) async fn open(pool: &PgPool, timeout: Duration, transaction: bool, readonly: bool) -> Result<Self, NodeError> {
+    pub(super) async fn open(
+        server: &ServerPool,
+        timeout: Duration,
+        transaction: bool,
+        readonly: bool,
+    ) -> Result<Self, NodeError> {
         let begin = match (transaction, readonly) {
             (_, true) => Some("BEGIN READ ONLY"),
             (true, false) => Some("BEGIN"),
             (false, false) => None,
         };
-        let mut handle = Handle::open(pool, begin).await.map_err(|error| of_database(&error))?;
+        let mut handle = Handle::open(&server.pool, begin).await.map_err(|error| of_database(&error))?;
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // For the session, not for the transaction: the next run sets its own.
         sqlx::query("SELECT set_config('statement_timeout', $1, false)")
@@ -95,11 +145,11 @@ impl PostgresSession {
             .execute(handle.connection())
             .await
             .map_err(|error| of_database(&error))?;
-        Ok(Self(handle))
+        Ok(Self { handle, _server: server.clone() })
     }
 
     async fn prepare(&mut self, bound: &Bound) -> Result<(PgStatement, PgArguments), NodeError> {
-        let statement = self.0.connection().prepare(text(bound)).await.map_err(|error| of_database(&error))?;
+        let statement = self.handle.connection().prepare(text(bound)).await.map_err(|error| of_database(&error))?;
         let Some(Either::Left(types)) = statement.parameters() else {
             return Err(NodeError::permanent(codes::SQL, "the server did not say which types the placeholders have"));
         };
@@ -118,7 +168,7 @@ impl PostgresSession {
 impl Session for PostgresSession {
     async fn query(&mut self, bound: &Bound, budget: &mut Budget) -> Result<Vec<Map<String, Value>>, NodeError> {
         let (statement, arguments) = self.prepare(bound).await?;
-        let mut stream = statement.query_with(arguments).fetch(self.0.connection());
+        let mut stream = statement.query_with(arguments).fetch(self.handle.connection());
         let mut rows = Vec::new();
         while let Some(row) = stream.try_next().await.map_err(|error| of_database(&error))? {
             let row = decode_row(&row)?;
@@ -130,12 +180,13 @@ impl Session for PostgresSession {
 
     async fn execute(&mut self, bound: &Bound) -> Result<u64, NodeError> {
         let (statement, arguments) = self.prepare(bound).await?;
-        let result = statement.query_with(arguments).execute(self.0.connection()).await.map_err(|error| of_database(&error))?;
+        let result =
+            statement.query_with(arguments).execute(self.handle.connection()).await.map_err(|error| of_database(&error))?;
         Ok(result.rows_affected())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), NodeError> {
-        self.0.commit().await.map_err(|error| of_database(&error))
+        self.handle.commit().await.map_err(|error| of_database(&error))
     }
 }
 
@@ -156,4 +207,42 @@ fn decode_row(row: &PgRow) -> Result<Map<String, Value>, NodeError> {
 
 fn invalid_value(index: usize, why: &str) -> NodeError {
     NodeError::permanent(codes::INVALID_PARAMETER, format!("value {} of `params`: {why}", index + 1))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn full_verification_does_not_resolve_the_name_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server {
+            // Nothing resolves it, so whoever reaches the listener was led by the address.
+            host: "name.invalid".to_owned(),
+            port: 5432,
+            database: "d".to_owned(),
+            user: "u".to_owned(),
+            password: String::new(),
+            encryption: Encryption::VerifyFull,
+        };
+        let pool = ServerPool::new(&server, listener.local_addr().unwrap()).unwrap();
+        let answering = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 8];
+            stream.read_exact(&mut request).await.unwrap();
+            stream.write_all(b"N").await.unwrap();
+            request
+        };
+        let opening = PostgresSession::open(&pool, Duration::from_secs(5), false, false);
+        let (request, opened) = tokio::join!(answering, opening);
+        // The request for TLS. Source: PostgreSQL documentation, section 54.7 (SSLRequest).
+        assert_eq!(request, [0, 0, 0, 8, 4, 210, 22, 47]);
+        let Err(error) = opened else { panic!("without TLS there is no session") };
+        assert_eq!(error.code, codes::CONNECTION_FAILED, "{error:?}");
+    }
 }

@@ -10,7 +10,7 @@ use super::{
     budget::Budget,
     lexer::{Scan, check_sqlite, scan},
     pools::key,
-    postgres::{self, PostgresSession},
+    postgres::{self, PostgresSession, ServerPool},
     session::Session,
     sqlite::{self, SqliteSession},
     target::{self, Server, Target},
@@ -133,8 +133,8 @@ async fn open(
     match target {
         Target::Sqlite(path) => {
             let mode = if params.readonly { "read" } else { "write" };
-            let make = || sqlite::pool(path, params.readonly);
-            let pool = ctx.services.sql.sqlite.get(key(&[mode, &path.to_string_lossy()]), make);
+            let make = || Ok::<_, NodeError>(sqlite::pool(path, params.readonly));
+            let pool = ctx.services.sql.sqlite.get(key(&[mode, &path.to_string_lossy()]), make)?;
             Ok(Box::new(SqliteSession::open(&pool, timeout, transaction).await?))
         }
         Target::Postgres(server) => open_postgres(server, params.readonly, timeout, transaction, ctx).await,
@@ -154,8 +154,8 @@ async fn open_postgres(
     let mut failure = None;
     for address in addresses {
         let parts: [&str; 6] = [host, &address.to_string(), database, user, password, &format!("{encryption:?}")];
-        let pool = ctx.services.sql.postgres.get(key(&parts), || postgres::pool(server, address));
-        if pool.size() == 0
+        let pool = ctx.services.sql.postgres.get(key(&parts), || ServerPool::new(server, address))?;
+        if pool.is_unused()
             && let Err(error) = postgres::probe(address).await
         {
             failure = Some(error);

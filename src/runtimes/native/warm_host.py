@@ -150,7 +150,6 @@ channel = os.dup(1)
 null = os.open("/dev/null", os.O_RDWR)
 os.dup2(null, 1)
 os.close(null)
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 for module in sys.argv[1:]:
     __import__(module)
 gc.collect()

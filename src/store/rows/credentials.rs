@@ -80,6 +80,7 @@ pub struct Grant {
 
 /// What became of a new credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and nearly always it has the row")]
 pub enum InsertCredential {
     Inserted(CredentialRow),
     /// There is one of that name.
@@ -90,6 +91,7 @@ pub enum InsertCredential {
 
 /// What became of a credential's update.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and nearly always it has the row")]
 pub enum UpdateCredential {
     Updated(CredentialRow),
     Stale { version: u32 },

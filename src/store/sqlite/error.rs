@@ -9,13 +9,15 @@ const REFUSED_CODES: [&str; 2] = ["18", "20"];
 
 /// The domain's names of constraints. SQLite names the columns of a broken unique constraint, not the constraint.
 /// Source: <https://www.sqlite.org/c3ref/c_abort.html>.
-const CONSTRAINT_COLUMNS: [(&str, &str); 18] = [
+const CONSTRAINT_COLUMNS: &[(&str, &str)] = &[
     ("executions.id", constraints::EXECUTIONS_KEY),
     ("journal.execution_id, journal.seq", constraints::JOURNAL_KEY),
     ("workflows.id", "workflows_key"),
     ("workflow_versions.workflow_id, workflow_versions.version", "workflow_versions_key"),
     ("hooks.method, hooks.path", "hooks_key"),
     ("schedules.id", "schedules_key"),
+    ("audit.workspace_id, audit.seq", "audit_key"),
+    ("audit.id", "audit_id"),
     ("users.id", "users_key"),
     ("users.email", "users_email"),
     ("tokens.id", "tokens_key"),

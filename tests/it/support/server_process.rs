@@ -106,7 +106,8 @@ impl ServerProcess {
         &self.base
     }
 
-    fn signal(&self, name: &str) {
+    /// Sends a signal: `-HUP`.
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }

@@ -7,6 +7,8 @@ use proptest::{
     sample::subsequence,
 };
 
+use super::audit::{self, AuditOperation};
+
 /// Executions, workflows, messages and owners of a sequence: each number is one of them.
 pub(super) const EXECUTIONS: u8 = 6;
 pub(super) const WORKFLOWS: u8 = 2;
@@ -220,6 +222,7 @@ pub(super) enum Operation {
     DeleteToken {
         token: u8,
     },
+    Audit(AuditOperation),
     ReadAccounts {
         token: u8,
         user: u8,
@@ -251,6 +254,7 @@ fn any() -> impl Strategy<Value = Operation> {
         8 => schedules(),
         2 => accounts(),
         2 => variables(),
+        2 => audit::any().prop_map(Operation::Audit),
     ]
 }
 

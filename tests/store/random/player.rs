@@ -16,6 +16,7 @@ use citadel::{
 };
 
 use super::{
+    audit,
     operation::{EXECUTIONS, Message, Operation, Request, WORKFLOWS},
     schedules,
 };
@@ -74,6 +75,7 @@ impl Player {
             O::InsertVariable { .. } | O::UpdateVariable { .. } | O::DeleteVariable { .. } | O::ReadVariables { .. } => {
                 self.variables(operation).await
             }
+            O::Audit(operation) => audit::play(&*self.store, operation).await,
             _ => self.executions(operation).await,
         }
     }
