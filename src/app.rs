@@ -8,10 +8,12 @@ pub mod embedded;
 pub mod languages;
 #[cfg(test)]
 mod lost_answers;
+pub mod people;
 pub mod process;
 mod reload;
 pub mod runtimes;
 mod samples;
+pub mod seed;
 pub mod serve;
 pub mod signals;
 
@@ -110,9 +112,9 @@ pub struct RunningApp {
     pub executions: ExecutionsHandle,
     pub schedules: SchedulesHandle,
     pub credentials: CredentialsHandle,
-    /// The master keys, which other secrets hang on, too.
-    pub keys: Arc<Keyring>,
     pub engine: Arc<Engine>,
+    /// What secrets are encrypted and tokens are signed with.
+    pub keys: Arc<Keyring>,
     /// Whether rates are limited.
     pub limits: Switch,
     /// What the servers of a cluster count together.

@@ -1,7 +1,8 @@
 //! The command line: reads arguments, calls `app` or a server, prints. Results go to standard output, everything else to standard
-//! error. `serve`, `dev`, `run`, `db` and `doctor` work in this process; client commands speak HTTP only.
+//! error. `serve`, `dev`, `run`, `db`, `admin` and `doctor` work in this process; client commands speak HTTP only.
 
 mod actors;
+mod admin;
 mod audit;
 mod bench;
 mod client;
@@ -20,6 +21,7 @@ mod input;
 mod login;
 #[cfg(target_os = "linux")]
 mod output;
+mod people;
 mod progress;
 mod prompt;
 mod remote;
@@ -29,6 +31,7 @@ mod schedule;
 mod secrets;
 mod serve;
 mod settings;
+mod setup;
 mod table;
 mod unified;
 mod version;
@@ -82,6 +85,10 @@ enum Command {
     /// Looks after the database's schema.
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Looks after people on the database itself, for when nobody can log in.
+    Admin(admin::AdminArguments),
+    /// Makes the first owner of a server, and logs them in.
+    Setup(setup::SetupArguments),
     /// Logs in to a server and keeps that as a context.
     Login(login::LoginArguments),
     /// Looks after the servers that one has logged in to.
@@ -96,6 +103,16 @@ enum Command {
     Credential(credential::CredentialArguments),
     /// Looks after the master keys of a server.
     Secrets(secrets::SecretsArguments),
+    /// Looks after accounts of people.
+    User(people::UserArguments),
+    /// Looks after the members of a workspace, and invitations to it.
+    Member(people::MemberArguments),
+    /// Looks after roles: what members may do.
+    Role(people::RoleArguments),
+    /// Looks after API keys.
+    Key(people::KeyArguments),
+    /// Looks after the workspaces that one is in.
+    Workspace(people::WorkspaceArguments),
     /// Runs code on a server, without a workflow.
     Code(code::CodeArguments),
     /// Shows who changed what on a server, and checks that the log of it is whole.
@@ -146,6 +163,8 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Healthcheck(arguments) => Box::pin(healthcheck::healthcheck(arguments, &prepare()?.loaded.config)).await,
         Command::Runtimes(arguments) => Box::pin(runtimes::runtimes(arguments, &prepare()?.loaded.config)).await,
         Command::Db(command) => Box::pin(db::db(command, &prepare()?.loaded.config)).await,
+        Command::Admin(arguments) => Box::pin(admin::admin(arguments, &prepare()?.loaded.config)).await,
+        Command::Setup(arguments) => Box::pin(setup::setup(arguments, &prepare()?.loaded)).await,
         Command::Login(arguments) => Box::pin(login::login(arguments, &prepare()?.loaded)).await,
         Command::Context(arguments) => context::context(arguments, &prepare()?.loaded.config),
         Command::Workflow(arguments) => Box::pin(workflow::workflow(arguments, &prepare()?.loaded)).await,
@@ -153,6 +172,11 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Schedule(arguments) => Box::pin(schedule::schedule(arguments, &prepare()?.loaded)).await,
         Command::Credential(arguments) => Box::pin(credential::credential(arguments, &prepare()?.loaded)).await,
         Command::Secrets(arguments) => Box::pin(secrets::secrets(arguments, &prepare()?.loaded)).await,
+        Command::User(arguments) => Box::pin(people::user(arguments, &prepare()?.loaded)).await,
+        Command::Member(arguments) => Box::pin(people::member(arguments, &prepare()?.loaded)).await,
+        Command::Role(arguments) => Box::pin(people::role(arguments, &prepare()?.loaded)).await,
+        Command::Key(arguments) => Box::pin(people::key(arguments, &prepare()?.loaded)).await,
+        Command::Workspace(arguments) => Box::pin(people::workspace(arguments, &prepare()?.loaded)).await,
         Command::Code(arguments) => Box::pin(code::code(arguments, &prepare()?.loaded)).await,
         Command::Audit(arguments) => Box::pin(audit::audit(arguments, &prepare()?.loaded)).await,
         Command::Actors(arguments) => Box::pin(actors::actors(arguments, &prepare()?.loaded)).await,
@@ -175,15 +199,25 @@ impl Command {
             Self::Dev(arguments) => arguments.add_flags(flags),
             Self::Bench(arguments) => arguments.add_flags(flags),
             // For people first: warnings only, unless asked.
-            Self::Run(_) | Self::Config(_) | Self::Doctor(_) | Self::Healthcheck(_) | Self::Context(_) | Self::Runtimes(_) => {
-                flags.set_default("log.filter", "warn");
-            }
+            Self::Run(_)
+            | Self::Config(_)
+            | Self::Doctor(_)
+            | Self::Healthcheck(_)
+            | Self::Context(_)
+            | Self::Runtimes(_)
+            | Self::Admin(_) => flags.set_default("log.filter", "warn"),
+            Self::Setup(arguments) => arguments.add_flags(flags),
             Self::Login(arguments) => arguments.add_flags(flags),
             Self::Workflow(arguments) => arguments.add_flags(flags),
             Self::Execution(arguments) => arguments.add_flags(flags),
             Self::Schedule(arguments) => arguments.add_flags(flags),
             Self::Credential(arguments) => arguments.add_flags(flags),
             Self::Secrets(arguments) => arguments.add_flags(flags),
+            Self::User(arguments) => arguments.add_flags(flags),
+            Self::Member(arguments) => arguments.add_flags(flags),
+            Self::Role(arguments) => arguments.add_flags(flags),
+            Self::Key(arguments) => arguments.add_flags(flags),
+            Self::Workspace(arguments) => arguments.add_flags(flags),
             Self::Code(arguments) => arguments.add_flags(flags),
             Self::Audit(arguments) => arguments.add_flags(flags),
             Self::Actors(arguments) => arguments.add_flags(flags),

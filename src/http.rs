@@ -1,6 +1,7 @@
 //! The HTTP API: routes, extractors, bodies, problems. A handler authorises, converts, calls once, and converts back.
 
 mod compression;
+mod cookies;
 mod cursor;
 mod dto;
 mod envelope;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use crate::{
     actors::workflows::{Format, WorkflowError, WorkflowsHandle, read_definition},
     config::Config,
-    model::ids::WorkspaceId,
+    model::ids::{WorkflowId, WorkspaceId},
 };
 
 /// The name of a sample, which is also a part of its idempotency key, and its definition.
@@ -46,6 +46,19 @@ pub(super) async fn install_once(workflows: &WorkflowsHandle, config: &Config) -
     Ok(installed)
 }
 
+/// Installs the samples into a workspace. Answers their ids.
+///
+/// Errors: the store fails.
+pub(super) async fn install_into(workflows: &WorkflowsHandle, workspace: WorkspaceId) -> anyhow::Result<Vec<WorkflowId>> {
+    let mut ids = Vec::new();
+    for (name, text) in SAMPLES {
+        let definition = read_definition(text.as_bytes(), Format::Yaml).expect("a sample can be read");
+        let created = workflows.create(workspace, definition, Some(&format!("sample-{name}"))).await;
+        ids.push(created.with_context(|| format!("cannot install the sample {name}"))?.workflow.row.id);
+    }
+    Ok(ids)
+}
+
 async fn write_countries(root: &Path) -> std::io::Result<()> {
     tokio::fs::create_dir_all(root).await?;
     let path = root.join("countries.csv");
@@ -55,10 +68,7 @@ async fn write_countries(root: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::ids::WorkflowId,
-        nodes::{plan, registry::Registry},
-    };
+    use crate::nodes::{plan, registry::Registry};
 
     #[test]
     fn every_sample_is_valid() {

@@ -1,10 +1,6 @@
 //! The server: the running system behind an HTTP listener, its first owner, and its orderly end.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
@@ -18,17 +14,23 @@ use super::{
     start,
 };
 use crate::{
-    actors::{accounts::AccountsService, code_runs::CodeRunsHandle, supervisor::Meltdown, trial::TrialsHandle},
-    auth::private_file::write_private_file,
-    config::{Config, Loader},
+    actors::{
+        accounts::{AccountsParts, AccountsService, SetupToken},
+        code_runs::CodeRunsHandle,
+        supervisor::Meltdown,
+        trial::TrialsHandle,
+    },
+    auth::keyring::Keyring,
+    config::{Config, Loader, Switch},
     http::{
         self, AppParts, AppState, CursorKey, Listener, Monitor, Origins, Proxies, Rates, Readiness, RequestTimes, StreamSlots,
         Tls,
     },
+    store::Store,
     telemetry::LogControl,
 };
 
-/// The owner token's file in the data directory.
+/// The setup token's file in the data directory.
 const OWNER_TOKEN_FILE: &str = "owner-token";
 
 /// What a server needs besides its settings.
@@ -59,8 +61,10 @@ pub enum FirstOwner {
     Exists,
     /// Made from the settings.
     User { email: String },
-    /// The token that opens everything: shown this once.
+    /// The token that makes one, and stands for them until then: shown this once.
     Token { text: String, file: PathBuf },
+    /// An earlier start has shown that token.
+    Waiting { file: PathBuf },
 }
 
 /// How a server ended.
@@ -199,7 +203,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         registry: app.registry.clone(),
         code_runs: CodeRunsHandle::new(app.engine.clone()),
         trials: TrialsHandle::new(app.engine.clone(), app.registry.clone()),
-        accounts: AccountsService::new(app.store.clone(), app.limits.clone()),
+        accounts: accounts_of(app.store.clone(), app.limits.clone(), &app.keys, config),
         blobs: app.engine.services.blobs.clone(),
         cursors: CursorKey::load_or_create(&config.data_dir).context("cannot keep the key of cursors")?,
         ready: Readiness::default(),
@@ -215,17 +219,26 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
     }))
 }
 
-/// Makes the first owner: from the settings if they name one, else a token that is shown once.
+/// The accounts of a store.
+pub fn accounts_of(store: Arc<dyn Store>, limits: Switch, keyring: &Keyring, config: &Config) -> AccountsService {
+    AccountsService::new(AccountsParts { store, limits, keyring, setup_file: setup_file(config) })
+}
+
+fn setup_file(config: &Config) -> PathBuf {
+    config.data_dir.join(OWNER_TOKEN_FILE)
+}
+
+/// Makes the first owner if the settings name one, else the token that makes one.
 async fn first_owner(accounts: &AccountsService, config: &Config) -> anyhow::Result<FirstOwner> {
     if let (Some(email), Some(password)) = (&config.admin.email, &config.admin.password) {
         let is_new = accounts.ensure_first_user(email, password.expose()).await.context("cannot make the first owner")?;
         return Ok(if is_new { FirstOwner::User { email: email.clone() } } else { FirstOwner::Exists });
     }
-    let file = config.data_dir.join(OWNER_TOKEN_FILE);
-    let keep = |text: &str| write_private_file(Path::new(&file), format!("{text}\n").as_bytes());
-    Ok(match accounts.ensure_owner_token(keep).await.context("cannot make the owner token")? {
-        Some(token) => FirstOwner::Token { text: token.expose().to_owned(), file },
-        None => FirstOwner::Exists,
+    let file = setup_file(config);
+    Ok(match accounts.ensure_setup_token().await.context("cannot make the setup token")? {
+        SetupToken::New(token) => FirstOwner::Token { text: token.expose().to_owned(), file },
+        SetupToken::Waiting => FirstOwner::Waiting { file },
+        SetupToken::Done => FirstOwner::Exists,
     })
 }
 

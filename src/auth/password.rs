@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use argon2::{
-    Argon2,
+    Argon2, Params,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use tokio::sync::Semaphore;
@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Longest password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
-/// Hashes that are computed at once.
-const HASHES_AT_ONCE_MAX: usize = 2;
+/// Hashes that wait for their turn; more are refused at once. Arbitrary: a second of them on one core.
+const WAITING_MAX: usize = 64;
 /// Longest wait for a turn.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -38,11 +38,16 @@ pub enum PasswordError {
 #[derive(Clone)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
+    /// One each for those that compute or wait.
+    places: Arc<Semaphore>,
 }
 
 impl Default for Passwords {
+    /// Half of the cores at most, so that a flood of logins leaves the other half to everything else.
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(HASHES_AT_ONCE_MAX)) }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let at_once = (cores / 2).max(1);
+        Self { slots: Arc::new(Semaphore::new(at_once)), places: Arc::new(Semaphore::new(at_once + WAITING_MAX)) }
     }
 }
 
@@ -83,11 +88,22 @@ impl Passwords {
         .await
     }
 
+    /// Whether a hash was made in another way than [`hash`](Self::hash) makes one today.
+    pub fn is_outdated(hash: &str) -> bool {
+        let Ok(parsed) = PasswordHash::new(hash) else { return false };
+        let today = Params::default();
+        let is_today = Params::try_from(&parsed).is_ok_and(|params| {
+            (params.m_cost(), params.t_cost(), params.p_cost()) == (today.m_cost(), today.t_cost(), today.p_cost())
+        });
+        parsed.algorithm.as_str() != "argon2id" || !is_today
+    }
+
     /// Waits for a turn and computes on the blocking pool.
     async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
     ) -> Result<T, PasswordError> {
+        let _place = self.places.try_acquire().map_err(|_| PasswordError::Busy)?;
         let turn = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.slots).acquire_owned()).await;
         let permit = turn.map_err(|_| PasswordError::Busy)?.map_err(|_| PasswordError::Busy)?;
         // The permit moves into the closure: a caller that goes away does not free the slot while the hash is still computed.
@@ -127,5 +143,26 @@ mod tests {
         assert!(matches!(passwords.hash("short", [0; 16]).await, Err(PasswordError::Length)));
         assert!(matches!(passwords.hash(&"x".repeat(PASSWORD_BYTES_MAX + 1), [0; 16]).await, Err(PasswordError::Length)));
         assert!(!passwords.verify(&"x".repeat(PASSWORD_BYTES_MAX + 1), None).await.unwrap());
+    }
+
+    #[test]
+    fn tells_hashes_of_earlier_settings() {
+        assert!(!Passwords::is_outdated(NOBODY) && !Passwords::is_outdated(""));
+        for old in ["argon2id$v=19$m=4096,t=3,p=1", "argon2id$v=19$m=19456,t=1,p=1", "argon2i$v=19$m=19456,t=2,p=1"] {
+            assert!(Passwords::is_outdated(&format!(
+                "${old}$Y2l0YWRlbC1ub2JvZHktMQ$3Sxx06SvuAm1r6Xd7+NCoGRMhqGmJMQWyKFNF0UmHjE"
+            )));
+        }
+    }
+
+    #[tokio::test]
+    async fn waiting_limit_obeyed_and_violated() {
+        let passwords = Passwords::default();
+        let taken = passwords.places.clone().acquire_many_owned(u32::try_from(passwords.places.available_permits() - 1).unwrap());
+        let taken = taken.await.unwrap();
+        assert!(!passwords.verify("anything", None).await.unwrap());
+        let last = passwords.places.clone().acquire_owned().await.unwrap();
+        assert!(matches!(passwords.verify("anything", None).await, Err(PasswordError::Busy)));
+        drop((taken, last));
     }
 }

@@ -1,35 +1,45 @@
-//! Bearer tokens: `ctd_<kind>_<22 base62 id>_<43 base62 secret><6 base62 CRC-32>`. The prefix lets secret scanners find leaked
+//! Opaque tokens: `ctd_<kind>_<22 base62 id>_<43 base62 secret><6 base62 CRC-32>`. The prefix lets secret scanners find leaked
 //! ones, the checksum refuses typos without a look at the database. Stores keep the SHA-256 only.
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::model::ids::TokenId;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Base62 digits of a UUID.
 const ID_DIGITS: usize = 22;
+/// Bytes of a secret.
+pub const SECRET_BYTES: usize = 32;
 /// Base62 digits of 256 bits.
 const SECRET_DIGITS: usize = 43;
 /// Base62 digits of a CRC-32.
 const CHECK_DIGITS: usize = 6;
 
+/// Characters at the end that are shown to people.
+const SHOWN_CHARACTERS: usize = 4;
+
 /// What a token is for, as its text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label {
-    /// A key of the API.
+    /// A key of the API, or the setup token.
     Live,
-    Access,
+    /// A browser's session.
+    Session,
     Refresh,
+    /// An invitation.
+    Invite,
 }
 
 impl Label {
-    const ALL: [Self; 3] = [Self::Live, Self::Access, Self::Refresh];
+    const ALL: [Self; 4] = [Self::Live, Self::Session, Self::Refresh, Self::Invite];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
-            Self::Access => "access",
+            Self::Session => "session",
             Self::Refresh => "refresh",
+            Self::Invite => "invite",
         }
     }
 }
@@ -40,16 +50,21 @@ impl Label {
 pub struct MalformedToken;
 
 /// A token with its secret. Has no `Debug` and no `Display` on purpose: see [`Token::expose`].
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+#[derive(Clone)]
+pub struct Token {
+    text: String,
+    label: Label,
+    id: Uuid,
+    secret: [u8; SECRET_BYTES],
+}
 
 impl Token {
     /// Writes a token for a secret of 32 random bytes.
-    pub fn new(label: Label, id: TokenId, secret: &[u8; 32]) -> Self {
-        let id = base62(id.uuid().as_bytes(), ID_DIGITS);
-        let body = format!("ctd_{}_{id}_{}", label.as_str(), base62(secret, SECRET_DIGITS));
+    pub fn new(label: Label, id: TokenId, secret: &[u8; SECRET_BYTES]) -> Self {
+        let id = id.uuid();
+        let body = format!("ctd_{}_{}_{}", label.as_str(), base62(id.as_bytes(), ID_DIGITS), base62(secret, SECRET_DIGITS));
         let check = checksum(&body);
-        Self(body + &check)
+        Self { text: body + &check, label, id, secret: *secret }
     }
 
     /// Checks the form and the checksum of a text that a caller presents.
@@ -58,24 +73,48 @@ impl Token {
     pub fn parse(text: &str) -> Result<Self, MalformedToken> {
         let (label, rest) = text.strip_prefix("ctd_").and_then(|rest| rest.split_once('_')).ok_or(MalformedToken)?;
         let (id, secret) = rest.split_once('_').ok_or(MalformedToken)?;
-        let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let known = Label::ALL.iter().any(|known| known.as_str() == label);
-        if !known || id.len() != ID_DIGITS || secret.len() != SECRET_DIGITS + CHECK_DIGITS || !is_digits(id) || !is_digits(secret)
-        {
+        let label = Label::ALL.into_iter().find(|known| known.as_str() == label).ok_or(MalformedToken)?;
+        let is_ascii = id.is_ascii() && secret.is_ascii();
+        if !is_ascii || id.len() != ID_DIGITS || secret.len() != SECRET_DIGITS + CHECK_DIGITS {
             return Err(MalformedToken);
         }
         let (body, check) = text.split_at(text.len() - CHECK_DIGITS);
-        if checksum(body) == check { Ok(Self(text.to_owned())) } else { Err(MalformedToken) }
+        if checksum(body) != check {
+            return Err(MalformedToken);
+        }
+        let id = Uuid::from_bytes(number(id).ok_or(MalformedToken)?);
+        let secret = number(&secret[..SECRET_DIGITS]).ok_or(MalformedToken)?;
+        Ok(Self { text: text.to_owned(), label, id, secret })
     }
 
     /// The whole text: to be handed to its owner once, never to be logged.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What it is for.
+    pub fn label(&self) -> Label {
+        self.label
+    }
+
+    /// What it is the token of.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// So that people can tell tokens apart.
+    pub fn last_characters(&self) -> &str {
+        &self.text[self.text.len() - SHOWN_CHARACTERS..]
+    }
+
+    /// The part that cannot be guessed.
+    pub fn secret(&self) -> &[u8; SECRET_BYTES] {
+        &self.secret
     }
 
     /// What the store keeps. A lookup by it leaks nothing through its time: the secret has 256 random bits.
     pub fn hash(&self) -> [u8; 32] {
-        Sha256::digest(self.0.as_bytes()).into()
+        Sha256::digest(self.text.as_bytes()).into()
     }
 }
 
@@ -96,6 +135,23 @@ fn base62(bytes: &[u8], digits: usize) -> String {
     String::from_utf8(text).expect("the alphabet is ASCII")
 }
 
+/// The number that [`base62`] wrote; `None` if it has other digits, or does not fit.
+fn number<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
+    for digit in text.bytes() {
+        let mut carry = ALPHABET.iter().position(|known| *known == digit)?;
+        for byte in bytes.iter_mut().rev() {
+            carry += usize::from(*byte) * ALPHABET.len();
+            *byte = u8::try_from(carry % 256).expect("a remainder of 256 is a byte");
+            carry /= 256;
+        }
+        if carry > 0 {
+            return None;
+        }
+    }
+    Some(bytes)
+}
+
 /// The CRC-32 (IEEE 802.3) of a text, in base62.
 fn checksum(text: &str) -> String {
     let mut crc = u32::MAX;
@@ -110,8 +166,6 @@ fn checksum(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     fn token() -> Token {
@@ -123,7 +177,25 @@ mod tests {
         let text = token().expose().to_owned();
         let parts: Vec<&str> = text.split('_').collect();
         assert_eq!((parts[0], parts[1], parts[2].len(), parts[3].len()), ("ctd", "live", 22, 49));
-        assert!(Token::parse(&text).is_ok_and(|parsed| parsed.hash() == token().hash()));
+    }
+
+    #[test]
+    fn reads_what_it_wrote() {
+        for byte in [0, 1, 0x7f, 0xff] {
+            let written = Token::new(Label::Session, TokenId::from_uuid(Uuid::from_bytes([byte; 16])), &[byte; 32]);
+            let read = Token::parse(written.expose()).unwrap();
+            assert_eq!((read.label(), read.id(), read.secret()), (Label::Session, written.id(), &[byte; 32]));
+            assert_eq!(read.hash(), written.hash());
+            assert!(read.expose().ends_with(read.last_characters()) && read.last_characters().len() == SHOWN_CHARACTERS);
+        }
+    }
+
+    #[test]
+    fn refuses_numbers_that_are_too_large() {
+        let body = format!("ctd_live_{}_{}", "z".repeat(ID_DIGITS), "0".repeat(SECRET_DIGITS));
+        assert!(Token::parse(&format!("{body}{}", checksum(&body))).is_err());
+        assert_eq!(number::<1>("48"), None);
+        assert_eq!(number::<2>("48"), Some([1, 0]));
     }
 
     #[test]

@@ -19,11 +19,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(super) use self::{
-    contexts::{Context, ContextFile, Credentials},
+    contexts::{Context, ContextFile, Contexts, Credentials},
     events::{EventStream, ServerEvent},
     problem::{Problem, line},
     session::read_tokens,
-    target::{Authorization, Target, local_url, parse_url},
+    target::{Authorization, Target, find_setup_token, local_url, parse_url},
 };
 use super::Failure;
 use crate::config::Secret;
@@ -41,6 +41,8 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024 * 1024;
 pub(super) struct Client {
     http: reqwest::Client,
     target: Target,
+    /// Where requests act; at home where it is not said.
+    workspace: Option<String>,
 }
 
 /// A request that is about to be sent.
@@ -74,7 +76,12 @@ impl Client {
 
     fn build(target: Target, builder: reqwest::ClientBuilder) -> Result<Self, Failure> {
         let http = builder.build().map_err(|error| Failure::error(format!("cannot make an HTTP client: {error}")))?;
-        Ok(Self { http, target })
+        Ok(Self { http, target, workspace: None })
+    }
+
+    /// The same client, for this workspace.
+    pub(super) fn in_workspace(self, workspace: Option<String>) -> Self {
+        Self { workspace, ..self }
     }
 
     /// What it talks to.
@@ -90,6 +97,10 @@ impl Client {
         let request = self.http.request(method, url).timeout(REQUEST_MAX);
         let request = match self.token().await? {
             Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        let request = match &self.workspace {
+            Some(workspace) => request.header("citadel-workspace", workspace),
             None => request,
         };
         Ok(Call { client: self, request })

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     Failure,
-    client::{Authorization, Client, Context, ContextFile, Credentials, Method, Target, Url, local_url, parse_url, read_tokens},
+    client::{
+        Authorization, Client, Context, ContextFile, Contexts, Credentials, Method, Target, Url, local_url, parse_url,
+        read_tokens,
+    },
     output::print,
     prompt,
 };
@@ -41,12 +44,7 @@ pub(super) async fn login(arguments: LoginArguments, loaded: &Loaded) -> Result<
     let client_settings = &loaded.config.client;
     let file = ContextFile::of(&loaded.config);
     let contexts = file.read()?;
-    let url = match (&client_settings.url, contexts.current()) {
-        (Some(url), _) => parse_url(url)?,
-        // Again, since its session has ended.
-        (None, Some((_, current))) => parse_url(&current.url)?,
-        (None, None) => local_url(&loaded.config)?,
-    };
+    let url = find_server(loaded, &contexts)?;
     let token = match arguments.token.as_deref() {
         Some("-") => Some(prompt::read_line()?),
         Some(_) => {
@@ -61,27 +59,62 @@ pub(super) async fn login(arguments: LoginArguments, loaded: &Loaded) -> Result<
         Some(token) => Credentials::Token { token },
         None => log_in(&url, client_settings.email.as_deref(), client_settings.password.as_ref()).await?,
     };
-    let me = who_am_i(&url, &credentials).await?;
+    keep(&file, &url, credentials, arguments.name).await
+}
+
+/// Tries credentials, and keeps them as a context.
+pub(super) async fn keep(
+    file: &ContextFile,
+    url: &Url,
+    credentials: Credentials,
+    name: Option<String>,
+) -> Result<ExitCode, Failure> {
+    let me = who_am_i(url, &credentials).await?;
+    let contexts = file.read()?;
     let known = contexts.iter().find(|(_, context)| context.url == url.as_str()).map(|(name, _)| name.clone());
-    let name = arguments.name.or(known).unwrap_or_else(|| name_of(&url));
+    let name = name.or(known).unwrap_or_else(|| name_of(url));
     let context = Context { url: url.to_string(), credentials };
     file.update(|contexts| contexts.put(&name, context))?;
-    let who = me["user"]["email"].as_str().unwrap_or("the owner's token");
+    let who = me["user"]["email"].as_str().unwrap_or("the setup token");
     print(format_args!("logged in to {url} as {who}; the context {name} is in use"));
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where to log in: what the settings say, else where one has been, else the server on this machine.
+///
+/// Errors: it is no URL of a server.
+pub(super) fn find_server(loaded: &Loaded, contexts: &Contexts) -> Result<Url, Failure> {
+    match (&loaded.config.client.url, contexts.current()) {
+        (Some(url), _) => parse_url(url),
+        // Again, since its session has ended.
+        (None, Some((_, current))) => parse_url(&current.url),
+        (None, None) => local_url(&loaded.config),
+    }
+}
+
+/// The e-mail address that the settings name, or else a person.
+///
+/// Errors: nobody is there to answer.
+pub(super) fn ask_email(email: Option<&str>) -> Result<String, Failure> {
+    let ask = || prompt::ask("E-mail address: ").map_err(|failure| failure.with_hint("name it with --email"));
+    email.map_or_else(ask, |email| Ok(email.to_owned()))
+}
+
+/// The password that the settings name, or else a person.
+///
+/// Errors: nobody answers.
+pub(super) async fn ask_password(question: &str, password: Option<&Secret>) -> Result<String, Failure> {
+    match password {
+        Some(password) => Ok(password.expose().to_owned()),
+        None => prompt::ask_secret(question).await,
+    }
+}
+
 /// Exchanges an address and a password for tokens.
 async fn log_in(url: &Url, email: Option<&str>, password: Option<&Secret>) -> Result<Credentials, Failure> {
-    let email = match email {
-        Some(email) => email.to_owned(),
-        None => prompt::ask("E-mail address: ")
-            .map_err(|failure| failure.with_hint("name it with --email, or give a token with `--token -`"))?,
-    };
-    let password = match password {
-        Some(password) => password.expose().to_owned(),
-        None => prompt::ask_secret("Password: ").await?,
-    };
+    let email =
+        ask_email(email).map_err(|failure| failure.with_hint("name it with --email, or give a token with `--token -`"))?;
+    let password = ask_password("Password: ", password).await?;
     let client = Client::new(Target::anonymous(url.clone()))?;
     let body = json!({ "email": email, "password": password });
     let answer = client.anonymous(Method::POST, &["api", "v1", "auth", "login"]).json(&body).send().await?;

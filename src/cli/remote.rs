@@ -24,6 +24,9 @@ pub(super) struct RemoteArguments {
     /// The server to talk to.
     #[arg(long, value_name = "URL", global = true)]
     url: Option<String>,
+    /// The workspace to act in, by its id; one's home, unless it says.
+    #[arg(long, value_name = "ID", global = true)]
+    workspace: Option<String>,
     #[command(flatten)]
     output: OutputArguments,
 }
@@ -44,7 +47,7 @@ impl RemoteArguments {
     ///
     /// Errors: there is no such context, or the URL is none.
     pub(super) fn connect(&self, loaded: &Loaded) -> Result<Remote, Failure> {
-        let client = Client::new(Target::find(loaded, self.context.as_deref())?)?;
+        let client = Client::new(Target::find(loaded, self.context.as_deref())?)?.in_workspace(self.workspace.clone());
         Ok(Remote { client, output: self.output })
     }
 }

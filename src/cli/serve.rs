@@ -90,9 +90,16 @@ fn announce(announcement: &Announcement, config: &Config, purpose: Purpose) {
         FirstOwner::Exists => {}
         FirstOwner::User { email } => print(format_args!("  First owner  {email}: log in with the password from the settings")),
         FirstOwner::Token { text, file } => {
-            print(format_args!("  Owner token  {text}"));
+            print(format_args!("  Setup token  {text}"));
             print(format_args!(
-                "               shown this once; also in {} (0600): keep it, then delete the file",
+                "               shown this once, and kept in {} (0600): `citadel setup` makes the owner with it;",
+                file.display()
+            ));
+            print(format_args!("               until then it is the owner's token"));
+        }
+        FirstOwner::Waiting { file } => {
+            print(format_args!(
+                "  Setup        there is no owner yet: `citadel setup` makes one with the token in {}",
                 file.display()
             ));
         }

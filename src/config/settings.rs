@@ -25,7 +25,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("store", "The database."),
     ("redis", "What the servers of a cluster count together: rates. Unset, each counts for itself."),
     ("node", "This process among its peers."),
-    ("admin", "The first owner, where the first start is unattended: both settings or none. Without them a token is made."),
+    (
+        "admin",
+        "The first owner, where the first start is unattended: both settings or none. Without them there is a setup token.",
+    ),
     ("secrets", "What credentials and other secrets are encrypted with. Without the key they are lost: keep a copy of it."),
     ("egress", "What workflows may reach, beside public addresses. Own and private addresses are refused unless allowed."),
     ("files", "Files that workflows may use."),
@@ -130,7 +133,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("drain.readiness_grace", "duration", "How long a server that reports itself as not ready keeps serving, so that balancers notice."),
     setting("drain.timeout", "duration", "How long the rest of a stop may take; after it the process exits with what it has."),
     setting("client.url", "URL", "The server of client commands; unset: the context in use, else `http.listen`.").example("https://citadel.example.org"),
-    setting("client.token", "text", "The token of client commands; unset: the context's, else the owner's token in the data directory for a server on this machine.")
+    setting("client.token", "text", "The token of client commands; unset: the context's, else the setup token in the data directory for a server on this machine.")
         .example("ctd_live_...")
         .secret(),
     setting("client.email", "e-mail address", "What `citadel login` logs in with; unset: it asks.").example("owner@example.org"),

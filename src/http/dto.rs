@@ -11,6 +11,7 @@ mod filter;
 mod node_run;
 mod node_type;
 mod page;
+mod people;
 mod schedule;
 mod stats;
 mod time;
@@ -31,6 +32,7 @@ pub(super) use self::{
     filter::FilterBody,
     node_type::NodeTypeBody,
     page::{Page, page_limit},
+    people::{AccountBody, ApiKeyBody, InvitationBody, JoinedWorkspaceBody, MemberBody, RoleBody, WorkspaceBody},
     schedule::{BackfillBody, BackfilledBody, ScheduleBody, ScheduleDraftBody},
     stats::StatsBody,
     time::{Time, parse_time},

@@ -2,6 +2,7 @@
 //! and a 500 says the same whatever happened.
 
 mod convert;
+mod people;
 
 use std::{error::Error, sync::Arc};
 

@@ -37,6 +37,7 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_st
 /// Groups of operations, in the order in which people want to read of them.
 const TAGS: &[(&str, &str)] = &[
     ("auth", "Logins and tokens"),
+    ("people", "Who may do what: accounts, workspaces, members, invitations, roles, API keys"),
     ("workflows", "Definitions, their versions, and what is published of them"),
     ("executions", "Runs of workflows: start, watch, signal, cancel"),
     ("schedules", "What starts executions by the time"),
@@ -85,7 +86,14 @@ fn document() -> Value {
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The owner's token, or the access token of a login.",
+                    "description": "An API key, the access token of a login, or the setup token.",
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "citadel_session",
+                    "description": "The cookie of `POST /auth/session`, in the place of `bearer`: for browsers. Over TLS its name begins \
+                        with `__Host-`.",
                 },
             },
             "schemas": completed.schemas,

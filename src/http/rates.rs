@@ -32,7 +32,7 @@ use metrics::counter;
 use super::{
     AppState,
     error::ApiError,
-    extract::{Authenticated, ClientAddress, bearer, refuse_token},
+    extract::{Authenticated, ClientAddress, Denied, presented, refuse_token, wanted_workspace},
     problem,
 };
 use crate::{
@@ -141,23 +141,27 @@ pub(super) async fn limit_requests(State(app): State<AppState>, mut request: Req
 /// get no further than no token at all.
 async fn admit(app: &AppState, request: &mut Request) -> Result<Allowance, ApiError> {
     let address = request.extensions().get::<ClientAddress>().copied();
-    let Ok(text) = bearer(request.headers()) else { return app.rates.check_address(address.as_ref()).await };
-    if let Some(caller) = app.accounts.recall(text) {
-        request.extensions_mut().insert(Authenticated(Some(caller)));
+    let Ok(presented) = presented(request.headers(), request.extensions()) else {
+        return app.rates.check_address(address.as_ref()).await;
+    };
+    let wanted = wanted_workspace(request.headers());
+    if let Some(caller) = wanted.ok().and_then(|wanted| app.accounts.recall(presented, wanted)) {
+        request.extensions_mut().insert(Authenticated(Ok(caller)));
         return app.rates.check_token(caller.token).await;
     }
     let allowance = app.rates.check_address(address.as_ref()).await?;
-    match app.accounts.authenticate(text).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(Authenticated(Some(caller)));
-            app.rates.check_token(caller.token).await
-        }
-        Err(TokenError::Invalid) => {
-            request.extensions_mut().insert(Authenticated(None));
-            Ok(allowance)
-        }
-        Err(error @ TokenError::Store(_)) => Err(refuse_token(error)),
-    }
+    let found = match wanted {
+        Ok(wanted) => app.accounts.authenticate(presented, wanted).await,
+        Err(denied) => Err(denied.into()),
+    };
+    let (authenticated, allowance) = match found {
+        Ok(caller) => (Ok(caller), app.rates.check_token(caller.token).await?),
+        Err(TokenError::Invalid) => (Err(Denied::Token), allowance),
+        Err(TokenError::Workspace) => (Err(Denied::Workspace), allowance),
+        Err(error @ TokenError::Store(_)) => return Err(refuse_token(error)),
+    };
+    request.extensions_mut().insert(Authenticated(authenticated));
+    Ok(allowance)
 }
 
 /// What a client may still send; nothing is said where nothing is limited.

@@ -19,8 +19,9 @@ use super::{
     health,
     rates::limit_requests,
     routes::{
-        audit, auth, batch, credential_use, credentials, docs, execution_events, executions, hooks, logs, meta, monitor,
-        node_types, retry, runtimes, schedules, secrets, start, variables, workflows,
+        api_keys, audit, auth, batch, credential_use, credentials, docs, execution_events, executions, hooks, invitations, logs,
+        meta, monitor, node_types, retry, roles, runtimes, schedules, secrets, session, setup, start, users, variables,
+        workflows, workspaces,
     },
 };
 use crate::model::limits::{DEFINITION_BYTES_MAX, INPUT_BYTES_MAX};
@@ -115,6 +116,26 @@ fn waiting_api() -> OpenApiRouter<AppState> {
     starts.merge(small)
 }
 
+/// Who may do what.
+fn people() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(users::create_user, users::list_users))
+        .routes(routes!(users::get_user, users::update_user, users::delete_user))
+        .routes(routes!(workspaces::create_workspace, workspaces::list_workspaces))
+        .routes(routes!(workspaces::get_workspace, workspaces::update_workspace, workspaces::delete_workspace))
+        .routes(routes!(workspaces::list_members))
+        .routes(routes!(workspaces::update_member, workspaces::remove_member))
+        .routes(routes!(invitations::create_invitation, invitations::list_invitations))
+        .routes(routes!(invitations::delete_invitation))
+        .routes(routes!(invitations::accept_invitation))
+        .routes(routes!(roles::create_role, roles::list_roles))
+        .routes(routes!(roles::get_role, roles::update_role, roles::delete_role))
+        .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
+        .routes(routes!(api_keys::get_api_key, api_keys::update_api_key, api_keys::delete_api_key))
+        .routes(routes!(api_keys::rotate_api_key))
+        .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX))
+}
+
 fn api() -> OpenApiRouter<AppState> {
     let definitions = OpenApiRouter::default()
         .routes(routes!(workflows::create_workflow, workflows::list_workflows))
@@ -131,6 +152,9 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::me))
+        .routes(routes!(auth::change_password))
+        .routes(routes!(session::open_session, session::close_session))
+        .routes(routes!(setup::set_up))
         .routes(routes!(workflows::activate_workflow))
         .routes(routes!(workflows::deactivate_workflow))
         .routes(routes!(workflows::list_versions))
@@ -171,5 +195,5 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(meta::get_workflow_schema))
         .routes(routes!(docs::get_openapi))
         .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
-    definitions.merge(payloads).merge(small)
+    definitions.merge(payloads).merge(small).merge(people())
 }

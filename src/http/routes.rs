@@ -1,5 +1,6 @@
 //! The handlers, by resource. Each says its path; `router.rs` lists them.
 
+pub(super) mod api_keys;
 pub(super) mod audit;
 pub(super) mod auth;
 pub(super) mod batch;
@@ -9,14 +10,20 @@ pub(super) mod docs;
 pub(super) mod execution_events;
 pub(super) mod executions;
 pub(super) mod hooks;
+pub(super) mod invitations;
 pub(super) mod logs;
 pub(super) mod meta;
 pub(super) mod monitor;
 pub(super) mod node_types;
 pub(super) mod retry;
+pub(super) mod roles;
 pub(super) mod runtimes;
 pub(super) mod schedules;
 pub(super) mod secrets;
+pub(super) mod session;
+pub(super) mod setup;
 pub(super) mod start;
+pub(super) mod users;
 pub(super) mod variables;
 pub(super) mod workflows;
+pub(super) mod workspaces;

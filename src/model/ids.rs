@@ -85,8 +85,14 @@ prefixed_ids! {
     CredentialId = "crd_";
     /// A person.
     UserId = "usr_";
-    /// A stored access, refresh or owner token; never the secret itself.
+    /// What a request was let in by: the setup token, a session or a key; never the secret itself.
     TokenId = "tok_";
+    /// A login: a browser's session, or a family of refresh tokens.
+    SessionId = "ses_";
+    /// An API key; never its secret.
+    KeyId = "key_";
+    /// An invitation to a workspace.
+    InvitationId = "inv_";
     /// A row of an execution's inbox: a signal or a cancel request.
     InboxId = "inb_";
     /// One action on many executions.

@@ -6,18 +6,20 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub(super) use self::{audit::*, batches::*, catalog::*, credentials::*, engine::*, schedules::*};
+pub(super) use self::{accounts::*, audit::*, batches::*, catalog::*, credentials::*, engine::*, people::*, schedules::*};
 use super::{Encoding, Payload, Result, StoreError};
 use crate::model::{
     execution::ExecutionStatus,
     ids::{ExecutionId, SHARD_COUNT},
 };
 
+mod accounts;
 mod audit;
 mod batches;
 mod catalog;
 mod credentials;
 mod engine;
+mod people;
 mod schedules;
 
 /// A stored number that this release gives no meaning to.

@@ -127,13 +127,67 @@ macro_rules! implement_store {
             ) -> Vec<AuditRow>;
             audit: fn prune_audit(before: u64, limit: u32) -> u64;
 
+            accounts: fn setup_state() -> SetupState;
+            accounts: fn insert_setup_token(token: &SetupTokenRow) -> bool;
+            accounts: fn find_setup_token(hash: &[u8; 32]) -> Option<SetupTokenRow>;
+            accounts: fn claim_setup(hash: &[u8; 32], user: &UserRow) -> ClaimSetup;
             accounts: fn insert_first_user(user: &UserRow) -> bool;
             accounts: fn find_user_by_email(email: &str) -> Option<UserRow>;
             accounts: fn find_user(id: UserId) -> Option<UserRow>;
-            accounts: fn insert_token(token: &TokenRow) -> ();
-            accounts: fn find_token(hash: &[u8; 32]) -> Option<TokenRow>;
-            accounts: fn has_token(kind: TokenKind) -> bool;
-            accounts: fn delete_token(id: TokenId) -> bool;
+            accounts: fn list_accounts(after: Option<&str>, limit: u32) -> Vec<UserRow>;
+            accounts: fn set_password(id: UserId, hash: &str, keep: Option<SessionId>) -> bool;
+            accounts: fn rehash_password(id: UserId, from: &str, to: &str) -> bool;
+            sessions: fn insert_session(session: &SessionRow, password_hash: Option<&str>) -> bool;
+            sessions: fn find_session(id: SessionId) -> Option<SessionRow>;
+            sessions: fn rotate_session(step: &RotateSession) -> RotateOutcome;
+            sessions: fn touch_session(id: SessionId, expires_at: u64) -> bool;
+            sessions: fn delete_session(id: SessionId) -> bool;
+
+            members: fn find_access(user: UserId, wanted: Option<WorkspaceId>) -> Option<AccessRow>;
+            members: fn insert_user(user: &UserRow, role: &RoleGrant) -> InsertMember;
+            members: fn insert_member(
+                workspace: WorkspaceId, user: UserId, role: &RoleGrant, now_ms: u64
+            ) -> InsertMember;
+            members: fn find_member(workspace: WorkspaceId, user: UserId) -> Option<MemberRow>;
+            members: fn list_members(workspace: WorkspaceId, after: Option<UserId>, limit: u32) -> Vec<MemberRow>;
+            members: fn set_member_role(workspace: WorkspaceId, user: UserId, role: &RoleGrant) -> ChangeMember;
+            members: fn delete_member(workspace: WorkspaceId, user: UserId) -> ChangeMember;
+            members: fn update_user(id: UserId, change: &UserChange) -> ChangeMember;
+            members: fn delete_user(id: UserId) -> ChangeMember;
+
+            roles: fn insert_role(role: &NewRole) -> InsertRole;
+            roles: fn update_role(
+                workspace: WorkspaceId, name: &str, expected_version: Option<u32>, change: &RoleChange
+            ) -> UpdateRole;
+            roles: fn delete_role(workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> DeleteRole;
+            roles: fn find_role(workspace: WorkspaceId, name: &str) -> Option<RoleRow>;
+            roles: fn list_roles(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<RoleRow>;
+
+            api_keys: fn insert_api_key(key: &ApiKeyRow) -> bool;
+            api_keys: fn get_api_key(id: KeyId) -> Option<ApiKeyRow>;
+            api_keys: fn find_api_key(workspace: WorkspaceId, id: KeyId) -> Option<ApiKeyRow>;
+            api_keys: fn list_api_keys(
+                workspace: WorkspaceId, user: Option<UserId>, page: &PageRequest<ApiKeyCursor>
+            ) -> Vec<ApiKeyRow>;
+            api_keys: fn update_api_key(
+                workspace: WorkspaceId, id: KeyId, change: &ApiKeyChange
+            ) -> Option<ApiKeyRow>;
+            api_keys: fn rotate_api_key(
+                workspace: WorkspaceId, id: KeyId, rotation: &RotateApiKey
+            ) -> Option<ApiKeyRow>;
+            api_keys: fn delete_api_key(workspace: WorkspaceId, id: KeyId) -> bool;
+            api_keys: fn touch_api_key(id: KeyId, now_ms: u64, unless_after: u64) -> bool;
+
+            workspaces: fn insert_workspace(workspace: &WorkspaceRow, owner: UserId) -> InsertWorkspace;
+            workspaces: fn find_workspace(id: WorkspaceId) -> Option<WorkspaceRow>;
+            workspaces: fn list_workspaces(user: UserId, after: Option<WorkspaceId>, limit: u32) -> Vec<JoinedWorkspace>;
+            workspaces: fn rename_workspace(id: WorkspaceId, name: &str) -> Option<WorkspaceRow>;
+            workspaces: fn delete_workspace(id: WorkspaceId) -> DeleteWorkspace;
+            invitations: fn insert_invitation(invitation: &InvitationRow, role: &RoleGrant) -> InsertInvitation;
+            invitations: fn find_invitation(hash: &[u8; 32]) -> Option<InvitationRow>;
+            invitations: fn list_invitations(workspace: WorkspaceId, after: Option<InvitationId>, limit: u32) -> Vec<InvitationRow>;
+            invitations: fn delete_invitation(workspace: WorkspaceId, id: InvitationId) -> bool;
+            invitations: fn accept_invitation(invitation: &InvitationRow, invitee: &Invitee, now_ms: u64) -> AcceptInvitation;
         }
     };
 }

@@ -4,22 +4,13 @@ use std::{collections::HashMap, sync::Mutex};
 
 use async_trait::async_trait;
 
-use super::{
-    Activation, Append, AppendOutcome, AuditChain, AuditFilter, AuditOrder, AuditRow, BatchCursor, BatchProgress, BatchRow,
-    ConnectionPool, DeleteVariable, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
-    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome,
-    MoveSchedule, NewBatch, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication,
-    PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, StoreError, TagCount, TokenKind,
-    TokenRow, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary,
-    WorkflowCursor, WorkflowFilter, WorkflowRow, memory::MemoryStore,
-};
-use super::{
-    AdmitMasterKey, CredentialChange, CredentialRow, CredentialUser, DeleteCredential, Grant, InsertCredential,
-    MASTER_KEY_ID_BYTES, MasterKeyRow, NewCredential, Reseal, UpdateCredential,
-};
+use super::{memory::MemoryStore, *};
 use crate::model::{
     audit::AuditRecord,
-    ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{
+        BatchId, CredentialId, ExecutionId, InboxId, InvitationId, KeyId, NodeInstanceId, ScheduleId, SessionId, UserId,
+        WorkflowId, WorkspaceId,
+    },
     schedule::Tick,
 };
 
@@ -110,7 +101,7 @@ pass_on! {
     fn clear_activations(id: ExecutionId, seq: u32, count: u32) -> bool;
     fn delete_execution(workspace: WorkspaceId, id: ExecutionId) -> bool;
     fn prune(now_ms: u64, limit: u32) -> u64;
-    fn workspace_usage() -> Vec<super::WorkspaceUsage>;
+    fn workspace_usage() -> Vec<WorkspaceUsage>;
     fn put_inbox(row: &InboxRow) -> PutInbox;
     fn list_inbox(execution: ExecutionId, limit: u32) -> Vec<InboxRow>;
     fn list_inbox_owners(shards: &[u16], after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionId>;
@@ -188,12 +179,52 @@ pass_on! {
     fn find_audit_chain(workspace: WorkspaceId) -> AuditChain;
     fn list_audit(workspace: WorkspaceId, filter: &AuditFilter, order: AuditOrder, page: &PageRequest<u64>) -> Vec<AuditRow>;
     fn prune_audit(before: u64, limit: u32) -> u64;
+    fn setup_state() -> SetupState;
+    fn insert_setup_token(token: &SetupTokenRow) -> bool;
+    fn find_setup_token(hash: &[u8; 32]) -> Option<SetupTokenRow>;
+    fn claim_setup(hash: &[u8; 32], user: &UserRow) -> ClaimSetup;
     fn insert_first_user(user: &UserRow) -> bool;
     fn find_user_by_email(email: &str) -> Option<UserRow>;
     fn find_user(id: UserId) -> Option<UserRow>;
-    fn insert_token(token: &TokenRow) -> ();
-    fn find_token(hash: &[u8; 32]) -> Option<TokenRow>;
-    fn has_token(kind: TokenKind) -> bool;
-    fn delete_token(id: TokenId) -> bool;
+    fn list_accounts(after: Option<&str>, limit: u32) -> Vec<UserRow>;
+    fn set_password(id: UserId, hash: &str, keep: Option<SessionId>) -> bool;
+    fn rehash_password(id: UserId, from: &str, to: &str) -> bool;
+    fn insert_session(session: &SessionRow, password_hash: Option<&str>) -> bool;
+    fn find_session(id: SessionId) -> Option<SessionRow>;
+    fn rotate_session(step: &RotateSession) -> RotateOutcome;
+    fn touch_session(id: SessionId, expires_at: u64) -> bool;
+    fn delete_session(id: SessionId) -> bool;
+    fn find_access(user: UserId, wanted: Option<WorkspaceId>) -> Option<AccessRow>;
+    fn insert_user(user: &UserRow, role: &RoleGrant) -> InsertMember;
+    fn insert_member(workspace: WorkspaceId, user: UserId, role: &RoleGrant, now_ms: u64) -> InsertMember;
+    fn find_member(workspace: WorkspaceId, user: UserId) -> Option<MemberRow>;
+    fn list_members(workspace: WorkspaceId, after: Option<UserId>, limit: u32) -> Vec<MemberRow>;
+    fn set_member_role(workspace: WorkspaceId, user: UserId, role: &RoleGrant) -> ChangeMember;
+    fn delete_member(workspace: WorkspaceId, user: UserId) -> ChangeMember;
+    fn update_user(id: UserId, change: &UserChange) -> ChangeMember;
+    fn delete_user(id: UserId) -> ChangeMember;
+    fn insert_role(role: &NewRole) -> InsertRole;
+    fn update_role(workspace: WorkspaceId, name: &str, expected_version: Option<u32>, change: &RoleChange) -> UpdateRole;
+    fn delete_role(workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> DeleteRole;
+    fn find_role(workspace: WorkspaceId, name: &str) -> Option<RoleRow>;
+    fn list_roles(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<RoleRow>;
+    fn insert_api_key(key: &ApiKeyRow) -> bool;
+    fn get_api_key(id: KeyId) -> Option<ApiKeyRow>;
+    fn find_api_key(workspace: WorkspaceId, id: KeyId) -> Option<ApiKeyRow>;
+    fn list_api_keys(workspace: WorkspaceId, user: Option<UserId>, page: &PageRequest<ApiKeyCursor>) -> Vec<ApiKeyRow>;
+    fn update_api_key(workspace: WorkspaceId, id: KeyId, change: &ApiKeyChange) -> Option<ApiKeyRow>;
+    fn rotate_api_key(workspace: WorkspaceId, id: KeyId, rotation: &RotateApiKey) -> Option<ApiKeyRow>;
+    fn delete_api_key(workspace: WorkspaceId, id: KeyId) -> bool;
+    fn touch_api_key(id: KeyId, now_ms: u64, unless_after: u64) -> bool;
+    fn insert_workspace(workspace: &WorkspaceRow, owner: UserId) -> InsertWorkspace;
+    fn find_workspace(id: WorkspaceId) -> Option<WorkspaceRow>;
+    fn list_workspaces(user: UserId, after: Option<WorkspaceId>, limit: u32) -> Vec<JoinedWorkspace>;
+    fn rename_workspace(id: WorkspaceId, name: &str) -> Option<WorkspaceRow>;
+    fn delete_workspace(id: WorkspaceId) -> DeleteWorkspace;
+    fn insert_invitation(invitation: &InvitationRow, role: &RoleGrant) -> InsertInvitation;
+    fn find_invitation(hash: &[u8; 32]) -> Option<InvitationRow>;
+    fn list_invitations(workspace: WorkspaceId, after: Option<InvitationId>, limit: u32) -> Vec<InvitationRow>;
+    fn delete_invitation(workspace: WorkspaceId, id: InvitationId) -> bool;
+    fn accept_invitation(invitation: &InvitationRow, invitee: &Invitee, now_ms: u64) -> AcceptInvitation;
     fn delete_inbox(execution: ExecutionId, id: InboxId) -> bool;
 }

@@ -8,32 +8,41 @@ use std::{
 
 use async_trait::async_trait;
 
-use self::{batches::StoredBatch, credentials::StoredCredential, executions::StoredExecution, journal::StoredKey, shards::Shard};
+use self::{
+    batches::StoredBatch, credentials::StoredCredential, executions::StoredExecution, journal::StoredKey, members::Member,
+    shards::Shard, workspaces::Workspaces,
+};
 use super::*;
 use crate::{
     clock,
     model::{
         audit::AuditRecord,
         ids::{
-            BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId, WorkflowId,
-            WorkspaceId,
+            BatchId, CredentialId, ExecutionId, InboxId, InvitationId, KeyId, NodeInstanceId, SHARD_COUNT, ScheduleId, SessionId,
+            UserId, WorkflowId, WorkspaceId,
         },
         schedule::Tick,
     },
 };
 
 mod accounts;
+mod api_keys;
 mod audit;
 mod batches;
 mod credentials;
 mod executions;
 mod inbox;
+mod invitations;
 mod journal;
+mod members;
+mod roles;
 mod schedules;
+mod sessions;
 mod shards;
 mod usage;
 mod variables;
 mod workflows;
+mod workspaces;
 
 /// A store that lives in memory.
 pub struct MemoryStore {
@@ -42,7 +51,7 @@ pub struct MemoryStore {
 
 /// Everything that the store holds. Each method of the trait is one method of this, so it is atomic by the lock.
 struct State {
-    workspaces: BTreeSet<WorkspaceId>,
+    workspaces: Workspaces,
     shards: Vec<Shard>,
     executions: BTreeMap<ExecutionId, StoredExecution>,
     journal: BTreeMap<(ExecutionId, u32), JournalRow>,
@@ -68,16 +77,21 @@ struct State {
     credential_uses: BTreeSet<(WorkspaceId, String, WorkflowId, u32)>,
     master_keys: BTreeMap<[u8; MASTER_KEY_ID_BYTES], MasterKeyRow>,
     users: BTreeMap<UserId, UserRow>,
-    tokens: BTreeMap<TokenId, TokenRow>,
     audit: BTreeMap<(WorkspaceId, u64), AuditRow>,
     audit_chains: BTreeMap<WorkspaceId, AuditChain>,
+    setup_token: Option<SetupTokenRow>,
+    sessions: BTreeMap<SessionId, SessionRow>,
+    members: BTreeMap<(WorkspaceId, UserId), Member>,
+    roles: BTreeMap<(WorkspaceId, String), RoleRow>,
+    api_keys: BTreeMap<KeyId, ApiKeyRow>,
+    invitations: BTreeMap<InvitationId, InvitationRow>,
 }
 
 impl MemoryStore {
     /// An empty store with the default workspace.
     pub fn new() -> Self {
         let state = State {
-            workspaces: BTreeSet::from([WorkspaceId::DEFAULT]),
+            workspaces: Workspaces::new(),
             shards: vec![Shard::default(); usize::from(SHARD_COUNT)],
             executions: BTreeMap::new(),
             journal: BTreeMap::new(),
@@ -97,9 +111,14 @@ impl MemoryStore {
             credential_uses: BTreeSet::new(),
             master_keys: BTreeMap::new(),
             users: BTreeMap::new(),
-            tokens: BTreeMap::new(),
             audit: BTreeMap::new(),
             audit_chains: BTreeMap::new(),
+            setup_token: None,
+            sessions: BTreeMap::new(),
+            members: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            api_keys: BTreeMap::new(),
+            invitations: BTreeMap::new(),
         };
         Self { state: Mutex::new(state) }
     }
@@ -249,13 +268,53 @@ under_lock! {
         workspace: WorkspaceId, filter: &AuditFilter, order: AuditOrder, page: &PageRequest<u64>
     ) -> Vec<AuditRow>;
     sure fn prune_audit(before: u64, limit: u32) -> u64;
+    sure fn setup_state() -> SetupState;
+    sure fn insert_setup_token(token: &SetupTokenRow) -> bool;
+    sure fn find_setup_token(hash: &[u8; 32]) -> Option<SetupTokenRow>;
+    fallible fn claim_setup(hash: &[u8; 32], user: &UserRow) -> ClaimSetup;
     fallible fn insert_first_user(user: &UserRow) -> bool;
     sure fn find_user_by_email(email: &str) -> Option<UserRow>;
     sure fn find_user(id: UserId) -> Option<UserRow>;
-    fallible fn insert_token(token: &TokenRow) -> ();
-    sure fn find_token(hash: &[u8; 32]) -> Option<TokenRow>;
-    sure fn has_token(kind: TokenKind) -> bool;
-    sure fn delete_token(id: TokenId) -> bool;
+    sure fn list_accounts(after: Option<&str>, limit: u32) -> Vec<UserRow>;
+    sure fn set_password(id: UserId, hash: &str, keep: Option<SessionId>) -> bool;
+    sure fn rehash_password(id: UserId, from: &str, to: &str) -> bool;
+    fallible fn insert_session(session: &SessionRow, password_hash: Option<&str>) -> bool;
+    sure fn find_session(id: SessionId) -> Option<SessionRow>;
+    sure fn rotate_session(step: &RotateSession) -> RotateOutcome;
+    sure fn touch_session(id: SessionId, expires_at: u64) -> bool;
+    sure fn delete_session(id: SessionId) -> bool;
+    sure fn find_access(user: UserId, wanted: Option<WorkspaceId>) -> Option<AccessRow>;
+    fallible fn insert_user(user: &UserRow, role: &RoleGrant) -> InsertMember;
+    fallible fn insert_member(workspace: WorkspaceId, user: UserId, role: &RoleGrant, now_ms: u64) -> InsertMember;
+    sure fn find_member(workspace: WorkspaceId, user: UserId) -> Option<MemberRow>;
+    sure fn list_members(workspace: WorkspaceId, after: Option<UserId>, limit: u32) -> Vec<MemberRow>;
+    sure fn set_member_role(workspace: WorkspaceId, user: UserId, role: &RoleGrant) -> ChangeMember;
+    sure fn delete_member(workspace: WorkspaceId, user: UserId) -> ChangeMember;
+    sure fn update_user(id: UserId, change: &UserChange) -> ChangeMember;
+    sure fn delete_user(id: UserId) -> ChangeMember;
+    fallible fn insert_role(role: &NewRole) -> InsertRole;
+    sure fn update_role(workspace: WorkspaceId, name: &str, expected_version: Option<u32>, change: &RoleChange) -> UpdateRole;
+    sure fn delete_role(workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> DeleteRole;
+    sure fn find_role(workspace: WorkspaceId, name: &str) -> Option<RoleRow>;
+    sure fn list_roles(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<RoleRow>;
+    fallible fn insert_api_key(key: &ApiKeyRow) -> bool;
+    sure fn get_api_key(id: KeyId) -> Option<ApiKeyRow>;
+    sure fn find_api_key(workspace: WorkspaceId, id: KeyId) -> Option<ApiKeyRow>;
+    sure fn list_api_keys(workspace: WorkspaceId, user: Option<UserId>, page: &PageRequest<ApiKeyCursor>) -> Vec<ApiKeyRow>;
+    sure fn update_api_key(workspace: WorkspaceId, id: KeyId, change: &ApiKeyChange) -> Option<ApiKeyRow>;
+    sure fn rotate_api_key(workspace: WorkspaceId, id: KeyId, rotation: &RotateApiKey) -> Option<ApiKeyRow>;
+    sure fn delete_api_key(workspace: WorkspaceId, id: KeyId) -> bool;
+    sure fn touch_api_key(id: KeyId, now_ms: u64, unless_after: u64) -> bool;
+    fallible fn insert_workspace(workspace: &WorkspaceRow, owner: UserId) -> InsertWorkspace;
+    sure fn find_workspace(id: WorkspaceId) -> Option<WorkspaceRow>;
+    sure fn list_workspaces(user: UserId, after: Option<WorkspaceId>, limit: u32) -> Vec<JoinedWorkspace>;
+    sure fn rename_workspace(id: WorkspaceId, name: &str) -> Option<WorkspaceRow>;
+    sure fn delete_workspace(id: WorkspaceId) -> DeleteWorkspace;
+    fallible fn insert_invitation(invitation: &InvitationRow, role: &RoleGrant) -> InsertInvitation;
+    sure fn find_invitation(hash: &[u8; 32]) -> Option<InvitationRow>;
+    sure fn list_invitations(workspace: WorkspaceId, after: Option<InvitationId>, limit: u32) -> Vec<InvitationRow>;
+    sure fn delete_invitation(workspace: WorkspaceId, id: InvitationId) -> bool;
+    fallible fn accept_invitation(invitation: &InvitationRow, invitee: &Invitee, now_ms: u64) -> AcceptInvitation;
 }
 
 /// A limit as a number of elements.

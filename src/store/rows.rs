@@ -1,16 +1,23 @@
 //! The rows and requests that cross the `Store` trait. They are not DTOs: the HTTP layer has its own.
 
 mod accounts;
+mod api_keys;
 mod audit;
 mod credentials;
+mod members;
 mod schedules;
+mod sessions;
 mod usage;
 mod variables;
 mod workflows;
+mod workspaces;
 
 use bytes::Bytes;
 
-pub use self::{accounts::*, audit::*, credentials::*, schedules::*, usage::*, variables::*, workflows::*};
+pub use self::{
+    accounts::*, api_keys::*, audit::*, credentials::*, members::*, schedules::*, sessions::*, usage::*, variables::*,
+    workflows::*, workspaces::*,
+};
 use crate::model::{
     execution::{ExecutionStatus, TriggerKind},
     ids::{ExecutionId, InboxId, WorkflowId, WorkspaceId},

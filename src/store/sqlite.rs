@@ -11,13 +11,16 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Activation, Append, AppendOutcome, AuditChain, AuditFilter, AuditOrder, AuditRow, BatchCursor, BatchProgress, BatchRow,
-    ConnectionPool, DeleteVariable, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow, FireOutcome,
-    FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertSchedule, InsertVariable, JournalRow, KeyedOutcome,
-    MoveSchedule, NewBatch, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload, Publication,
-    PutInbox, Result, ScheduleContent, ScheduleCursor, ScheduleRow, ShardLease, Snapshot, Store, TagCount, TokenKind, TokenRow,
-    UpdateSchedule, UpdateVariable, UpdateWorkflow, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary,
-    WorkflowCursor, WorkflowFilter, WorkflowRow,
+    AcceptInvitation, AccessRow, Activation, ApiKeyChange, ApiKeyCursor, ApiKeyRow, Append, AppendOutcome, AuditChain,
+    AuditFilter, AuditOrder, AuditRow, BatchCursor, BatchProgress, BatchRow, ChangeMember, ClaimSetup, ConnectionPool,
+    DeleteRole, DeleteVariable, DeleteWorkspace, DueExecution, ExclusiveOutcome, ExecutionCursor, ExecutionFilter, ExecutionRow,
+    FireOutcome, FireSchedule, HookRow, IdempotencyKey, InboxRow, InsertBatch, InsertInvitation, InsertMember, InsertRole,
+    InsertSchedule, InsertVariable, InsertWorkspace, InvitationRow, Invitee, JoinedWorkspace, JournalRow, KeyedOutcome,
+    MemberRow, MoveSchedule, NewBatch, NewRole, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken, PageRequest, Payload,
+    Publication, PutInbox, Result, RoleChange, RoleGrant, RoleRow, RotateApiKey, RotateOutcome, RotateSession, ScheduleContent,
+    ScheduleCursor, ScheduleRow, SessionRow, SetupState, SetupTokenRow, ShardLease, Snapshot, Store, TagCount, UpdateRole,
+    UpdateSchedule, UpdateVariable, UpdateWorkflow, UserChange, UserRow, VariableChange, VariableRow, VersionRow, VersionSummary,
+    WorkflowCursor, WorkflowFilter, WorkflowRow, WorkspaceRow,
     migrations::{self, Dialect},
     open::MigrateMode,
 };
@@ -27,13 +30,17 @@ use super::{
 };
 use crate::model::{
     audit::AuditRecord,
-    ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, TokenId, UserId, WorkflowId, WorkspaceId},
+    ids::{
+        BatchId, CredentialId, ExecutionId, InboxId, InvitationId, KeyId, NodeInstanceId, ScheduleId, SessionId, UserId,
+        WorkflowId, WorkspaceId,
+    },
     schedule::Tick,
 };
 
 super::delegate::implement_store!(SqliteStore, "sqlite");
 
 mod accounts;
+mod api_keys;
 mod audit;
 mod batches;
 mod chunks;
@@ -43,17 +50,22 @@ mod error;
 mod executions;
 mod hooks;
 mod inbox;
+mod invitations;
 mod journal;
 mod lock;
 mod master_keys;
+mod members;
 mod retention;
+mod roles;
 mod schedules;
+mod sessions;
 mod shards;
 mod snapshots;
 mod tags;
 mod usage;
 mod variables;
 mod workflows;
+mod workspaces;
 
 /// Connections that read while the one that writes is busy.
 const READERS_MAX: u32 = 4;

@@ -260,10 +260,13 @@ async fn reads_if_match_alike_wherever_it_is_taken() {
     let draft = json!({ "workflow_id": workflow, "every": "1h", "paused": true });
     let schedule = client.post("/schedules", &draft).await.text("id");
     client.post("/variables", &json!({ "name": "a", "value": 1 })).await;
+    let credential = json!({ "name": "c", "type": "http_bearer", "fields": { "token": "not-a-real-one" } });
+    let credential = client.post("/credentials", &credential).await.text("id");
     let resources = [
         (format!("/workflows/{workflow}"), workflows::mark(), "workflow_stale"),
         (format!("/schedules/{schedule}"), draft, "schedule_stale"),
         ("/variables/a".to_owned(), json!({ "value": 2 }), "stale"),
+        (format!("/credentials/{credential}"), json!({ "description": "changed" }), "stale"),
     ];
     let document = client.get("/openapi.json").await.body;
     let takes = |operation: &Value| operation["parameters"].as_array().into_iter().flatten().any(|it| it["name"] == "If-Match");

@@ -76,7 +76,7 @@ fn examines_a_machine_and_changes_nothing() {
     let report = doctor(&[]).json();
     assert_eq!(report["healthy"], true, "{report}");
     let names: Vec<&str> = report["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["database", "data_dir", "disk", "clock", "listener", "egress", "cache", "guest", "native"]);
+    assert_eq!(names, ["database", "data_dir", "disk", "master_key", "clock", "listener", "egress", "cache", "guest", "native"]);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 
     let ill = doctor(&[("CITADEL__STORE__URL", "postgres://u:hunter2@127.0.0.1:1/d"), ("CITADEL__DATA_DIR", "/proc/none")]);

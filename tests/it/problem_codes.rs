@@ -53,6 +53,7 @@ async fn every_code_is_reached() {
     variables_and_nodes(&mut reached).await;
     credentials(&mut reached).await;
     logins(&mut reached).await;
+    people(&mut reached).await;
     limits(&mut reached).await;
     quotas(&mut reached).await;
     slow_clients_and_a_slow_store(&mut reached).await;
@@ -292,6 +293,10 @@ async fn logins(reached: &mut Reached) {
         config.admin.password = Some(Secret::new("correct horse battery".to_owned()));
     })
     .await;
+    let claim = json!({ "token": "ctd_live_x", "email": "a@example.org", "password": "correct horse battery" });
+    reached.by("setup_done", &app.client.anonymous().post("/setup", &claim).await);
+    let change = json!({ "current_password": "wrong horse battery", "new_password": "another horse battery" });
+    reached.by("password_wrong", &send(app.client.request(Method::PUT, "/auth/password").json(&change)).await);
     let wrong = json!({ "email": "owner@example.org", "password": "wrong horse battery" });
     let mut answer = app.client.anonymous().post("/auth/login", &wrong).await;
     reached.by("login_failed", &answer);
@@ -302,6 +307,36 @@ async fn logins(reached: &mut Reached) {
         }
     }
     reached.by("too_many_logins", &answer);
+    app.stop().await;
+}
+
+async fn people(reached: &mut Reached) {
+    let app = TestApp::start().await;
+    let (owner, viewer) = (app.person("owner", "owner").await, app.person("viewer", "viewer").await);
+    let (client, here) = (&owner.client, "ws_01900000000070008000000000000001");
+    reached.by("permission_denied", &viewer.client.post("/users", &json!({})).await);
+    reached.by("user_not_found", &client.get(&format!("/users/usr_{NOBODY}")).await);
+    reached.by("member_not_found", &client.delete(&format!("/workspaces/{here}/members/usr_{NOBODY}")).await);
+    reached.by("workspace_not_found", &client.get("/workspaces/ws_01900000000070008000000000000009").await);
+    reached.by("invitation_not_found", &client.delete(&format!("/workspaces/{here}/invitations/inv_{NOBODY}")).await);
+    reached.by("role_not_found", &client.get("/roles/nothing").await);
+    reached.by("api_key_not_found", &client.get(&format!("/api-keys/key_{NOBODY}")).await);
+    let taken = json!({ "email": "viewer@example.org", "name": "V", "password": "correct horse battery", "role": "viewer" });
+    reached.by("user_exists", &client.post("/users", &taken).await);
+    let invited = json!({ "email": "viewer@example.org", "role": "viewer" });
+    reached.by("member_exists", &client.post(&format!("/workspaces/{here}/invitations"), &invited).await);
+    reached.by("last_owner", &client.delete(&format!("/users/{}", owner.user)).await);
+    reached.by("workspace_in_use", &client.delete(&format!("/workspaces/{here}")).await);
+    let role = async |name: &str| client.post("/roles", &json!({ "name": name, "permissions": [] })).await;
+    reached.by("role_built_in", &role("owner").await);
+    for number in 0..100 {
+        assert_eq!(role(&format!("r{number}")).await.status, 201);
+    }
+    reached.by("limit_reached", &role("more").await);
+    reached.by("role_exists", &role("r0").await);
+    let member = client.request(Method::PUT, &format!("/workspaces/{here}/members/{}", viewer.user));
+    assert_eq!(send(member.json(&json!({ "role": "r0" }))).await.status, 200);
+    reached.by("role_in_use", &client.delete("/roles/r0").await);
     app.stop().await;
 }
 

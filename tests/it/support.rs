@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod command;
 mod contract;
 mod event_stream;
+mod people;
 mod project;
 mod receiver;
 mod redis_server;
@@ -18,6 +19,7 @@ pub(crate) use self::{
     client::{Answer, Client},
     command::{Ran, command},
     event_stream::{EventStream, Line},
+    people::Person,
     project::{Project, rows},
     receiver::Receiver,
     redis_server::RedisServer,

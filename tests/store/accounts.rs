@@ -1,21 +1,29 @@
-//! People and their tokens.
+//! People, and the token that makes the first of them.
 
 use std::sync::Arc;
 
-use citadel::store::{Store, TokenKind, TokenRow, UserRow};
+use citadel::{
+    model::ids::WorkspaceId,
+    store::{AccessRow, ClaimSetup, JoinedWorkspace, SetupState, SetupTokenRow, Store, UserRow, WorkspaceRow},
+};
 
 use crate::{
     harness::cases,
-    samples::{broken, stranger, token, token_row, user, user_row},
+    samples::{broken, session, session_row, setup_token, stranger, user, user_row},
 };
 
 cases! {
     the_first_user_is_the_only_one_so_far,
     two_first_users_at_once_are_one,
+    the_first_user_is_an_owner,
     finds_users_by_id_and_email,
-    finds_a_token_by_its_hash,
-    refuses_tokens_that_conflict,
-    knows_which_kinds_of_tokens_there_are,
+    lists_accounts_by_email,
+    there_is_one_setup_token_while_there_is_nobody,
+    the_setup_token_makes_one_owner,
+    of_claims_at_once_one_wins,
+    of_a_claim_and_a_first_user_at_once_one_wins,
+    a_new_password_ends_other_sessions,
+    a_hash_is_replaced_unless_the_password_has_changed,
 }
 
 async fn the_first_user_is_the_only_one_so_far(store: Arc<dyn Store>) {
@@ -37,46 +45,109 @@ async fn two_first_users_at_once_are_one(store: Arc<dyn Store>) {
     assert_eq!(inserted.iter().filter(|inserted| **inserted).count(), 1, "{inserted:?}");
 }
 
+async fn the_first_user_is_an_owner(store: Arc<dyn Store>) {
+    assert_eq!(store.list_workspaces(user(1), None, 9).await.unwrap(), []);
+    store.insert_first_user(&user_row(1)).await.unwrap();
+    let (workspace, role) = (WorkspaceId::DEFAULT, "owner".to_owned());
+    let access = AccessRow { workspace, role: role.clone(), permissions: None };
+    assert_eq!(store.find_access(user(1), None).await.unwrap(), Some(access));
+    let first = WorkspaceRow { id: workspace, name: "default".to_owned(), created_at: 0 };
+    let membership = JoinedWorkspace { workspace: first, role };
+    assert_eq!(store.list_workspaces(user(1), None, 9).await.unwrap(), [membership]);
+    assert_eq!(store.list_workspaces(user(1), None, 0).await.unwrap(), []);
+    assert_eq!(store.list_workspaces(user(2), None, 9).await.unwrap(), []);
+}
+
 async fn finds_users_by_id_and_email(store: Arc<dyn Store>) {
     let homeless = UserRow { workspace: stranger(), ..user_row(1) };
     broken(store.insert_first_user(&homeless).await);
-    store.insert_first_user(&user_row(1)).await.unwrap();
-    assert_eq!(store.find_user(user(1)).await.unwrap(), Some(user_row(1)));
-    assert_eq!(store.find_user_by_email("user1@example.org").await.unwrap(), Some(user_row(1)));
+    let disabled = UserRow { disabled_at: Some(7), ..user_row(1) };
+    store.insert_first_user(&disabled).await.unwrap();
+    assert_eq!(store.find_user(user(1)).await.unwrap(), Some(disabled.clone()));
+    assert_eq!(store.find_user_by_email("user1@example.org").await.unwrap(), Some(disabled));
     assert_eq!(store.find_user_by_email("USER1@example.org").await.unwrap(), None);
     assert_eq!(store.find_user_by_email("").await.unwrap(), None);
 }
 
-async fn finds_a_token_by_its_hash(store: Arc<dyn Store>) {
-    store.insert_first_user(&user_row(1)).await.unwrap();
-    let owner = TokenRow { expires_at: None, ..token_row(1, TokenKind::Owner) };
-    let access = TokenRow { user: Some(user(1)), ..token_row(2, TokenKind::Access) };
-    for row in [&owner, &access] {
-        store.insert_token(row).await.unwrap();
-        assert_eq!(store.find_token(&row.hash).await.unwrap().as_ref(), Some(row));
+async fn lists_accounts_by_email(store: Arc<dyn Store>) {
+    store.insert_first_user(&user_row(2)).await.unwrap();
+    let owner = citadel::store::RoleGrant { name: "owner".to_owned(), is_custom: false };
+    for number in [3, 1] {
+        store.insert_user(&user_row(number), &owner).await.unwrap();
     }
-    assert_eq!(store.find_token(&[9; 32]).await.unwrap(), None);
-    assert!(store.delete_token(token(2)).await.unwrap());
-    assert!(!store.delete_token(token(2)).await.unwrap());
-    assert_eq!(store.find_token(&access.hash).await.unwrap(), None);
-    assert_eq!(store.find_token(&owner.hash).await.unwrap(), Some(owner));
+    assert_eq!(store.list_accounts(None, 9).await.unwrap(), [user_row(1), user_row(2), user_row(3)]);
+    assert_eq!(store.list_accounts(None, 1).await.unwrap(), [user_row(1)]);
+    assert_eq!(store.list_accounts(Some("user1@example.org"), 9).await.unwrap(), [user_row(2), user_row(3)]);
 }
 
-async fn refuses_tokens_that_conflict(store: Arc<dyn Store>) {
-    store.insert_token(&token_row(1, TokenKind::Access)).await.unwrap();
-    let same_id = TokenRow { hash: [8; 32], ..token_row(1, TokenKind::Access) };
-    assert_eq!(broken(store.insert_token(&same_id).await), "tokens_key");
-    let same_hash = TokenRow { hash: [1; 32], ..token_row(2, TokenKind::Access) };
-    assert_eq!(broken(store.insert_token(&same_hash).await), "tokens_hash");
-    broken(store.insert_token(&TokenRow { user: Some(user(1)), ..token_row(3, TokenKind::Access) }).await);
-    broken(store.insert_token(&TokenRow { workspace: stranger(), ..token_row(4, TokenKind::Access) }).await);
+async fn there_is_one_setup_token_while_there_is_nobody(store: Arc<dyn Store>) {
+    assert_eq!(store.setup_state().await.unwrap(), SetupState::Fresh);
+    assert!(store.insert_setup_token(&setup_token(1)).await.unwrap());
+    assert!(!store.insert_setup_token(&setup_token(2)).await.unwrap());
+    assert_eq!(store.setup_state().await.unwrap(), SetupState::Waiting);
+    assert_eq!(store.find_setup_token(&[1; 32]).await.unwrap(), Some(setup_token(1)));
+    assert_eq!(store.find_setup_token(&[2; 32]).await.unwrap(), None);
+    store.insert_first_user(&user_row(1)).await.unwrap();
+    assert_eq!(store.find_setup_token(&[1; 32]).await.unwrap(), None);
+    assert_eq!(store.setup_state().await.unwrap(), SetupState::Done);
+    assert!(!store.insert_setup_token(&setup_token(3)).await.unwrap());
 }
 
-async fn knows_which_kinds_of_tokens_there_are(store: Arc<dyn Store>) {
-    assert!(!store.has_token(TokenKind::Owner).await.unwrap());
-    store.insert_token(&token_row(1, TokenKind::Refresh)).await.unwrap();
-    assert!(!store.has_token(TokenKind::Owner).await.unwrap());
-    assert!(store.has_token(TokenKind::Refresh).await.unwrap());
-    store.insert_token(&token_row(2, TokenKind::Owner)).await.unwrap();
-    assert!(store.has_token(TokenKind::Owner).await.unwrap());
+async fn the_setup_token_makes_one_owner(store: Arc<dyn Store>) {
+    assert_eq!(store.claim_setup(&[1; 32], &user_row(1)).await.unwrap(), ClaimSetup::Unknown);
+    store.insert_setup_token(&setup_token(1)).await.unwrap();
+    assert_eq!(store.claim_setup(&[2; 32], &user_row(1)).await.unwrap(), ClaimSetup::Unknown);
+    broken(store.claim_setup(&[1; 32], &UserRow { workspace: stranger(), ..user_row(1) }).await);
+    assert_eq!(store.setup_state().await.unwrap(), SetupState::Waiting);
+    assert_eq!(store.claim_setup(&[1; 32], &user_row(1)).await.unwrap(), ClaimSetup::Claimed);
+    assert_eq!(store.find_access(user(1), None).await.unwrap().unwrap().role, "owner");
+    assert_eq!(store.find_setup_token(&[1; 32]).await.unwrap(), None);
+    assert_eq!(store.claim_setup(&[1; 32], &user_row(2)).await.unwrap(), ClaimSetup::Done);
+    assert_eq!(store.find_user(user(2)).await.unwrap(), None);
+}
+
+async fn of_claims_at_once_one_wins(store: Arc<dyn Store>) {
+    store.insert_setup_token(&setup_token(1)).await.unwrap();
+    let rows: Vec<UserRow> = (1..=3).map(user_row).collect();
+    let hash = [1; 32];
+    let (a, b, c) =
+        tokio::join!(store.claim_setup(&hash, &rows[0]), store.claim_setup(&hash, &rows[1]), store.claim_setup(&hash, &rows[2]),);
+    let claims = [a, b, c].map(Result::unwrap);
+    let of = |kind| claims.iter().filter(|claim| **claim == kind).count();
+    assert_eq!((of(ClaimSetup::Claimed), of(ClaimSetup::Done)), (1, 2), "{claims:?}");
+}
+
+async fn of_a_claim_and_a_first_user_at_once_one_wins(store: Arc<dyn Store>) {
+    store.insert_setup_token(&setup_token(1)).await.unwrap();
+    let (one, other, hash): (_, _, [u8; 32]) = (user_row(1), user_row(2), [1; 32]);
+    let late = SetupTokenRow { hash: [2; 32], ..setup_token(2) };
+    let (claim, first, token) =
+        tokio::join!(store.claim_setup(&hash, &one), store.insert_first_user(&other), store.insert_setup_token(&late),);
+    let (claim, first) = (claim.unwrap(), first.unwrap());
+    assert!(!token.unwrap());
+    assert!((claim == ClaimSetup::Claimed) != first, "{claim:?} {first}");
+    assert_eq!(store.setup_state().await.unwrap(), SetupState::Done);
+}
+
+async fn a_new_password_ends_other_sessions(store: Arc<dyn Store>) {
+    assert!(!store.set_password(user(1), "new", None).await.unwrap());
+    store.insert_first_user(&user_row(1)).await.unwrap();
+    for number in 1..=2 {
+        store.insert_session(&session_row(number), None).await.unwrap();
+    }
+    assert!(store.set_password(user(1), "new", Some(session(1))).await.unwrap());
+    assert_eq!(store.find_user(user(1)).await.unwrap().unwrap().password_hash, "new");
+    assert!(store.find_session(session(1)).await.unwrap().is_some());
+    assert_eq!(store.find_session(session(2)).await.unwrap(), None);
+    assert!(store.set_password(user(1), "newer", None).await.unwrap());
+    assert_eq!(store.find_session(session(1)).await.unwrap(), None);
+}
+
+async fn a_hash_is_replaced_unless_the_password_has_changed(store: Arc<dyn Store>) {
+    store.insert_first_user(&user_row(1)).await.unwrap();
+    let old = user_row(1).password_hash;
+    assert!(store.rehash_password(user(1), &old, "new").await.unwrap());
+    assert!(!store.rehash_password(user(1), &old, "newer").await.unwrap());
+    assert!(!store.rehash_password(user(2), "new", "newer").await.unwrap());
+    assert_eq!(store.find_user(user(1)).await.unwrap().unwrap().password_hash, "new");
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use citadel::{
     model::{execution::ExecutionStatus, ids::WorkspaceId},
-    store::{Append, IdempotencyKey, KeyedOutcome, Store, TokenKind, TokenRow},
+    store::{Append, IdempotencyKey, KeyedOutcome, SessionRow, Store},
 };
 
 use crate::{
     harness::cases,
     samples::{
-        NOON, change, commit, creation, execution, finished, idempotency_key, own_all, signal, state, stranger, token_row,
-        waiting_until,
+        NOON, change, commit, creation, execution, finished, idempotency_key, own_all, session, session_row, signal, state,
+        stranger, user_row, waiting_until,
     },
 };
 
@@ -22,7 +22,7 @@ cases! {
     prunes_what_has_expired,
     prunes_a_few_at_a_time,
     prunes_keys,
-    prunes_tokens,
+    prunes_sessions,
     keeps_the_journals_of_a_day_that_is_in_use,
 }
 
@@ -97,17 +97,18 @@ async fn prunes_keys(store: Arc<dyn Store>) {
     assert!(matches!(outcome, KeyedOutcome::Exists { .. }), "{outcome:?}");
 }
 
-async fn prunes_tokens(store: Arc<dyn Store>) {
-    let expiring = |number: u8, expires_at| TokenRow { expires_at, ..token_row(number, TokenKind::Access) };
-    for token in [expiring(1, Some(NOON)), expiring(2, Some(NOON + 1)), expiring(3, None)] {
-        store.insert_token(&token).await.unwrap();
+async fn prunes_sessions(store: Arc<dyn Store>) {
+    store.insert_first_user(&user_row(1)).await.unwrap();
+    for (number, expires_at) in [(1, NOON - 1), (2, NOON), (3, NOON + 1)] {
+        assert!(store.insert_session(&SessionRow { expires_at, ..session_row(number) }, None).await.unwrap());
     }
-    assert_eq!(store.prune(NOON, 100).await.unwrap(), 0);
-    let mut left = Vec::new();
-    for number in 1..=3 {
-        left.push(store.find_token(&[number; 32]).await.unwrap().is_some());
+    store.prune(NOON, 1).await.unwrap();
+    // The memory has no reason to go slowly.
+    assert_eq!(store.find_session(session(1)).await.unwrap(), None);
+    store.prune(NOON, 100).await.unwrap();
+    for (number, is_left) in [(1, false), (2, false), (3, true)] {
+        assert_eq!(store.find_session(session(number)).await.unwrap().is_some(), is_left, "{number}");
     }
-    assert_eq!(left, [false, true, true]);
 }
 
 async fn keeps_the_journals_of_a_day_that_is_in_use(store: Arc<dyn Store>) {

@@ -7,15 +7,16 @@ use citadel::{
         batch::BatchAction,
         execution::{ExecutionStatus, TriggerKind},
         ids::{
-            AuditId, BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, TokenId, UserId,
-            WorkflowId, WorkspaceId,
+            AuditId, BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, SHARD_COUNT, ScheduleId, SessionId, TokenId,
+            UserId, WorkflowId, WorkspaceId,
         },
         schedule::Tick,
     },
     store::{
-        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, JournalRow, MasterKeyRow, NewBatch, NewCredential,
-        NewExecution, NewSchedule, NewVariable, NewVersion, NewWorkflow, Payload, PublishedSchedule, ScheduleContent,
-        SealedFields, SealedValue, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow, UserRow, VariableChange,
+        Append, AppendOutcome, Encoding, IdempotencyKey, InboxKind, InboxRow, InsertMember, JournalRow, MasterKeyRow, NewBatch,
+        NewCredential, NewExecution, NewSchedule, NewVariable, NewVersion, NewWorkflow, Payload, PublishedSchedule, RoleGrant,
+        ScheduleContent, SealedFields, SealedValue, SessionKind, SessionRow, SetupTokenRow, Snapshot, StateChange, Store,
+        StoreError, UserRow, VariableChange, WorkspaceRow,
     },
 };
 use uuid::Uuid;
@@ -47,6 +48,10 @@ pub(crate) fn user(number: u128) -> UserId {
 
 pub(crate) fn token(number: u128) -> TokenId {
     TokenId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_bc00_0000_0000_0000 + number))
+}
+
+pub(crate) fn session(number: u128) -> SessionId {
+    SessionId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_ba00_0000_0000_0000 + number))
 }
 
 pub(crate) fn schedule(number: u128) -> ScheduleId {
@@ -277,20 +282,55 @@ pub(crate) fn user_row(number: u128) -> UserRow {
         id: user(number),
         workspace: WorkspaceId::DEFAULT,
         email: format!("user{number}@example.org"),
+        name: format!("User {number}"),
         password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned(),
         created_at: NOON,
+        disabled_at: None,
     }
 }
 
-pub(crate) fn token_row(number: u8, kind: TokenKind) -> TokenRow {
-    TokenRow {
-        id: token(number.into()),
-        workspace: WorkspaceId::DEFAULT,
-        kind,
-        user: None,
+/// A role that every workspace has.
+pub(crate) fn built_in(name: &str) -> RoleGrant {
+    RoleGrant { name: name.to_owned(), is_custom: false }
+}
+
+/// A role that is a row.
+pub(crate) fn custom(name: &str) -> RoleGrant {
+    RoleGrant { name: name.to_owned(), is_custom: true }
+}
+
+/// A workspace beside the first one.
+pub(crate) fn workspace_row(number: u128) -> WorkspaceRow {
+    let id = WorkspaceId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_bf00_0000_0000_0000 + number));
+    WorkspaceRow { id, name: format!("workspace {number}"), created_at: NOON + u64::try_from(number).unwrap() }
+}
+
+/// Stores user `number` with a role in the first workspace.
+#[track_caller]
+pub(crate) fn join<'a>(store: &'a dyn Store, number: u128, role: &'a str) -> impl Future<Output = ()> + 'a {
+    let caller = std::panic::Location::caller();
+    async move {
+        let inserted = store.insert_user(&user_row(number), &built_in(role)).await.unwrap();
+        assert_eq!(inserted, InsertMember::Inserted, "at {caller}");
+    }
+}
+
+pub(crate) fn setup_token(number: u8) -> SetupTokenRow {
+    SetupTokenRow { id: token(number.into()), hash: [number; 32], created_at: NOON }
+}
+
+/// A session of user 1 that ends a second after noon unless it is used, and a minute after noon in any case.
+pub(crate) fn session_row(number: u8) -> SessionRow {
+    SessionRow {
+        id: session(number.into()),
+        user: user(1),
+        kind: SessionKind::Refresh,
         hash: [number; 32],
-        created_at: NOON,
-        expires_at: Some(NOON + 1_000),
+        previous_hash: None,
+        rotated_at: NOON,
+        created_at: NOON + u64::from(number),
+        expires_at: NOON + 1_000,
+        ends_at: NOON + 60_000,
     }
 }
 

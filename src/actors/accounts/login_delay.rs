@@ -2,6 +2,9 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Mutex};
 
+use super::{AccountsService, LoginError};
+use crate::clock;
+
 /// Failures of one account from one address before the delays start.
 const FREE_FAILURES_OF_ACCOUNT: u32 = 5;
 /// Failures from one address, whatever the account, before the delays start.
@@ -37,18 +40,19 @@ pub(super) struct LoginDelay {
 }
 
 impl LoginDelay {
-    /// How long this caller has to wait before it may try again, in milliseconds; 0: not at all.
-    pub(super) fn wait_ms(&self, account: &str, address: IpAddr, now_ms: u64) -> u64 {
-        let failures = self.failures.lock().expect("nothing panics under this lock");
-        let blocked =
-            keys(account, address).into_iter().filter_map(|(key, _)| failures.get(&key)).map(|entry| entry.blocked_until_ms);
-        blocked.max().unwrap_or(0).saturating_sub(now_ms)
-    }
-
-    /// Records a wrong password.
-    pub(super) fn record_failure(&self, account: &str, address: IpAddr, now_ms: u64) {
+    /// Takes note of an attempt. It counts as a failure from the start, or of a thousand attempts at once each would come before the
+    /// first failure.
+    ///
+    /// Errors: how long this caller has to wait before it may try, in milliseconds.
+    pub(super) fn begin(&self, account: &str, address: IpAddr, now_ms: u64) -> Result<(), u64> {
         let mut failures = self.failures.lock().expect("nothing panics under this lock");
-        for (key, free) in keys(account, address) {
+        let keys = keys(account, address);
+        let blocked = keys.iter().filter_map(|(key, _)| failures.get(key)).map(|entry| entry.blocked_until_ms).max();
+        match blocked.unwrap_or(0).saturating_sub(now_ms) {
+            0 => {}
+            wait_ms => return Err(wait_ms),
+        }
+        for (key, free) in keys {
             if !failures.contains_key(&key) {
                 make_room(&mut failures, now_ms);
             }
@@ -60,13 +64,73 @@ impl LoginDelay {
             entry.last_ms = now_ms;
             entry.blocked_until_ms = now_ms + delay_ms(entry.count.saturating_sub(free));
         }
+        Ok(())
+    }
+
+    /// Forgets an attempt that has come to nothing.
+    pub(super) fn take_back(&self, account: &str, address: IpAddr) {
+        let mut failures = self.failures.lock().expect("nothing panics under this lock");
+        for (key, free) in keys(account, address) {
+            let Some(entry) = failures.get_mut(&key) else { continue };
+            entry.count = entry.count.saturating_sub(1);
+            if entry.count <= free {
+                entry.blocked_until_ms = 0;
+            }
+        }
     }
 
     /// Forgets an account's failures from an address: the right password was given. The address stays remembered, or one
     /// account of one's own would open the way to guess at all the others.
     pub(super) fn record_success(&self, account: &str, address: IpAddr) {
+        self.take_back(account, address);
         let mut failures = self.failures.lock().expect("nothing panics under this lock");
         failures.remove(&Key::AccountFrom(account.to_owned(), address));
+    }
+}
+
+/// One attempt to log in. If it is dropped before it is known how it ended, it is taken back.
+pub(super) struct Attempt<'a> {
+    /// `None` where logins are not limited, and once the attempt has ended.
+    delay: Option<&'a LoginDelay>,
+    account: String,
+    address: IpAddr,
+    has_failed: bool,
+}
+
+impl Attempt<'_> {
+    /// The password is known to be wrong, unless [`Self::succeeded`] follows.
+    pub(super) fn failed(&mut self) {
+        self.has_failed = true;
+    }
+
+    /// The password is right.
+    pub(super) fn succeeded(mut self) {
+        if let Some(delay) = self.delay.take() {
+            delay.record_success(&self.account, self.address);
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if let Some(delay) = self.delay.take().filter(|_| !self.has_failed) {
+            delay.take_back(&self.account, self.address);
+        }
+    }
+}
+
+impl AccountsService {
+    /// Takes note of an attempt to log in, where logins are limited.
+    ///
+    /// Errors: `TooMany`.
+    pub(super) fn begin_attempt(&self, email: &str, address: IpAddr) -> Result<Attempt<'_>, LoginError> {
+        let attempt = |delay| Attempt { delay, account: email.to_owned(), address, has_failed: false };
+        if !self.inner.limits.is_on() {
+            return Ok(attempt(None));
+        }
+        let begun = self.inner.delay.begin(email, address, clock::now_ms());
+        begun.map_err(|retry_after_ms| LoginError::TooMany { retry_after_ms })?;
+        Ok(attempt(Some(&self.inner.delay)))
     }
 }
 
@@ -104,46 +168,91 @@ mod tests {
     const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     const AWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
-    fn after_failures(count: u32) -> LoginDelay {
+    const ADA: &str = "ada@example.org";
+
+    /// How long the next attempt has to wait.
+    fn wait_ms(delay: &LoginDelay, account: &str, address: IpAddr, now_ms: u64) -> u64 {
+        let begun = delay.begin(account, address, now_ms);
+        if begun.is_ok() {
+            delay.take_back(account, address);
+        }
+        begun.err().unwrap_or(0)
+    }
+
+    /// Fails as often as it may, each time as soon as it may; answers when that was done.
+    fn fail(delay: &LoginDelay, count: u32) -> u64 {
+        let mut now_ms = 1_000;
+        for _ in 0..count {
+            now_ms += wait_ms(delay, ADA, HOME, now_ms);
+            delay.begin(ADA, HOME, now_ms).unwrap();
+        }
+        now_ms
+    }
+
+    #[track_caller]
+    fn check_wait(failures: u32, expected_ms: u64) {
         let delay = LoginDelay::default();
-        (0..count).for_each(|_| delay.record_failure("a@example.org", HOME, 1_000));
-        delay
+        let now_ms = fail(&delay, failures);
+        assert_eq!(wait_ms(&delay, ADA, HOME, now_ms), expected_ms);
     }
 
     #[test]
     fn lets_a_few_typos_pass_and_then_doubles_the_wait() {
-        assert_eq!(after_failures(5).wait_ms("a@example.org", HOME, 1_000), 0);
-        assert_eq!(after_failures(6).wait_ms("a@example.org", HOME, 1_000), 1_000);
-        assert_eq!(after_failures(8).wait_ms("a@example.org", HOME, 1_000), 4_000);
-        assert_eq!(after_failures(100).wait_ms("a@example.org", HOME, 1_000), DELAY_MS_MAX);
+        check_wait(5, 0);
+        check_wait(6, 1_000);
+        check_wait(8, 4_000);
+        check_wait(20, DELAY_MS_MAX);
     }
 
     #[test]
-    fn does_not_lock_the_owner_out_from_elsewhere() {
-        assert_eq!(after_failures(100).wait_ms("a@example.org", AWAY, 1_000), 0);
+    fn counts_attempts_that_come_at_once() {
+        let delay = LoginDelay::default();
+        let begun = (0..100).filter(|_| delay.begin(ADA, HOME, 1_000).is_ok()).count();
+        assert_eq!(begun, 6);
+        assert_eq!(wait_ms(&delay, ADA, AWAY, 1_000), 0, "the owner is not locked out from elsewhere");
+    }
+
+    #[test]
+    fn takes_back_what_came_to_nothing() {
+        let delay = LoginDelay::default();
+        (0..100).for_each(|_| {
+            delay.begin(ADA, HOME, 1_000).unwrap();
+            delay.take_back(ADA, HOME);
+        });
+        assert_eq!(wait_ms(&delay, ADA, HOME, 1_000), 0);
     }
 
     #[test]
     fn counts_an_address_over_all_accounts() {
         let delay = LoginDelay::default();
-        (0..21).for_each(|n| delay.record_failure(&format!("{n}@example.org"), HOME, 1_000));
-        assert_eq!(delay.wait_ms("new@example.org", HOME, 1_000), 1_000);
+        (0..21).for_each(|n| delay.begin(&format!("{n}@example.org"), HOME, 1_000).unwrap());
+        assert_eq!(wait_ms(&delay, "new@example.org", HOME, 1_000), 1_000);
+        // One account of one's own does not make the others free.
+        delay.begin(ADA, HOME, 2_000).unwrap();
+        delay.record_success(ADA, HOME);
+        assert!(delay.begin("new@example.org", HOME, 4_000).is_ok());
+        assert_eq!(wait_ms(&delay, "other@example.org", HOME, 4_000), 2_000);
     }
 
     #[test]
     fn forgets_after_success_and_after_a_while() {
-        let delay = after_failures(6);
-        delay.record_success("a@example.org", HOME);
-        assert_eq!(delay.wait_ms("a@example.org", HOME, 1_000), 0);
-        let delay = after_failures(6);
-        delay.record_failure("a@example.org", HOME, 1_001 + MEMORY_MS);
-        assert_eq!(delay.wait_ms("a@example.org", HOME, 1_001 + MEMORY_MS), 0);
+        let delay = LoginDelay::default();
+        let now_ms = fail(&delay, 6) + 1_000;
+        delay.begin(ADA, HOME, now_ms).unwrap();
+        delay.record_success(ADA, HOME);
+        assert_eq!(wait_ms(&delay, ADA, HOME, now_ms), 0);
+        let delay = LoginDelay::default();
+        let later_ms = fail(&delay, 6) + MEMORY_MS + 1;
+        delay.begin(ADA, HOME, later_ms).unwrap();
+        assert_eq!(wait_ms(&delay, ADA, HOME, later_ms), 0);
     }
 
     #[test]
     fn stays_within_its_bound() {
         let delay = LoginDelay::default();
-        (0..ENTRIES_MAX + 10).for_each(|n| delay.record_failure(&n.to_string(), HOME, 1_000));
+        for n in 0..u32::try_from(ENTRIES_MAX / 2).unwrap() + 10 {
+            delay.begin(&n.to_string(), Ipv4Addr::from_bits(n).into(), 1_000).unwrap();
+        }
         assert!(delay.failures.lock().unwrap().len() <= ENTRIES_MAX);
     }
 }

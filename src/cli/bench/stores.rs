@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn reads_what_a_store_is_called() {
         check("sqlite", None, Some("sqlite"));
-        check("postgres://u:p@h/d", None, Some("postgres"));
+        check("postgres://u@h/d", None, Some("postgres"));
+        check("postgres://u:p@h/d", None, None);
         check("postgres", Some("postgres://u:p@h/d"), Some("postgres"));
         check("postgres", Some("sqlite://a.db"), None);
         check("postgres", None, None);

@@ -1,10 +1,13 @@
 //! Which server a client command talks to, and with whose token.
 //!
 //! Flags win over the environment, the environment over files, and all of them over the current context. A token never goes to a
-//! server that it was not meant for: that of a context goes to its server only, and the owner's token that a server keeps in its
+//! server that it was not meant for: that of a context goes to its server only, and the setup token that a server keeps in its
 //! data directory goes to this machine only.
 
-use std::{net::IpAddr, path::Path};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use super::{Context, ContextFile, Credentials, Url};
 use crate::{
@@ -63,7 +66,7 @@ impl Target {
                     .find(|(_, context)| parse_url(&context.url).is_ok_and(|other| other.origin() == url.origin()));
                 same.map(|(name, context)| authorization_of(&file, name, context))
             };
-            let authorization = token.or_else(of_context).unwrap_or_else(|| owner_token(config, &url));
+            let authorization = token.or_else(of_context).unwrap_or_else(|| setup_token(config, &url));
             return Ok(Self { url, authorization });
         }
         if let Some((name, current)) = contexts.current() {
@@ -71,7 +74,7 @@ impl Target {
             return Ok(Self { url: parse_url(&current.url)?, authorization });
         }
         let url = local_url(config)?;
-        let authorization = token.unwrap_or_else(|| owner_token(config, &url));
+        let authorization = token.unwrap_or_else(|| setup_token(config, &url));
         Ok(Self { url, authorization })
     }
 }
@@ -85,20 +88,22 @@ fn authorization_of(file: &ContextFile, name: &str, context: &Context) -> Author
     }
 }
 
-/// The token that a server of this machine keeps for its first owner, if this user may read it.
-fn owner_token(config: &Config, url: &Url) -> Authorization {
+fn setup_token(config: &Config, url: &Url) -> Authorization {
+    find_setup_token(config, url)
+        .map_or(Authorization::None, |(token, path)| Authorization::Token { token, origin: format!("file {}", path.display()) })
+}
+
+/// The setup token that a server of this machine keeps, if this user may read it, and its file: it is the owner's until there is one.
+pub(in crate::cli) fn find_setup_token(config: &Config, url: &Url) -> Option<(Secret, PathBuf)> {
     if !is_this_machine(url) {
-        return Authorization::None;
+        return None;
     }
-    for directory in [&*config.data_dir, Path::new(dev::DIRECTORY)] {
+    [&*config.data_dir, Path::new(dev::DIRECTORY)].into_iter().find_map(|directory| {
         let path = directory.join(OWNER_TOKEN_FILE);
         // Unreadable is as good as absent: the file belongs to the server's user.
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            let token = Secret::new(text.trim().to_owned());
-            return Authorization::Token { token, origin: format!("file {}", path.display()) };
-        }
-    }
-    Authorization::None
+        let text = std::fs::read_to_string(&path).ok()?;
+        Some((Secret::new(text.trim().to_owned()), path))
+    })
 }
 
 fn is_this_machine(url: &Url) -> bool {

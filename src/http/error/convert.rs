@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, header};
 use super::ApiError;
 use crate::{
     actors::{
-        accounts::LoginError,
+        accounts::{LoginError, PasswordChangeError, SetupError},
         executions::{BatchError, CommandError, ReadError, RetryError, StartError},
         quotas::QuotaError,
         scheduler::launch::LaunchError,
@@ -13,9 +13,12 @@ use crate::{
         workflows::WorkflowError,
     },
     auth::password::PasswordError,
-    http::{extract::etag, problem},
+    http::{
+        extract::{etag, unauthenticated},
+        problem,
+    },
     model::{
-        limits::{PROBLEMS_MAX, SCHEDULES_MAX},
+        limits::{NAME_CHARS_MAX, PROBLEMS_MAX, SCHEDULES_MAX},
         problem::{Problem, counted},
         reuse::ReuseError,
     },
@@ -238,14 +241,54 @@ impl From<LoginError> for ApiError {
     fn from(error: LoginError) -> Self {
         match error {
             LoginError::Wrong => Self::new(&problem::LOGIN_FAILED, "check both"),
-            LoginError::TooMany { retry_after_ms } => {
-                Self::new(&problem::TOO_MANY_LOGINS, "wait before you try again").with_retry_after_ms(retry_after_ms)
-            }
-            LoginError::Password(PasswordError::Busy) => {
-                Self::new(&problem::OVERLOADED, "too many logins at once").with_retry_after_ms(RETRY_AFTER_MS)
-            }
-            LoginError::Password(PasswordError::Length | PasswordError::Hash(_)) => Self::internal(error),
+            LoginError::TooMany { retry_after_ms } => too_many_logins(retry_after_ms),
+            LoginError::Password(source) => refuse_password(source, "/password"),
             LoginError::Store(source) => source.into(),
         }
     }
+}
+
+impl From<PasswordChangeError> for ApiError {
+    fn from(error: PasswordChangeError) -> Self {
+        match error {
+            PasswordChangeError::Nobody => Self::new(&problem::PERMISSION_DENIED, "only people have passwords"),
+            PasswordChangeError::Wrong => Self::new(&problem::PASSWORD_WRONG, "check `current_password`"),
+            PasswordChangeError::TooMany { retry_after_ms } => too_many_logins(retry_after_ms),
+            PasswordChangeError::Password(source) => refuse_password(source, "/new_password"),
+            PasswordChangeError::Store(source) => source.into(),
+        }
+    }
+}
+
+impl From<SetupError> for ApiError {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Done => Self::new(&problem::SETUP_DONE, "log in, or ask an owner for an invitation"),
+            SetupError::Token => unauthenticated("this is not the setup token: the first start has printed it"),
+            SetupError::Email => refuse_field("/email", "this is no e-mail address"),
+            SetupError::Name => refuse_field("/name", format!("a name has up to {NAME_CHARS_MAX} printable characters")),
+            SetupError::Password(source) => refuse_password(source, "/password"),
+            SetupError::Keep(_) => Self::internal(error),
+            SetupError::Store(source) => source.into(),
+        }
+    }
+}
+
+fn too_many_logins(retry_after_ms: u64) -> ApiError {
+    ApiError::new(&problem::TOO_MANY_LOGINS, "wait before you try again").with_retry_after_ms(retry_after_ms)
+}
+
+/// The problem of a password in the field `pointer` of a body.
+fn refuse_password(error: PasswordError, pointer: &'static str) -> ApiError {
+    match error {
+        PasswordError::Length => refuse_field(pointer, error.to_string()),
+        PasswordError::Busy => ApiError::new(&problem::OVERLOADED, "too many logins at once").with_retry_after_ms(RETRY_AFTER_MS),
+        PasswordError::Hash(_) => ApiError::internal(error),
+    }
+}
+
+/// The problem of one field of a body.
+fn refuse_field(pointer: &'static str, detail: impl Into<String>) -> ApiError {
+    let placed = Problem::new(pointer, problem::INVALID_BODY.code, detail);
+    ApiError::new(&problem::INVALID_BODY, "a field is not as it should be: see `errors`").with_errors(vec![placed])
 }

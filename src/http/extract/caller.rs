@@ -1,20 +1,21 @@
 //! Whose request it is. Holding a [`Caller`] proves who asks and in which workspace, holding a [`May`] the right to do it there.
 
-use std::{marker::PhantomData, net::IpAddr, ops::Deref};
+use std::{marker::PhantomData, net::IpAddr, ops::Deref, str::FromStr};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, header, request::Parts},
 };
 
 use super::origin::of_caller;
 use crate::{
+    actors::accounts::Presented,
     actors::{
         accounts::{self, TokenError},
         audit::{AuditEvent, Origin},
     },
     auth::permissions::{Permission, Permit},
-    http::{AppState, error::ApiError, problem},
+    http::{AppState, cookies::Way, error::ApiError, problem},
     model::ids::WorkspaceId,
 };
 
@@ -24,12 +25,28 @@ const WORKSPACE: &str = "citadel-workspace";
 /// An authenticated caller, whatever it may do.
 pub(in crate::http) struct Caller(pub(in crate::http) accounts::Caller, Origin);
 
-/// What an outer layer has found out about the token of a request: whose it is, or that it is not good.
+/// What an outer layer has found out about a request: whose it is, or why it is nobody's.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Authenticated(pub(in crate::http) Option<accounts::Caller>);
+pub(in crate::http) struct Authenticated(pub(in crate::http) Result<accounts::Caller, Denied>);
+
+/// Why a request is nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Denied {
+    /// What it carries is not good.
+    Token,
+    /// It is not good for the workspace that the request names.
+    Workspace,
+}
+
+/// An authenticated caller, if the request carries anything to say who that is.
+pub(in crate::http) struct MaybeCaller(pub(in crate::http) Option<Caller>);
 
 /// The text of the token that the request carries, valid or not, if it carries one.
 pub(in crate::http) struct OptionalBearer(pub(in crate::http) Option<String>);
+
+/// How the client is connected.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct Via(pub(in crate::http) Way);
 
 /// The address of the client's end of the connection.
 #[derive(Debug, Clone, Copy)]
@@ -90,17 +107,40 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let caller = match parts.extensions.get::<Authenticated>() {
-            Some(Authenticated(Some(caller))) => *caller,
-            Some(Authenticated(None)) => return Err(refuse_token(TokenError::Invalid)),
-            None => app.accounts.authenticate(bearer(&parts.headers)?).await.map_err(refuse_token)?,
-        };
-        match parts.headers.get(WORKSPACE) {
-            Some(wanted) if wanted.as_bytes() != caller.workspace.to_string().as_bytes() => {
-                Err(ApiError::new(&problem::WORKSPACE_DENIED, "the token belongs to another workspace"))
+        let found = match parts.extensions.get::<Authenticated>() {
+            Some(Authenticated(found)) => found.map_err(TokenError::from),
+            None => {
+                let presented = presented(&parts.headers, &parts.extensions)?;
+                match wanted_workspace(&parts.headers) {
+                    Ok(wanted) => app.accounts.authenticate(presented, wanted).await,
+                    Err(denied) => Err(denied.into()),
+                }
             }
-            Some(_) | None => Ok(Self(caller, of_caller(&parts.extensions, &caller))),
+        };
+        let caller = found.map_err(refuse_token)?;
+        Ok(Self(caller, of_caller(&parts.extensions, &caller)))
+    }
+}
+
+impl From<Denied> for TokenError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Token => Self::Invalid,
+            Denied::Workspace => Self::Workspace,
         }
+    }
+}
+
+impl FromRequestParts<AppState> for MaybeCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let found = Caller::from_request_parts(parts, app).await;
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            return found.map(|caller| Self(Some(caller)));
+        }
+        // A cookie comes along unasked, also when its session has ended long ago.
+        Ok(Self(found.ok()))
     }
 }
 
@@ -112,6 +152,14 @@ impl<S: Send + Sync> FromRequestParts<S> for OptionalBearer {
             return Ok(Self(None));
         }
         bearer(&parts.headers).map(|text| Self(Some(text.to_owned())))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Via {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        Ok(Self(Way::of(&parts.headers, &parts.extensions)))
     }
 }
 
@@ -133,14 +181,38 @@ fn note_refusal(app: &AppState, origin: &Origin, permission: Permission) {
 pub(in crate::http) fn refuse_token(error: TokenError) -> ApiError {
     match error {
         TokenError::Invalid => unauthenticated("the token is unknown, expired or revoked"),
+        TokenError::Workspace => ApiError::new(
+            &problem::WORKSPACE_DENIED,
+            "it is good for other workspaces, or for none: GET /api/v1/auth/me shows which",
+        ),
         TokenError::Store(source) => ApiError::unavailable(source),
     }
+}
+
+/// What the request carries to say whose it is: a token in a header, or else the cookie of a session.
+///
+/// Errors: `unauthenticated`.
+pub(in crate::http) fn presented<'a>(headers: &'a HeaderMap, extensions: &Extensions) -> Result<Presented<'a>, ApiError> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return bearer(headers).map(Presented::Bearer);
+    }
+    let cookie = Way::of(headers, extensions).read(headers);
+    cookie.map(Presented::Cookie).ok_or_else(|| unauthenticated("send `Authorization: Bearer <token>`"))
+}
+
+/// The workspace that the request names.
+///
+/// Errors: there can be none of this name.
+pub(in crate::http) fn wanted_workspace(headers: &HeaderMap) -> Result<Option<WorkspaceId>, Denied> {
+    let Some(wanted) = headers.get(WORKSPACE) else { return Ok(None) };
+    let wanted = wanted.to_str().ok().and_then(|text| WorkspaceId::from_str(text).ok());
+    wanted.map(Some).ok_or(Denied::Workspace)
 }
 
 /// The token in `Authorization: Bearer`.
 ///
 /// Errors: `unauthenticated`.
-pub(in crate::http) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let value = headers.get(header::AUTHORIZATION).ok_or_else(|| unauthenticated("send `Authorization: Bearer <token>`"))?;
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -149,6 +221,6 @@ pub(in crate::http) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     Err(unauthenticated("the header Authorization has to be `Bearer <token>`"))
 }
 
-fn unauthenticated(detail: &str) -> ApiError {
+pub(in crate::http) fn unauthenticated(detail: &str) -> ApiError {
     ApiError::new(&problem::UNAUTHENTICATED, detail).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }

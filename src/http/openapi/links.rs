@@ -39,6 +39,7 @@ const CREDENTIAL: &[&str] = &[
     "authorizeCredential",
     "deleteCredential",
 ];
+const API_KEY: &[&str] = &["getApiKey", "updateApiKey", "rotateApiKey", "deleteApiKey"];
 
 const WAYS: &[Way] = &[
     Way { from: "createWorkflow", status: "201", id: ID, to: WORKFLOW },
@@ -56,6 +57,9 @@ const WAYS: &[Way] = &[
     Way { from: "createCredential", status: "201", id: ID, to: CREDENTIAL },
     Way { from: "updateCredential", status: "200", id: ID, to: CREDENTIAL },
     Way { from: "listCredentials", status: "200", id: FIRST_ID, to: &["getCredential"] },
+    Way { from: "createUser", status: "201", id: ID, to: &["getUser", "updateUser", "deleteUser"] },
+    Way { from: "createApiKey", status: "201", id: "$response.body#/key/id", to: API_KEY },
+    Way { from: "listApiKeys", status: "200", id: FIRST_ID, to: &["getApiKey"] },
     Way { from: "listExecutions", status: "200", id: FIRST_ID, to: &["getExecution"] },
 ];
 

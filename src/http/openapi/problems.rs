@@ -52,7 +52,7 @@ macro_rules! lists_of_problems {
 
 lists_of_problems! { (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) }
 
-/// Writes the problem responses of an operation. Those of one kind or two are shared: they go to `shared`.
+/// Writes the problem responses of an operation. Those of up to three kinds are shared: they go to `shared`.
 pub(super) fn add_problems(responses: &mut Map<String, Value>, facts: &Facts, shared: &mut BTreeMap<String, Value>) {
     let mut codes: BTreeSet<String> = implied(facts).into_iter().map(|kind| kind.code.to_owned()).collect();
     for response in responses.values_mut() {
@@ -70,7 +70,7 @@ pub(super) fn add_problems(responses: &mut Map<String, Value>, facts: &Facts, sh
                 response["content"]["*/*"] = json!({});
                 responses.insert(status, response);
             }
-            (None, kinds @ ([_] | [_, _])) => {
+            (None, kinds @ ([_] | [_, _] | [_, _, _])) => {
                 let name = kinds.iter().map(|kind| component_name(kind.code)).collect::<Vec<_>>().join("Or");
                 responses.insert(status, json!({ "$ref": format!("#/components/responses/{name}") }));
                 shared.entry(name).or_insert_with(|| response_of(kinds));

@@ -20,6 +20,7 @@ use crate::{
         places::QueueView,
         pool::PoolView,
     },
+    auth::permissions::Permission,
     http::dto::Time,
     model::{
         audit::{self, Digest},
@@ -28,7 +29,7 @@ use crate::{
         error::NodeError,
         event::Response,
         execution::{ExecutionStatus, NodeRunStatus, OnConflict, TriggerKind},
-        ids::{AuditId, BatchId, CredentialId, ExecutionId, ScheduleId, UserId, WorkflowId, WorkspaceId},
+        ids::{AuditId, BatchId, CredentialId, ExecutionId, InvitationId, KeyId, ScheduleId, UserId, WorkflowId, WorkspaceId},
         item::{BlobRef, Item, ItemSource, PortItems},
         log::LogLevel,
         problem,
@@ -83,6 +84,9 @@ described_below! {
     CredentialId = "CredentialId";
     ScheduleId = "ScheduleId";
     UserId = "UserId";
+    KeyId = "ApiKeyId";
+    InvitationId = "InvitationId";
+    Permission = "Permission";
     Time = "Time";
     ExecutionStatus = "ExecutionStatus";
     NodeRunStatus = "NodeRunStatus";
@@ -228,7 +232,19 @@ pub(super) fn by_hand() -> Map<String, Value> {
     schemas.extend(short());
     schemas.extend(definition());
     schemas.extend(views::by_hand());
+    schemas.extend(of_people());
     schemas
+}
+
+/// What people may do, and what they hold.
+fn of_people() -> Map<String, Value> {
+    let permissions: Vec<&str> = Permission::ALL.iter().map(|known| known.as_str()).collect();
+    let schemas = [
+        ("ApiKeyId", id(KeyId::PREFIX)),
+        ("InvitationId", id(InvitationId::PREFIX)),
+        ("Permission", json!({ "type": "string", "enum": permissions })),
+    ];
+    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
 /// The published schema of definitions and its parts, as components.

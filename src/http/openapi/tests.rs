@@ -119,7 +119,7 @@ fn lists_the_problems_of_a_route_and_those_that_follow_from_what_it_takes() {
     assert_eq!(responses["404"], json!({ "$ref": "#/components/responses/NotFoundOrWorkflowNotFound" }));
     let codes = &not_found["content"]["application/problem+json"]["schema"]["properties"]["code"]["enum"];
     assert_eq!(*codes, json!(["not_found", "workflow_not_found"]));
-    assert_eq!(responses["403"], json!({ "$ref": "#/components/responses/WorkspaceDeniedOrPermissionDenied" }));
+    assert_eq!(responses["403"], json!({ "$ref": "#/components/responses/WorkspaceDeniedOrPermissionDeniedOrCrossSiteRequest" }));
     assert_eq!(responses["412"], json!({ "$ref": "#/components/responses/WorkflowStale" }));
     assert!(document["components"]["responses"]["Unavailable"]["headers"]["Retry-After"].is_object());
 }

@@ -6,9 +6,10 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::{
-        accounts::{ACCESS_MS, LoginError, TokenPair},
+        accounts::{LoginError, PasswordChange, Presented, TokenPair},
         audit::AuditEvent,
     },
+    auth::{access_token::ACCESS_MS, permissions::Permission},
     http::{
         AppState,
         error::ApiError,
@@ -17,14 +18,15 @@ use crate::{
         problem,
     },
     model::ids::{UserId, WorkspaceId},
+    store::JoinedWorkspace,
 };
 
 /// The body of a login. Has no `Debug`: it holds a password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct LoginBody {
-    email: String,
-    password: String,
+    pub(super) email: String,
+    pub(super) password: String,
 }
 
 /// The body of a refresh.
@@ -51,18 +53,41 @@ pub(in crate::http) struct TokensBody {
     expires_in: u64,
 }
 
-/// Who the caller is; `user` is null for a key that belongs to nobody in particular.
+/// The body of a change of one's password. Has no `Debug`: it holds passwords.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PasswordBody {
+    current_password: String,
+    /// 8 characters or more.
+    new_password: String,
+}
+
+/// Who the caller is; `user` is null for the setup token.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct MeBody {
+    /// Where the caller acts: what the header `Citadel-Workspace` says, or else home.
     workspace_id: WorkspaceId,
-    role: &'static str,
+    /// What the caller's user is there.
+    role: String,
+    /// What the caller may do there.
+    permissions: Vec<&'static str>,
     user: Option<UserBody>,
+    /// The workspaces of the user, the oldest first.
+    workspaces: Vec<MembershipBody>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct UserBody {
     id: UserId,
     email: String,
+    name: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct MembershipBody {
+    id: WorkspaceId,
+    name: String,
+    role: String,
 }
 
 /// Logs a user in.
@@ -82,7 +107,7 @@ pub(in crate::http) async fn login(
     let outcome = app.accounts.login(&body.email, &body.password, address).await;
     match &outcome {
         Ok(pair) => {
-            let caller = app.accounts.authenticate(pair.access.expose()).await.map_err(refuse_token)?;
+            let caller = app.accounts.authenticate(Presented::Bearer(&pair.access), None).await.map_err(refuse_token)?;
             if let Some(user) = caller.user {
                 app.audit.record(origin.by_user(caller.workspace, user), AuditEvent::LoggedIn(user)).await;
             }
@@ -95,6 +120,9 @@ pub(in crate::http) async fn login(
 }
 
 /// Takes new tokens for a refresh token, which is good once.
+///
+/// A second use within ten seconds gets the same refresh token again, in case that the first answer was lost. A later one ends the
+/// session: somebody else may have the token.
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "auth", security(()),
     responses(
@@ -109,7 +137,7 @@ pub(in crate::http) async fn refresh(
     Ok(Answer(app.accounts.refresh(&body.refresh_token).await.map_err(refuse_token)?.into()))
 }
 
-/// Makes the tokens of a session worthless. One that is worthless already, or missing, is no mistake.
+/// Ends the sessions that the tokens belong to. One that is worthless already, or missing, is no mistake.
 #[utoipa::path(
     post, path = "/auth/logout", tag = "auth", security((), ("bearer" = [])),
     responses((status = 204, description = "They are gone."), Problems<(problem::UNAUTHENTICATED, problem::UNAVAILABLE)>),
@@ -122,7 +150,7 @@ pub(in crate::http) async fn logout(
 ) -> Result<StatusCode, ApiError> {
     // Who it was: afterwards the token says nothing any more.
     let caller = match &access {
-        Some(text) => app.accounts.authenticate(text).await.ok(),
+        Some(text) => app.accounts.authenticate(Presented::Bearer(text), None).await.ok(),
         None => None,
     };
     app.accounts.logout(access.as_deref(), body.refresh_token.as_deref()).await.map_err(refuse_token)?;
@@ -132,17 +160,50 @@ pub(in crate::http) async fn logout(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Says who the caller is.
+/// Says who the caller is, and what it may do.
 #[utoipa::path(get, path = "/auth/me", tag = "auth", responses((status = 200, description = "The caller.", body = MeBody)))]
 pub(in crate::http) async fn me(State(app): State<AppState>, caller: Caller) -> Result<Answer<MeBody>, ApiError> {
-    let user = app.accounts.find_user(&caller.0).await?.map(|user| UserBody { id: user.id, email: user.email });
-    Ok(Answer(MeBody { workspace_id: caller.workspace(), role: "owner", user }))
+    let profile = app.accounts.find_profile(&caller.0).await?;
+    Ok(Answer(MeBody {
+        workspace_id: caller.workspace(),
+        role: profile.role,
+        permissions: caller.0.permissions.iter().map(Permission::as_str).collect(),
+        user: profile.user.map(|user| UserBody { id: user.id, email: user.email, name: user.name }),
+        workspaces: profile.workspaces.into_iter().map(MembershipBody::from).collect(),
+    }))
+}
+
+/// Changes one's own password.
+///
+/// Every other session of the user ends; the one that this request belongs to goes on.
+#[utoipa::path(
+    put, path = "/auth/password", tag = "auth",
+    responses(
+        (status = 204, description = "The new password is good, the old one is not."),
+        Problems<(problem::PERMISSION_DENIED, problem::PASSWORD_WRONG, problem::TOO_MANY_LOGINS, problem::OVERLOADED)>,
+    ),
+)]
+pub(in crate::http) async fn change_password(
+    State(app): State<AppState>,
+    caller: Caller,
+    ClientAddress(address): ClientAddress,
+    Json(body): Json<PasswordBody>,
+) -> Result<StatusCode, ApiError> {
+    let change = PasswordChange { current: &body.current_password, new: &body.new_password, address };
+    app.accounts.change_password(&caller.0, &change).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<JoinedWorkspace> for MembershipBody {
+    fn from(joined: JoinedWorkspace) -> Self {
+        Self { id: joined.workspace.id, name: joined.workspace.name, role: joined.role }
+    }
 }
 
 impl From<TokenPair> for TokensBody {
     fn from(pair: TokenPair) -> Self {
         Self {
-            access_token: pair.access.expose().to_owned(),
+            access_token: pair.access,
             refresh_token: pair.refresh.expose().to_owned(),
             token_type: "Bearer",
             expires_in: ACCESS_MS / 1_000,

@@ -1,15 +1,12 @@
-//! The rows of what people make: workflows, versions, hooks, accounts.
+//! The rows of what people make: workflows, versions, hooks, variables.
 
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{count, hash, optional_time, rows, time, unknown};
+use super::{count, rows, time, unknown};
 use crate::{
-    model::ids::{TokenId, UserId, WorkflowId, WorkspaceId},
-    store::{
-        HookRow, NewHook, Result, StoreError, TagCount, TokenKind, TokenRow, UserRow, VariableRow, VersionRow, VersionSummary,
-        WorkflowRow,
-    },
+    model::ids::{WorkflowId, WorkspaceId},
+    store::{HookRow, NewHook, Result, StoreError, TagCount, VariableRow, VersionRow, VersionSummary, WorkflowRow},
 };
 
 rows! {
@@ -25,10 +22,6 @@ rows! {
         value: Vec<u8>,
     }
     HookColumns { workspace_id: Uuid, workflow_id: Uuid, version: i32, method: String, path: String, node: String }
-    UserColumns { id: Uuid, workspace_id: Uuid, email: String, password_hash: String, created_at: i64 }
-    TokenColumns {
-        id: Uuid, workspace_id: Uuid, kind: i16, user_id: Option<Uuid>, hash: Vec<u8>, created_at: i64, expires_at: Option<i64>,
-    }
 }
 
 impl TryFrom<WorkflowColumns> for WorkflowRow {
@@ -106,37 +99,6 @@ impl TryFrom<HookColumns> for HookRow {
             workflow: WorkflowId::from_uuid(columns.workflow_id),
             version: count("hook", "version", columns.version)?,
             hook: NewHook { path: columns.path, method: columns.method, node: columns.node },
-        })
-    }
-}
-
-impl TryFrom<UserColumns> for UserRow {
-    type Error = StoreError;
-
-    fn try_from(columns: UserColumns) -> Result<Self> {
-        Ok(Self {
-            id: UserId::from_uuid(columns.id),
-            workspace: WorkspaceId::from_uuid(columns.workspace_id),
-            email: columns.email,
-            password_hash: columns.password_hash,
-            created_at: time("user", "created_at", columns.created_at)?,
-        })
-    }
-}
-
-impl TryFrom<TokenColumns> for TokenRow {
-    type Error = StoreError;
-
-    fn try_from(columns: TokenColumns) -> Result<Self> {
-        let what = "token";
-        Ok(Self {
-            id: TokenId::from_uuid(columns.id),
-            workspace: WorkspaceId::from_uuid(columns.workspace_id),
-            kind: TokenKind::from_code(columns.kind).ok_or_else(|| unknown(what, "kind", columns.kind))?,
-            user: columns.user_id.map(UserId::from_uuid),
-            hash: hash(what, "hash", &columns.hash)?,
-            created_at: time(what, "created_at", columns.created_at)?,
-            expires_at: optional_time(what, "expires_at", columns.expires_at)?,
         })
     }
 }

@@ -1,9 +1,9 @@
-//! People and their tokens.
+//! People, and the token that makes the first of them.
 
-use super::State;
+use super::{State, take};
 use crate::{
-    model::ids::{TokenId, UserId},
-    store::{Result, TokenKind, TokenRow, UserRow, journal::conflict},
+    model::ids::{SessionId, UserId},
+    store::{ClaimSetup, OWNER_ROLE, Result, SetupState, SetupTokenRow, UserRow, journal::conflict},
 };
 
 impl State {
@@ -11,11 +11,49 @@ impl State {
         if !self.users.is_empty() {
             return Ok(false);
         }
+        self.insert_owner(user)?;
+        Ok(true)
+    }
+
+    pub(super) fn setup_state(&self) -> SetupState {
+        if !self.users.is_empty() {
+            return SetupState::Done;
+        }
+        if self.setup_token.is_some() { SetupState::Waiting } else { SetupState::Fresh }
+    }
+
+    pub(super) fn insert_setup_token(&mut self, token: &SetupTokenRow) -> bool {
+        if self.setup_state() != SetupState::Fresh {
+            return false;
+        }
+        self.setup_token = Some(token.clone());
+        true
+    }
+
+    pub(super) fn find_setup_token(&self, hash: &[u8; 32]) -> Option<SetupTokenRow> {
+        self.setup_token.clone().filter(|token| token.hash == *hash && self.users.is_empty())
+    }
+
+    pub(super) fn claim_setup(&mut self, hash: &[u8; 32], user: &UserRow) -> Result<ClaimSetup> {
+        if !self.users.is_empty() {
+            return Ok(ClaimSetup::Done);
+        }
+        if self.find_setup_token(hash).is_none() {
+            return Ok(ClaimSetup::Unknown);
+        }
+        self.insert_owner(user)?;
+        Ok(ClaimSetup::Claimed)
+    }
+
+    /// Whoever comes first needs no token any more.
+    fn insert_owner(&mut self, user: &UserRow) -> Result<()> {
         if !self.workspaces.contains(&user.workspace) {
             return Err(conflict("users_workspace"));
         }
         self.users.insert(user.id, user.clone());
-        Ok(true)
+        self.put_member(user.workspace, user.id, OWNER_ROLE, user.created_at);
+        self.setup_token = None;
+        Ok(())
     }
 
     pub(super) fn find_user_by_email(&self, email: &str) -> Option<UserRow> {
@@ -26,32 +64,23 @@ impl State {
         self.users.get(&id).cloned()
     }
 
-    pub(super) fn insert_token(&mut self, token: &TokenRow) -> Result<()> {
-        if !self.workspaces.contains(&token.workspace) {
-            return Err(conflict("tokens_workspace"));
-        }
-        if token.user.is_some_and(|user| !self.users.contains_key(&user)) {
-            return Err(conflict("tokens_user"));
-        }
-        if self.tokens.contains_key(&token.id) {
-            return Err(conflict("tokens_key"));
-        }
-        if self.find_token(&token.hash).is_some() {
-            return Err(conflict("tokens_hash"));
-        }
-        self.tokens.insert(token.id, token.clone());
-        Ok(())
+    pub(super) fn list_accounts(&self, after: Option<&str>, limit: u32) -> Vec<UserRow> {
+        let mut users: Vec<&UserRow> =
+            self.users.values().filter(|user| after.is_none_or(|after| user.email.as_str() > after)).collect();
+        users.sort_by(|left, right| left.email.cmp(&right.email));
+        users.into_iter().take(take(limit)).cloned().collect()
     }
 
-    pub(super) fn find_token(&self, hash: &[u8; 32]) -> Option<TokenRow> {
-        self.tokens.values().find(|token| token.hash == *hash).cloned()
+    pub(super) fn set_password(&mut self, id: UserId, hash: &str, keep: Option<SessionId>) -> bool {
+        let Some(user) = self.users.get_mut(&id) else { return false };
+        hash.clone_into(&mut user.password_hash);
+        self.sessions.retain(|session, row| row.user != id || Some(*session) == keep);
+        true
     }
 
-    pub(super) fn has_token(&self, kind: TokenKind) -> bool {
-        self.tokens.values().any(|token| token.kind == kind)
-    }
-
-    pub(super) fn delete_token(&mut self, id: TokenId) -> bool {
-        self.tokens.remove(&id).is_some()
+    pub(super) fn rehash_password(&mut self, id: UserId, from: &str, to: &str) -> bool {
+        let Some(user) = self.users.get_mut(&id).filter(|user| user.password_hash == from) else { return false };
+        to.clone_into(&mut user.password_hash);
+        true
     }
 }

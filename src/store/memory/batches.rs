@@ -13,7 +13,7 @@ use crate::{
 
 /// A row with its body.
 pub(super) struct StoredBatch {
-    row: BatchRow,
+    pub(super) row: BatchRow,
     body: Payload,
 }
 

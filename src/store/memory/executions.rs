@@ -117,7 +117,7 @@ impl State {
             self.remove_execution(*id);
         }
         self.keys.retain(|_, key| key.expires_at > now_ms);
-        self.tokens.retain(|_, token| token.expires_at.is_none_or(|at| at > now_ms));
+        self.sessions.retain(|_, session| session.expires_at > now_ms);
         u64::try_from(expired.len()).unwrap_or(u64::MAX)
     }
 

@@ -1,4 +1,4 @@
-//! What goes: finished executions, on request or when they have expired, and expired idempotency keys and tokens. The journals of expired
+//! What goes: finished executions, on request or when they have expired, and expired idempotency keys and sessions. The journals of expired
 //! executions go with their day's partition.
 
 use super::{PostgresStore, error::failed};
@@ -36,10 +36,10 @@ pub(super) async fn prune(store: &PostgresStore, now_ms: u64, limit: u32) -> Res
             WHERE idempotency.workspace_id = expired.workspace_id AND idempotency.scope = expired.scope
             AND idempotency.key = expired.key
         ),
-        expired_tokens AS MATERIALIZED (
-            SELECT id FROM tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        expired_sessions AS MATERIALIZED (
+            SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
         ),
-        tokens_gone AS (DELETE FROM tokens USING expired_tokens AS expired WHERE tokens.id = expired.id),
+        sessions_gone AS (DELETE FROM sessions USING expired_sessions AS expired WHERE sessions.id = expired.id),
         kept AS (DELETE FROM snapshots USING expired WHERE snapshots.execution_id = expired.id),
         messages AS (DELETE FROM inbox USING expired WHERE inbox.shard = expired.shard AND inbox.execution_id = expired.id),
         gone AS (DELETE FROM executions USING expired WHERE executions.id = expired.id RETURNING 1)

@@ -1,4 +1,4 @@
-//! Rows of people and their tokens.
+//! Rows and requests about people, and about the token that makes the first of them.
 
 use crate::model::ids::{TokenId, UserId, WorkspaceId};
 
@@ -6,46 +6,45 @@ use crate::model::ids::{TokenId, UserId, WorkspaceId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserRow {
     pub id: UserId,
+    /// Where a request acts that names no workspace.
     pub workspace: WorkspaceId,
     /// In lower case.
     pub email: String,
-    /// A PHC string (argon2id).
+    /// What they are called; may be empty.
+    pub name: String,
+    /// A PHC string (argon2id); empty for somebody who has no password.
     pub password_hash: String,
     pub created_at: u64,
+    /// Since when they are not let in.
+    pub disabled_at: Option<u64>,
 }
 
-/// A token's row.
+/// The token that makes the first owner, and stands for them until then.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRow {
+pub struct SetupTokenRow {
     pub id: TokenId,
-    pub workspace: WorkspaceId,
-    pub kind: TokenKind,
-    pub user: Option<UserId>,
     /// SHA-256 of the secret.
     pub hash: [u8; 32],
     pub created_at: u64,
-    pub expires_at: Option<u64>,
 }
 
-/// What a token is good for. The numbers are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TokenKind {
-    /// The key that the first start prints.
-    Owner,
-    Access,
-    Refresh,
+/// Whether there is an owner yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetupState {
+    /// There is nobody, and no setup token.
+    Fresh,
+    /// There is a setup token.
+    Waiting,
+    /// There are people: nobody needs a setup token.
+    Done,
 }
 
-impl TokenKind {
-    pub const fn code(self) -> i16 {
-        match self {
-            Self::Owner => 0,
-            Self::Access => 1,
-            Self::Refresh => 2,
-        }
-    }
-
-    pub fn from_code(code: i16) -> Option<Self> {
-        [Self::Owner, Self::Access, Self::Refresh].into_iter().find(|kind| kind.code() == code)
-    }
+/// What became of a claim to be the first owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimSetup {
+    Claimed,
+    /// The token is another one.
+    Unknown,
+    /// There is an owner already.
+    Done,
 }

@@ -1,11 +1,13 @@
-//! People and their tokens.
+//! People, and the token that makes the first of them.
+
+use sqlx::SqliteConnection;
 
 use super::{SqliteStore, error::failed};
 use crate::{
-    model::ids::{TokenId, UserId},
+    model::ids::{SessionId, UserId, WorkspaceId},
     store::{
-        Result, TokenKind, TokenRow, UserRow,
-        columns::{TokenColumns, UserColumns, millis},
+        ClaimSetup, OWNER_ROLE, Result, SetupState, SetupTokenRow, UserRow,
+        columns::{self, SetupTokenColumns, UserColumns, millis},
     },
 };
 
@@ -13,67 +15,128 @@ const READING: &str = "reading accounts";
 const WRITING: &str = "writing an account";
 
 pub(super) async fn insert_first_user(store: &SqliteStore, user: &UserRow) -> Result<bool> {
-    // Atomic because there is one connection that writes.
-    const SQL: &str = "INSERT INTO users (id, workspace_id, email, password_hash, created_at)
-        SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM users)";
-    let inserted = sqlx::query(SQL)
+    let mut tx = store.begin(WRITING).await?;
+    if read_state(&mut tx).await? == SetupState::Done {
+        return Ok(false);
+    }
+    insert_member(&mut tx, user, OWNER_ROLE).await?;
+    tx.commit().await.map_err(failed(WRITING))?;
+    Ok(true)
+}
+
+pub(super) async fn setup_state(store: &SqliteStore) -> Result<SetupState> {
+    let mut connection = store.readers.acquire().await.map_err(failed(READING))?;
+    read_state(&mut connection).await
+}
+
+pub(super) async fn insert_setup_token(store: &SqliteStore, token: &SetupTokenRow) -> Result<bool> {
+    const SQL: &str = "INSERT INTO tokens (id, workspace_id, kind, hash, created_at) VALUES (?1, ?2, 0, ?3, ?4)";
+    let mut tx = store.begin(WRITING).await?;
+    if read_state(&mut tx).await? != SetupState::Fresh {
+        return Ok(false);
+    }
+    let query = sqlx::query(SQL).bind(token.id.uuid()).bind(WorkspaceId::DEFAULT.uuid()).bind(token.hash.to_vec());
+    query.bind(millis(token.created_at)).execute(&mut *tx).await.map_err(failed(WRITING))?;
+    tx.commit().await.map_err(failed(WRITING))?;
+    Ok(true)
+}
+
+pub(super) async fn find_setup_token(store: &SqliteStore, hash: &[u8; 32]) -> Result<Option<SetupTokenRow>> {
+    const SQL: &str = "SELECT id, hash, created_at FROM tokens
+        WHERE hash = ?1 AND kind = 0 AND NOT EXISTS (SELECT 1 FROM users) LIMIT 1";
+    let row: Option<SetupTokenColumns> =
+        sqlx::query_as(SQL).bind(hash.to_vec()).fetch_optional(&store.readers).await.map_err(failed(READING))?;
+    row.map(SetupTokenRow::try_from).transpose()
+}
+
+pub(super) async fn claim_setup(store: &SqliteStore, hash: &[u8; 32], user: &UserRow) -> Result<ClaimSetup> {
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM tokens WHERE hash = ?1 AND kind = 0) LIMIT 1";
+    let mut tx = store.begin(WRITING).await?;
+    if read_state(&mut tx).await? == SetupState::Done {
+        return Ok(ClaimSetup::Done);
+    }
+    let is_known: bool = sqlx::query_scalar(SQL).bind(hash.to_vec()).fetch_one(&mut *tx).await.map_err(failed(READING))?;
+    if !is_known {
+        return Ok(ClaimSetup::Unknown);
+    }
+    insert_member(&mut tx, user, OWNER_ROLE).await?;
+    tx.commit().await.map_err(failed(WRITING))?;
+    Ok(ClaimSetup::Claimed)
+}
+
+async fn read_state(connection: &mut SqliteConnection) -> Result<SetupState> {
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM users), EXISTS (SELECT 1 FROM tokens WHERE kind = 0) LIMIT 1";
+    let (has_users, has_token): (bool, bool) = sqlx::query_as(SQL).fetch_one(connection).await.map_err(failed(READING))?;
+    Ok(match (has_users, has_token) {
+        (true, _) => SetupState::Done,
+        (false, true) => SetupState::Waiting,
+        (false, false) => SetupState::Fresh,
+    })
+}
+
+/// Inserts somebody and their place in their workspace. From now on nobody needs the setup token.
+async fn insert_member(connection: &mut SqliteConnection, user: &UserRow, role: &str) -> Result<()> {
+    const USER: &str = "INSERT INTO users (id, workspace_id, email, name, password_hash, created_at, disabled_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    const MEMBER: &str = "INSERT INTO members (workspace_id, user_id, role, created_at) VALUES (?1, ?2, ?3, ?4)";
+    const TOKEN: &str = "DELETE FROM tokens WHERE kind = 0";
+    sqlx::query(USER)
         .bind(user.id.uuid())
         .bind(user.workspace.uuid())
         .bind(user.email.clone())
+        .bind(user.name.clone())
         .bind(user.password_hash.clone())
         .bind(millis(user.created_at))
-        .execute(&store.writer)
+        .bind(user.disabled_at.map(millis))
+        .execute(&mut *connection)
         .await
         .map_err(failed(WRITING))?;
-    Ok(inserted.rows_affected() > 0)
+    let member =
+        sqlx::query(MEMBER).bind(user.workspace.uuid()).bind(user.id.uuid()).bind(role.to_owned()).bind(millis(user.created_at));
+    member.execute(&mut *connection).await.map_err(failed(WRITING))?;
+    sqlx::query(TOKEN).execute(connection).await.map_err(failed(WRITING))?;
+    Ok(())
 }
 
 pub(super) async fn find_user_by_email(store: &SqliteStore, email: &str) -> Result<Option<UserRow>> {
-    const SQL: &str = "SELECT id, workspace_id, email, password_hash, created_at FROM users WHERE email = ?1 LIMIT 1";
+    const SQL: &str = "SELECT id, workspace_id, email, name, password_hash, created_at, disabled_at FROM users
+        WHERE email = ?1 LIMIT 1";
     let row: Option<UserColumns> =
         sqlx::query_as(SQL).bind(email.to_owned()).fetch_optional(&store.readers).await.map_err(failed(READING))?;
     row.map(UserRow::try_from).transpose()
 }
 
 pub(super) async fn find_user(store: &SqliteStore, id: UserId) -> Result<Option<UserRow>> {
-    const SQL: &str = "SELECT id, workspace_id, email, password_hash, created_at FROM users WHERE id = ?1 LIMIT 1";
+    const SQL: &str = "SELECT id, workspace_id, email, name, password_hash, created_at, disabled_at FROM users
+        WHERE id = ?1 LIMIT 1";
     let row: Option<UserColumns> =
         sqlx::query_as(SQL).bind(id.uuid()).fetch_optional(&store.readers).await.map_err(failed(READING))?;
     row.map(UserRow::try_from).transpose()
 }
 
-pub(super) async fn insert_token(store: &SqliteStore, token: &TokenRow) -> Result<()> {
-    const SQL: &str = "INSERT INTO tokens (id, workspace_id, kind, user_id, hash, created_at, expires_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    sqlx::query(SQL)
-        .bind(token.id.uuid())
-        .bind(token.workspace.uuid())
-        .bind(token.kind.code())
-        .bind(token.user.map(UserId::uuid))
-        .bind(token.hash.to_vec())
-        .bind(millis(token.created_at))
-        .bind(token.expires_at.map(millis))
-        .execute(&store.writer)
-        .await
-        .map_err(failed(WRITING))?;
-    Ok(())
+pub(super) async fn list_accounts(store: &SqliteStore, after: Option<&str>, limit: u32) -> Result<Vec<UserRow>> {
+    const SQL: &str = "SELECT id, workspace_id, email, name, password_hash, created_at, disabled_at FROM users
+        WHERE email > ?1 ORDER BY email LIMIT ?2";
+    // No address is empty, so everything is above the empty one.
+    let query = sqlx::query_as(SQL).bind(after.unwrap_or_default().to_owned()).bind(i64::from(limit));
+    let rows: Vec<UserColumns> = query.fetch_all(&store.readers).await.map_err(failed(READING))?;
+    columns::all(rows)
 }
 
-pub(super) async fn find_token(store: &SqliteStore, hash: &[u8; 32]) -> Result<Option<TokenRow>> {
-    const SQL: &str = "SELECT id, workspace_id, kind, user_id, hash, created_at, expires_at FROM tokens
-        WHERE hash = ?1 LIMIT 1";
-    let row: Option<TokenColumns> =
-        sqlx::query_as(SQL).bind(hash.to_vec()).fetch_optional(&store.readers).await.map_err(failed(READING))?;
-    row.map(TokenRow::try_from).transpose()
+pub(super) async fn set_password(store: &SqliteStore, id: UserId, hash: &str, keep: Option<SessionId>) -> Result<bool> {
+    const PASSWORD: &str = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
+    const SESSIONS: &str = "DELETE FROM sessions WHERE user_id = ?1 AND (?2 IS NULL OR id <> ?2)";
+    let mut tx = store.begin(WRITING).await?;
+    let changed = sqlx::query(PASSWORD).bind(id.uuid()).bind(hash.to_owned()).execute(&mut *tx).await.map_err(failed(WRITING))?;
+    let sessions = sqlx::query(SESSIONS).bind(id.uuid()).bind(keep.map(SessionId::uuid));
+    sessions.execute(&mut *tx).await.map_err(failed(WRITING))?;
+    tx.commit().await.map_err(failed(WRITING))?;
+    Ok(changed.rows_affected() > 0)
 }
 
-pub(super) async fn has_token(store: &SqliteStore, kind: TokenKind) -> Result<bool> {
-    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM tokens WHERE kind = ?1) LIMIT 1";
-    sqlx::query_scalar(SQL).bind(kind.code()).fetch_one(&store.readers).await.map_err(failed(READING))
-}
-
-pub(super) async fn delete_token(store: &SqliteStore, id: TokenId) -> Result<bool> {
-    const SQL: &str = "DELETE FROM tokens WHERE id = ?1";
-    let deleted = sqlx::query(SQL).bind(id.uuid()).execute(&store.writer).await.map_err(failed(WRITING))?;
-    Ok(deleted.rows_affected() > 0)
+pub(super) async fn rehash_password(store: &SqliteStore, id: UserId, from: &str, to: &str) -> Result<bool> {
+    const SQL: &str = "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
+    let query = sqlx::query(SQL).bind(id.uuid()).bind(from.to_owned()).bind(to.to_owned());
+    let changed = query.execute(&store.writer).await.map_err(failed(WRITING))?;
+    Ok(changed.rows_affected() > 0)
 }

@@ -1,4 +1,4 @@
-//! What goes: finished executions, on request or when they have expired, and expired idempotency keys and tokens.
+//! What goes: finished executions, on request or when they have expired, and expired idempotency keys and sessions.
 
 use std::sync::LazyLock;
 
@@ -45,11 +45,11 @@ pub(super) async fn prune(store: &SqliteStore, now_ms: u64, limit: u32) -> Resul
     const EXPIRED: &str = "SELECT id FROM executions WHERE status >= 10 AND expires_at < ?1 ORDER BY expires_at, id LIMIT ?2";
     const KEYS: &str = "DELETE FROM idempotency WHERE (workspace_id, scope, key) IN
         (SELECT workspace_id, scope, key FROM idempotency WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
-    const TOKENS: &str =
-        "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+    const SESSIONS: &str =
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
     let (now_ms, limit) = (millis(now_ms), i64::from(limit));
     let mut tx = store.begin(DELETING).await?;
-    for statement in [KEYS, TOKENS] {
+    for statement in [KEYS, SESSIONS] {
         sqlx::query(statement).bind(now_ms).bind(limit).execute(&mut *tx).await.map_err(failed(DELETING))?;
     }
     let expired = sqlx::query_scalar(EXPIRED).bind(now_ms).bind(limit);

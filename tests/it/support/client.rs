@@ -35,6 +35,11 @@ impl Client {
         self.base.strip_prefix("http://").unwrap()
     }
 
+    /// The token that it sends.
+    pub(crate) fn token(&self) -> &str {
+        self.token.as_deref().expect("this client has a token")
+    }
+
     /// The same server, without a token.
     pub(crate) fn anonymous(&self) -> Self {
         Self { token: None, ..self.clone() }

@@ -57,6 +57,15 @@ impl ServerProcess {
         Self::launch(tempfile::tempdir().unwrap(), Launch { subcommand: "serve", environment, has_file: false })
     }
 
+    /// Starts a server on a demonstration workspace; answers what `citadel db seed` said about it, too.
+    pub(crate) fn start_seeded() -> (Self, serde_json::Value) {
+        let directory = tempfile::tempdir().unwrap();
+        let seed = || command(&["db", "seed", "-o", "json"]).env("CITADEL__DATA_DIR", directory.path().join("data"));
+        let seeded = seed().run().json();
+        seed().run().assert_failed(1, "is there already");
+        (Self::launch(directory, Launch { subcommand: "serve", environment: Vec::new(), has_file: false }), seeded)
+    }
+
     /// Starts a server for development.
     pub(crate) fn start_dev() -> Self {
         let launch = Launch { subcommand: "dev", environment: Vec::new(), has_file: false };

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use citadel::{
+    actors::accounts::SetupToken,
     app::{self, RunningApp},
     config::Config,
     http,
 };
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +20,7 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// A running app. A test has to end with [`TestApp::stop`], so that nothing is left running unseen.
 pub(crate) struct TestApp {
-    /// With the owner's token.
+    /// With the setup token, or logged in as the owner that the settings name.
     pub(crate) client: Client,
     /// The parts below HTTP; `None` once it has been stopped.
     app: Option<RunningApp>,
@@ -42,17 +44,30 @@ impl TestApp {
         change(&mut config);
         let app = app::start(&config, |meltdown| panic!("a service fails again and again: {meltdown:?}")).await.unwrap();
         let state = app::serve::state_of(&app, &config).unwrap();
-        if let (Some(email), Some(password)) = (&config.admin.email, &config.admin.password) {
-            assert!(state.accounts.ensure_first_user(email, password.expose()).await.unwrap());
-        }
-        let token = state.accounts.ensure_owner_token(|_| Ok(())).await.unwrap().expect("the store is new");
+        let accounts = state.accounts.clone();
+        let owner = config.admin.email.clone().zip(config.admin.password.clone());
+        let setup_token = match &owner {
+            Some((email, password)) => {
+                assert!(accounts.ensure_first_user(email, password.expose()).await.unwrap());
+                None
+            }
+            None => match accounts.ensure_setup_token().await.unwrap() {
+                SetupToken::New(token) => Some(token.expose().to_owned()),
+                SetupToken::Waiting | SetupToken::Done => panic!("the store is new"),
+            },
+        };
         state.ready.set_serving();
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
         server.spawn(http::serve(listener, http::router(state), config.limits.http_connections_max, stop.clone()));
-        Self { client: Client::new(base, Some(token.expose().to_owned())), app: Some(app), server, stop, directory }
+        let mut client = Client::new(base, setup_token);
+        if let Some((email, password)) = owner {
+            let body = json!({ "email": email, "password": password.expose() });
+            client = client.with_token(&client.post("/auth/login", &body).await.text("access_token"));
+        }
+        Self { client, app: Some(app), server, stop, directory }
     }
 
     /// The parts below HTTP.

@@ -15,7 +15,7 @@ pub(super) const WORKFLOWS: u8 = 2;
 const MESSAGES: u8 = 6;
 const OWNERS: u8 = 2;
 const KEYS: u8 = 3;
-const TOKENS: u8 = 4;
+const SESSIONS: u8 = 4;
 /// Schedules of a sequence; those below [`PUBLISHED`] belong to workflows, one half to each.
 pub(super) const SCHEDULES: u8 = 6;
 pub(super) const PUBLISHED: u8 = 4;
@@ -214,17 +214,31 @@ pub(super) enum Operation {
     InsertFirstUser {
         user: u8,
     },
-    InsertToken {
-        token: u8,
-        hash: u8,
-        user: Option<u8>,
+    InsertSession {
+        session: u8,
+        user: u8,
     },
-    DeleteToken {
-        token: u8,
+    /// Uses the token with the hash `from`.
+    RotateSession {
+        session: u8,
+        from: u8,
+        to: u8,
+        after_ms: u16,
+    },
+    TouchSession {
+        session: u8,
+        after_ms: u32,
+    },
+    DeleteSession {
+        session: u8,
+    },
+    SetPassword {
+        user: u8,
+        keep: Option<u8>,
     },
     Audit(AuditOperation),
     ReadAccounts {
-        token: u8,
+        session: u8,
         user: u8,
     },
 }
@@ -384,9 +398,12 @@ fn schedules() -> impl Strategy<Value = Operation> {
 fn accounts() -> impl Strategy<Value = Operation> {
     prop_oneof![
         1 => (0..2_u8).prop_map(|user| Operation::InsertFirstUser { user }),
-        3 => (0..TOKENS, 0..TOKENS, option::of(0..2_u8))
-            .prop_map(|(token, hash, user)| Operation::InsertToken { token, hash, user }),
-        1 => (0..TOKENS).prop_map(|token| Operation::DeleteToken { token }),
-        2 => (0..TOKENS, 0..2_u8).prop_map(|(token, user)| Operation::ReadAccounts { token, user }),
+        3 => (0..SESSIONS, 0..2_u8).prop_map(|(session, user)| Operation::InsertSession { session, user }),
+        4 => (0..SESSIONS, 0..SESSIONS, 0..SESSIONS, 0..2_000_u16)
+            .prop_map(|(session, from, to, after_ms)| Operation::RotateSession { session, from, to, after_ms }),
+        1 => (0..SESSIONS, 0..90_000_u32).prop_map(|(session, after_ms)| Operation::TouchSession { session, after_ms }),
+        1 => (0..SESSIONS).prop_map(|session| Operation::DeleteSession { session }),
+        1 => (0..2_u8, option::of(0..SESSIONS)).prop_map(|(user, keep)| Operation::SetPassword { user, keep }),
+        3 => (0..SESSIONS, 0..2_u8).prop_map(|(session, user)| Operation::ReadAccounts { session, user }),
     ]
 }

@@ -10,7 +10,7 @@ use citadel::{
     },
     store::{
         Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, NewWorkflow, OnTaken,
-        PageRequest, Publication, Result, ShardLease, Snapshot, StateChange, Store, StoreError, TokenKind, TokenRow,
+        PageRequest, Publication, Result, RotateSession, SessionRow, ShardLease, Snapshot, StateChange, Store, StoreError,
         WorkflowCursor, WorkflowFilter,
     },
 };
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::samples::{
     LEASE_MS, NOON, all_shards, content, creation, entry, execution, idempotency_key, message, new_execution, new_variable,
-    new_workflow, owner, signal, snapshot, tagged, token_row, user, user_row, workflow,
+    new_workflow, owner, session, session_row, signal, snapshot, tagged, user, user_row, workflow,
 };
 
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -54,9 +54,13 @@ impl Player {
             O::Append(_) | O::CreateKeyed { .. } | O::CreateExclusive { .. } => self.write(operation).await,
             O::Put(_) | O::DeleteInbox { .. } | O::ReadInboxes { .. } => self.inbox(operation).await,
             O::Take { .. } | O::Renew { .. } | O::Release { .. } => self.shards(operation).await,
-            O::InsertFirstUser { .. } | O::InsertToken { .. } | O::DeleteToken { .. } | O::ReadAccounts { .. } => {
-                self.accounts(operation).await
-            }
+            O::InsertFirstUser { .. }
+            | O::InsertSession { .. }
+            | O::RotateSession { .. }
+            | O::TouchSession { .. }
+            | O::DeleteSession { .. }
+            | O::SetPassword { .. }
+            | O::ReadAccounts { .. } => self.accounts(operation).await,
             O::InsertWorkflow { .. }
             | O::UpdateWorkflow { .. }
             | O::Activate { .. }
@@ -248,18 +252,36 @@ impl Player {
     async fn accounts(&self, operation: &Operation) -> String {
         match operation {
             Operation::InsertFirstUser { user } => told(self.store.insert_first_user(&user_row((*user).into())).await),
-            Operation::InsertToken { token, hash, user: of } => {
-                let of = of.map(|number| user(number.into()));
-                let row = TokenRow { hash: [*hash; 32], user: of, ..token_row(*token, TokenKind::Access) };
-                told(self.store.insert_token(&row).await)
+            Operation::InsertSession { session: number, user: of } => {
+                let row = SessionRow { user: user((*of).into()), ..session_row(*number) };
+                told(self.store.insert_session(&row, Some(&user_row((*of).into()).password_hash)).await)
             }
-            Operation::DeleteToken { token } => told(self.store.delete_token(token_row(*token, TokenKind::Access).id).await),
-            Operation::ReadAccounts { token, user: number } => {
-                let found = told(self.store.find_token(&[*token; 32]).await);
-                let any = told(self.store.has_token(TokenKind::Access).await);
-                let person = told(self.store.find_user(user((*number).into())).await);
-                let same = told(self.store.find_user_by_email(&user_row((*number).into()).email).await);
-                format!("{found} {any} {person} {same}")
+            Operation::RotateSession { session: number, from, to, after_ms } => {
+                let now_ms = NOON + u64::from(*after_ms);
+                let step = RotateSession {
+                    id: session((*number).into()),
+                    from: [*from; 32],
+                    to: [*to; 32],
+                    now_ms,
+                    expires_at: now_ms + 1_000,
+                    grace_ms: 500,
+                };
+                told(self.store.rotate_session(&step).await)
+            }
+            Operation::TouchSession { session: number, after_ms } => {
+                told(self.store.touch_session(session((*number).into()), NOON + u64::from(*after_ms)).await)
+            }
+            Operation::DeleteSession { session: number } => told(self.store.delete_session(session((*number).into())).await),
+            Operation::SetPassword { user: of, keep } => {
+                let keep = keep.map(|number| session(number.into()));
+                told(self.store.set_password(user((*of).into()), &user_row((*of).into()).password_hash, keep).await)
+            }
+            Operation::ReadAccounts { session: number, user: of } => {
+                let found = told(self.store.find_session(session((*number).into())).await);
+                let person = told(self.store.find_user(user((*of).into())).await);
+                let same = told(self.store.find_user_by_email(&user_row((*of).into()).email).await);
+                let places = told(self.store.list_workspaces(user((*of).into()), None, 9).await);
+                format!("{found} {person} {same} {places}")
             }
             _ => unreachable!("not about accounts"),
         }

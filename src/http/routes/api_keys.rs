@@ -1,0 +1,171 @@
+//! API keys. A key's text is in the answer that makes it, and nowhere else.
+
+use axum::{
+    Json as Answer,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    invitations::read_duration,
+    users::{ListQuery, created},
+};
+use crate::{
+    actors::accounts::KeyDraft,
+    auth::permissions::{Permission, permit::KeyWrite},
+    http::{
+        AppState,
+        cursor::Place,
+        dto::{ApiKeyBody, Page, Time, page_limit, parse_time},
+        error::ApiError,
+        extract::{Caller, IdempotencyKey, Json, May, Path, Query},
+        openapi::Problems,
+        problem,
+    },
+    model::{ids::KeyId, problem::Problem},
+    store::{ApiKeyCursor, ApiKeyRow, PageRequest},
+};
+
+/// A key to make, or what a key becomes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ApiKeyDraft)]
+pub(in crate::http) struct DraftBody {
+    name: String,
+    /// What it may do at most; everything that the caller may do, where it is not given.
+    #[schema(value_type = Option<Vec<Permission>>)]
+    permissions: Option<Vec<String>>,
+    /// When it ends; never, where it is not given.
+    #[schema(value_type = Option<Time>)]
+    expires_at: Option<String>,
+}
+
+/// How to rotate a key.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Rotation)]
+pub(in crate::http) struct RotateBody {
+    /// How long the earlier text works, too, such as `1h`: up to 7 days; an hour where it is not given.
+    grace: Option<String>,
+}
+
+/// A key with its text.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct NewApiKeyBody {
+    key: ApiKeyBody,
+    /// Shown once: null in the answer to a repeated request.
+    secret: Option<String>,
+}
+
+/// Makes a key that acts for the caller.
+///
+/// It may do what both its permissions and the caller's role allow, in this workspace only. Its text is shown once.
+#[utoipa::path(
+    post, path = "/api-keys", tag = "people", security(("bearer" = ["key:write"])), params(IdempotencyKey),
+    responses(
+        (status = 201, description = "The key and its text.", body = NewApiKeyBody, headers(("Location"))),
+        Problems<(problem::LIMIT_REACHED, problem::KEY_MISMATCH)>,
+    ),
+)]
+pub(in crate::http) async fn create_api_key(
+    State(app): State<AppState>,
+    caller: May<KeyWrite>,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(body): Json<DraftBody>,
+) -> Result<(StatusCode, HeaderMap, Answer<NewApiKeyBody>), ApiError> {
+    let (made, token) = app.accounts.create_key(&caller.0, &body.draft()?, key.as_deref()).await?;
+    let headers = created(format!("/api/v1/api-keys/{}", made.made.id), made.replayed)?;
+    let secret = token.map(|token| token.expose().to_owned());
+    Ok((StatusCode::CREATED, headers, Answer(NewApiKeyBody { key: made.made.into(), secret })))
+}
+
+/// Lists the keys of the workspace, newest first.
+///
+/// Without the permission `key:read` these are the caller's own.
+#[utoipa::path(
+    get, path = "/api-keys", tag = "people", params(ListQuery),
+    responses((status = 200, description = "A page.", body = Page<ApiKeyBody>)),
+)]
+pub(in crate::http) async fn list_api_keys(
+    State(app): State<AppState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer<Page<ApiKeyBody>>, ApiError> {
+    let limit = page_limit(query.limit)?;
+    let list = format!("api-keys {}", caller.workspace());
+    let after = query.cursor.map(|cursor| app.cursors.read(&list, &cursor)).transpose()?;
+    let after = after.map(|place| ApiKeyCursor { created_at: place.created_at, id: KeyId::from_uuid(place.id) });
+    let rows = app.accounts.list_keys(&caller.0, &PageRequest { after, limit: limit + 1 }).await?;
+    let cursor = |row: &ApiKeyRow| app.cursors.write(&list, Place { created_at: row.created_at, id: row.id.uuid() });
+    Ok(Answer(Page::new(rows, limit, cursor, ApiKeyBody::from)))
+}
+
+/// Shows a key: one's own, or any with the permission `key:read`.
+#[utoipa::path(
+    get, path = "/api-keys/{id}", tag = "people", params(("id" = KeyId, Path)),
+    responses((status = 200, description = "The key.", body = ApiKeyBody), Problems<problem::API_KEY_NOT_FOUND>),
+)]
+pub(in crate::http) async fn get_api_key(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<KeyId>,
+) -> Result<Answer<ApiKeyBody>, ApiError> {
+    Ok(Answer(app.accounts.find_key(&caller.0, id).await?.into()))
+}
+
+/// Changes one of the caller's own keys.
+#[utoipa::path(
+    put, path = "/api-keys/{id}", tag = "people", security(("bearer" = ["key:write"])), params(("id" = KeyId, Path)),
+    responses((status = 200, description = "The key.", body = ApiKeyBody), Problems<problem::API_KEY_NOT_FOUND>),
+)]
+pub(in crate::http) async fn update_api_key(
+    State(app): State<AppState>,
+    caller: May<KeyWrite>,
+    Path(id): Path<KeyId>,
+    Json(body): Json<DraftBody>,
+) -> Result<Answer<ApiKeyBody>, ApiError> {
+    Ok(Answer(app.accounts.update_key(&caller.0, id, &body.draft()?).await?.into()))
+}
+
+/// Gives one of the caller's own keys another text. The earlier one works for a while.
+#[utoipa::path(
+    post, path = "/api-keys/{id}/rotate", tag = "people", security(("bearer" = ["key:write"])), params(("id" = KeyId, Path)),
+    responses((status = 200, description = "The key and its text.", body = NewApiKeyBody), Problems<problem::API_KEY_NOT_FOUND>),
+)]
+pub(in crate::http) async fn rotate_api_key(
+    State(app): State<AppState>,
+    caller: May<KeyWrite>,
+    Path(id): Path<KeyId>,
+    Json(body): Json<RotateBody>,
+) -> Result<Answer<NewApiKeyBody>, ApiError> {
+    let grace_ms = read_duration(body.grace.as_deref(), "/grace")?;
+    let (row, token) = app.accounts.rotate_key(&caller.0, id, grace_ms).await?;
+    Ok(Answer(NewApiKeyBody { key: row.into(), secret: Some(token.expose().to_owned()) }))
+}
+
+/// Deletes a key: it opens nothing any more, here at once and elsewhere within seconds.
+#[utoipa::path(
+    delete, path = "/api-keys/{id}", tag = "people", security(("bearer" = ["key:write"])), params(("id" = KeyId, Path)),
+    responses((status = 204, description = "It is gone."), Problems<problem::API_KEY_NOT_FOUND>),
+)]
+pub(in crate::http) async fn delete_api_key(
+    State(app): State<AppState>,
+    caller: May<KeyWrite>,
+    Path(id): Path<KeyId>,
+) -> Result<StatusCode, ApiError> {
+    app.accounts.delete_key(&caller.0, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl DraftBody {
+    fn draft(&self) -> Result<KeyDraft<'_>, ApiError> {
+        let invalid = || {
+            let wrong = Problem::new("/expires_at", "invalid_time", "a time is RFC 3339, such as 2030-01-31T12:00:00Z");
+            ApiError::new(&problem::INVALID_BODY, wrong.detail.clone()).with_errors(vec![wrong])
+        };
+        let expires_at = self.expires_at.as_deref().map(|text| parse_time(text).ok_or_else(invalid)).transpose()?;
+        Ok(KeyDraft { name: &self.name, permissions: self.permissions.as_deref(), expires_at })
+    }
+}

@@ -1,0 +1,139 @@
+//! API keys.
+
+use super::{SqliteStore, error::failed};
+use crate::{
+    model::ids::{KeyId, UserId, WorkspaceId},
+    store::{
+        API_KEYS_MAX, ApiKeyChange, ApiKeyCursor, ApiKeyRow, PageRequest, Result, RotateApiKey,
+        columns::{self, ApiKeyColumns, millis, texts},
+    },
+};
+
+const READING: &str = "reading API keys";
+const WRITING: &str = "writing an API key";
+
+pub(super) async fn insert_api_key(store: &SqliteStore, key: &ApiKeyRow) -> Result<bool> {
+    const SQL: &str = "INSERT INTO api_keys (id, workspace_id, user_id, name, permissions, hash, last_characters, previous_hash,
+            previous_until, created_at, expires_at, used_at)
+        SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+        WHERE (SELECT count(*) FROM api_keys WHERE workspace_id = ?2) < ?13";
+    let mut tx = store.begin(WRITING).await?;
+    let inserted = sqlx::query(SQL)
+        .bind(key.id.uuid())
+        .bind(key.workspace.uuid())
+        .bind(key.user.uuid())
+        .bind(key.name.clone())
+        .bind(texts(&key.permissions))
+        .bind(key.secret.hash.to_vec())
+        .bind(key.secret.last_characters.clone())
+        .bind(key.previous.map(|previous| previous.hash.to_vec()))
+        .bind(key.previous.map(|previous| millis(previous.until)))
+        .bind(millis(key.created_at))
+        .bind(key.expires_at.map(millis))
+        .bind(key.used_at.map(millis))
+        .bind(i64::from(API_KEYS_MAX))
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(WRITING))?;
+    tx.commit().await.map_err(failed(WRITING))?;
+    Ok(inserted.rows_affected() > 0)
+}
+
+pub(super) async fn get_api_key(store: &SqliteStore, id: KeyId) -> Result<Option<ApiKeyRow>> {
+    const SQL: &str = "SELECT id, workspace_id, user_id, name, permissions, hash, last_characters, previous_hash, previous_until,
+            created_at, expires_at, used_at
+        FROM api_keys WHERE id = ?1 LIMIT 1";
+    let query = sqlx::query_as(SQL).bind(id.uuid());
+    let row: Option<ApiKeyColumns> = query.fetch_optional(&store.readers).await.map_err(failed(READING))?;
+    row.map(ApiKeyRow::try_from).transpose()
+}
+
+pub(super) async fn find_api_key(store: &SqliteStore, workspace: WorkspaceId, id: KeyId) -> Result<Option<ApiKeyRow>> {
+    const SQL: &str = "SELECT id, workspace_id, user_id, name, permissions, hash, last_characters, previous_hash, previous_until,
+            created_at, expires_at, used_at
+        FROM api_keys WHERE id = ?1 AND workspace_id = ?2 LIMIT 1";
+    let query = sqlx::query_as(SQL).bind(id.uuid()).bind(workspace.uuid());
+    let row: Option<ApiKeyColumns> = query.fetch_optional(&store.readers).await.map_err(failed(READING))?;
+    row.map(ApiKeyRow::try_from).transpose()
+}
+
+pub(super) async fn list_api_keys(
+    store: &SqliteStore,
+    workspace: WorkspaceId,
+    user: Option<UserId>,
+    page: &PageRequest<ApiKeyCursor>,
+) -> Result<Vec<ApiKeyRow>> {
+    const SQL: &str = "SELECT id, workspace_id, user_id, name, permissions, hash, last_characters, previous_hash, previous_until,
+            created_at, expires_at, used_at
+        FROM api_keys
+        WHERE workspace_id = ?1 AND (?2 IS NULL OR user_id = ?2) AND (?3 IS NULL OR (created_at, id) < (?3, ?4))
+        ORDER BY created_at DESC, id DESC LIMIT ?5";
+    let rows: Vec<ApiKeyColumns> = sqlx::query_as(SQL)
+        .bind(workspace.uuid())
+        .bind(user.map(UserId::uuid))
+        .bind(page.after.map(|after| millis(after.created_at)))
+        .bind(page.after.map(|after| after.id.uuid()))
+        .bind(i64::from(page.limit))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(failed(READING))?;
+    columns::all(rows)
+}
+
+pub(super) async fn update_api_key(
+    store: &SqliteStore,
+    workspace: WorkspaceId,
+    id: KeyId,
+    change: &ApiKeyChange,
+) -> Result<Option<ApiKeyRow>> {
+    const SQL: &str = "UPDATE api_keys SET name = ?3, permissions = ?4, expires_at = ?5 WHERE id = ?1 AND workspace_id = ?2
+        RETURNING id, workspace_id, user_id, name, permissions, hash, last_characters, previous_hash, previous_until,
+            created_at, expires_at, used_at";
+    let row: Option<ApiKeyColumns> = sqlx::query_as(SQL)
+        .bind(id.uuid())
+        .bind(workspace.uuid())
+        .bind(change.name.clone())
+        .bind(texts(&change.permissions))
+        .bind(change.expires_at.map(millis))
+        .fetch_optional(&store.writer)
+        .await
+        .map_err(failed(WRITING))?;
+    row.map(ApiKeyRow::try_from).transpose()
+}
+
+pub(super) async fn rotate_api_key(
+    store: &SqliteStore,
+    workspace: WorkspaceId,
+    id: KeyId,
+    rotation: &RotateApiKey,
+) -> Result<Option<ApiKeyRow>> {
+    const SQL: &str = "UPDATE api_keys SET hash = ?4, last_characters = ?5, previous_hash = ?3, previous_until = ?6
+        WHERE id = ?1 AND workspace_id = ?2 AND hash = ?3
+        RETURNING id, workspace_id, user_id, name, permissions, hash, last_characters, previous_hash, previous_until,
+            created_at, expires_at, used_at";
+    let row: Option<ApiKeyColumns> = sqlx::query_as(SQL)
+        .bind(id.uuid())
+        .bind(workspace.uuid())
+        .bind(rotation.from.to_vec())
+        .bind(rotation.to.hash.to_vec())
+        .bind(rotation.to.last_characters.clone())
+        .bind(millis(rotation.previous_until))
+        .fetch_optional(&store.writer)
+        .await
+        .map_err(failed(WRITING))?;
+    row.map(ApiKeyRow::try_from).transpose()
+}
+
+pub(super) async fn delete_api_key(store: &SqliteStore, workspace: WorkspaceId, id: KeyId) -> Result<bool> {
+    const SQL: &str = "DELETE FROM api_keys WHERE id = ?1 AND workspace_id = ?2";
+    let query = sqlx::query(SQL).bind(id.uuid()).bind(workspace.uuid());
+    let deleted = query.execute(&store.writer).await.map_err(failed(WRITING))?;
+    Ok(deleted.rows_affected() > 0)
+}
+
+pub(super) async fn touch_api_key(store: &SqliteStore, id: KeyId, now_ms: u64, unless_after: u64) -> Result<bool> {
+    const SQL: &str = "UPDATE api_keys SET used_at = ?2 WHERE id = ?1 AND (used_at IS NULL OR used_at < ?3)";
+    let query = sqlx::query(SQL).bind(id.uuid()).bind(millis(now_ms)).bind(millis(unless_after));
+    let touched = query.execute(&store.writer).await.map_err(failed(WRITING))?;
+    Ok(touched.rows_affected() > 0)
+}
