@@ -38,6 +38,7 @@ ensure_tools() {
 
 # Starts the server on a free port with data of its own, and waits until it takes requests.
 start_server() {
+  : >"$directory/out"
   CITADEL__LIMITS__ENABLED=false CITADEL__LOG__FILTER=warn CITADEL__CACHE_DIR=$PWD/.tools/cache \
     "$binary" serve --random-ports --data-dir "$directory/data" >"$directory/out" 2>"$directory/log" &
   server=$!

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 scripts/prerequisites.sh --tests
 scripts/guests.sh
 scripts/runtimes.sh
+scripts/oidc-provider.sh --fetch
 test=(cargo test --locked --features failpoints --lib --bins --tests --no-fail-fast "$@")
 if [ $# -gt 0 ]; then
   exec scripts/with-postgres.sh "${test[@]}"

@@ -124,7 +124,7 @@ pub struct RunningApp {
     pub metrics: PrometheusHandle,
     root: RootHandle,
     _upkeep: AbortOnDropHandle<()>,
-    _storage: Option<AbortOnDropHandle<()>>,
+    storage: Option<AbortOnDropHandle<()>>,
 }
 
 /// Builds and starts everything below the HTTP layer. `on_meltdown` is told when the tree has given up.
@@ -226,7 +226,7 @@ async fn start_on(
         root,
         _upkeep: upkeep,
         shared,
-        _storage: storage,
+        storage,
     })
 }
 
@@ -450,6 +450,11 @@ impl RunningApp {
         self.root.stop().await;
         if let Some(shared) = &self.shared {
             shared.close().await;
+        }
+        // It has the store, which is to be free for the next process when this returns.
+        if let Some(storage) = self.storage {
+            storage.abort();
+            drop(storage.await);
         }
         self.store.close().await;
     }

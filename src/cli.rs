@@ -99,10 +99,6 @@ enum Command {
     Execution(execution::ExecutionArguments),
     /// Looks after schedules of a server.
     Schedule(schedule::ScheduleArguments),
-    /// Looks after credentials of a server.
-    Credential(credential::CredentialArguments),
-    /// Looks after the master keys of a server.
-    Secrets(secrets::SecretsArguments),
     /// Looks after accounts of people.
     User(people::UserArguments),
     /// Looks after the members of a workspace, and invitations to it.
@@ -113,6 +109,10 @@ enum Command {
     Key(people::KeyArguments),
     /// Looks after the workspaces that one is in.
     Workspace(people::WorkspaceArguments),
+    /// Looks after credentials of a server.
+    Credential(credential::CredentialArguments),
+    /// Looks after the master keys of a server.
+    Secrets(secrets::SecretsArguments),
     /// Runs code on a server, without a workflow.
     Code(code::CodeArguments),
     /// Shows who changed what on a server, and checks that the log of it is whole.
@@ -170,13 +170,13 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Workflow(arguments) => Box::pin(workflow::workflow(arguments, &prepare()?.loaded)).await,
         Command::Execution(arguments) => Box::pin(execution::execution(arguments, &prepare()?.loaded)).await,
         Command::Schedule(arguments) => Box::pin(schedule::schedule(arguments, &prepare()?.loaded)).await,
-        Command::Credential(arguments) => Box::pin(credential::credential(arguments, &prepare()?.loaded)).await,
-        Command::Secrets(arguments) => Box::pin(secrets::secrets(arguments, &prepare()?.loaded)).await,
         Command::User(arguments) => Box::pin(people::user(arguments, &prepare()?.loaded)).await,
         Command::Member(arguments) => Box::pin(people::member(arguments, &prepare()?.loaded)).await,
         Command::Role(arguments) => Box::pin(people::role(arguments, &prepare()?.loaded)).await,
         Command::Key(arguments) => Box::pin(people::key(arguments, &prepare()?.loaded)).await,
         Command::Workspace(arguments) => Box::pin(people::workspace(arguments, &prepare()?.loaded)).await,
+        Command::Credential(arguments) => Box::pin(credential::credential(arguments, &prepare()?.loaded)).await,
+        Command::Secrets(arguments) => Box::pin(secrets::secrets(arguments, &prepare()?.loaded)).await,
         Command::Code(arguments) => Box::pin(code::code(arguments, &prepare()?.loaded)).await,
         Command::Audit(arguments) => Box::pin(audit::audit(arguments, &prepare()?.loaded)).await,
         Command::Actors(arguments) => Box::pin(actors::actors(arguments, &prepare()?.loaded)).await,
@@ -211,13 +211,13 @@ impl Command {
             Self::Workflow(arguments) => arguments.add_flags(flags),
             Self::Execution(arguments) => arguments.add_flags(flags),
             Self::Schedule(arguments) => arguments.add_flags(flags),
-            Self::Credential(arguments) => arguments.add_flags(flags),
-            Self::Secrets(arguments) => arguments.add_flags(flags),
             Self::User(arguments) => arguments.add_flags(flags),
             Self::Member(arguments) => arguments.add_flags(flags),
             Self::Role(arguments) => arguments.add_flags(flags),
             Self::Key(arguments) => arguments.add_flags(flags),
             Self::Workspace(arguments) => arguments.add_flags(flags),
+            Self::Credential(arguments) => arguments.add_flags(flags),
+            Self::Secrets(arguments) => arguments.add_flags(flags),
             Self::Code(arguments) => arguments.add_flags(flags),
             Self::Audit(arguments) => arguments.add_flags(flags),
             Self::Actors(arguments) => arguments.add_flags(flags),

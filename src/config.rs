@@ -9,6 +9,7 @@ mod http;
 mod keys;
 mod layers;
 mod limits;
+mod login;
 mod redis;
 pub mod reference;
 mod secret;
@@ -32,6 +33,7 @@ pub use self::{
         Assignment, ConfigError, Flags, Loaded, Loader, Origin, SYSTEM_FILE, Sources, UnknownSetting, load_from, load_layers,
     },
     limits::{Excess, LimitsConfig},
+    login::{AuthConfig, OidcConfig},
     redis::RedisConfig,
     secret::{MASK, Secret},
     switch::Switch,
@@ -62,6 +64,7 @@ pub struct Config {
     pub redis: RedisConfig,
     pub node: NodeConfig,
     pub admin: AdminConfig,
+    pub auth: AuthConfig,
     pub secrets: SecretsConfig,
     pub egress: EgressConfig,
     pub files: FilesConfig,
@@ -329,6 +332,7 @@ impl Default for Config {
             redis: RedisConfig::default(),
             node: NodeConfig::default(),
             admin: AdminConfig::default(),
+            auth: AuthConfig::default(),
             secrets: SecretsConfig::default(),
             egress: EgressConfig::default(),
             files: FilesConfig::default(),

@@ -41,8 +41,14 @@ pub use self::{
 };
 use crate::{
     actors::{
-        accounts::AccountsService, audit::AuditHandle, code_runs::CodeRunsHandle, credentials::CredentialsHandle,
-        executions::ExecutionsHandle, schedules::SchedulesHandle, trial::TrialsHandle, variables::VariablesHandle,
+        accounts::{AccountsService, LoginProviders},
+        audit::AuditHandle,
+        code_runs::CodeRunsHandle,
+        credentials::CredentialsHandle,
+        executions::ExecutionsHandle,
+        schedules::SchedulesHandle,
+        trial::TrialsHandle,
+        variables::VariablesHandle,
         workflows::WorkflowsHandle,
     },
     nodes::{registry::Registry, services::Blobs},
@@ -75,6 +81,7 @@ pub struct AppParts {
     pub trials: TrialsHandle,
     pub code_runs: CodeRunsHandle,
     pub accounts: AccountsService,
+    pub login_providers: LoginProviders,
     pub blobs: Arc<dyn Blobs>,
     pub cursors: CursorKey,
     pub ready: Readiness,

@@ -13,13 +13,10 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 
-pub use self::{batch_rows::*, error::StoreError, rows::*};
+pub use self::{batch_rows::*, error::StoreError, people::PeopleStore, rows::*};
 use crate::model::{
     audit::AuditRecord,
-    ids::{
-        BatchId, CredentialId, ExecutionId, InboxId, InvitationId, KeyId, NodeInstanceId, ScheduleId, SessionId, UserId,
-        WorkflowId, WorkspaceId,
-    },
+    ids::{BatchId, CredentialId, ExecutionId, InboxId, NodeInstanceId, ScheduleId, WorkflowId, WorkspaceId},
     schedule::Tick,
 };
 
@@ -34,6 +31,7 @@ mod execution_query;
 pub(crate) mod faulty;
 mod journal;
 mod migrations;
+mod people;
 mod rows;
 mod workflow_query;
 
@@ -42,7 +40,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The store. Times are Unix milliseconds; leases run by the store's own clock.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: PeopleStore {
     /// The name for people: `sqlite`, `postgres`, `memory`.
     fn kind(&self) -> &'static str;
 
@@ -452,188 +450,4 @@ pub trait Store: Send + Sync + 'static {
     /// Takes rows from before a time off the beginning of one chain that has such, at most `limit`, up to the first that is younger.
     /// Answers how many went: none if no chain begins with such a row.
     async fn prune_audit(&self, before: u64, limit: u32) -> Result<u64>;
-
-    // ---- accounts (`accounts.rs`) ----
-
-    /// Whether there is an owner yet.
-    async fn setup_state(&self) -> Result<SetupState>;
-
-    /// Stores the setup token. `false` if there is one, or somebody who does not need it.
-    ///
-    /// Errors: `Conflict` if its id or hash is taken.
-    async fn insert_setup_token(&self, token: &SetupTokenRow) -> Result<bool>;
-
-    /// The setup token whose secret has this SHA-256, as long as there is nobody.
-    async fn find_setup_token(&self, hash: &[u8; 32]) -> Result<Option<SetupTokenRow>>;
-
-    /// Stores the first user, the owner of their workspace, for the setup token whose secret has this SHA-256. It is gone then.
-    async fn claim_setup(&self, hash: &[u8; 32], user: &UserRow) -> Result<ClaimSetup>;
-
-    /// Stores the first user, the owner of their workspace. The setup token is gone then. `false` if there is somebody already.
-    async fn insert_first_user(&self, user: &UserRow) -> Result<bool>;
-
-    async fn find_user_by_email(&self, email: &str) -> Result<Option<UserRow>>;
-
-    async fn find_user(&self, id: UserId) -> Result<Option<UserRow>>;
-
-    /// The users of every workspace above `after`, by e-mail address.
-    async fn list_accounts(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRow>>;
-
-    /// Changes a password, and ends every session of the user but the one to `keep`. `false` if there is no such user.
-    async fn set_password(&self, id: UserId, hash: &str, keep: Option<SessionId>) -> Result<bool>;
-
-    /// Puts another hash of the same password in the place of `from`. `false` if the password has changed since.
-    async fn rehash_password(&self, id: UserId, from: &str, to: &str) -> Result<bool>;
-
-    // ---- sessions (`sessions.rs`) ----
-
-    /// Stores a session; the oldest of the user goes where there are more than [`SESSIONS_OF_USER_MAX`]. `false` if there is no such
-    /// user, if it is disabled, or if its password has another hash than the one that was checked.
-    ///
-    /// Errors: `Conflict` (`sessions_key`) if its id is taken.
-    async fn insert_session(&self, session: &SessionRow, password_hash: Option<&str>) -> Result<bool>;
-
-    /// A session of a user who is not disabled, even an expired one.
-    async fn find_session(&self, id: SessionId) -> Result<Option<SessionRow>>;
-
-    /// Uses a refresh token: its successor takes its place. A token that was used before ends the session, unless it is the one
-    /// before the present one and that was a moment ago: an answer may be lost, and two tabs may ask at once.
-    async fn rotate_session(&self, step: &RotateSession) -> Result<RotateOutcome>;
-
-    /// Lets a session live until `expires_at`, at most until its `ends_at`. `false` if it lives as long already, or is not there.
-    async fn touch_session(&self, id: SessionId, expires_at: u64) -> Result<bool>;
-
-    async fn delete_session(&self, id: SessionId) -> Result<bool>;
-
-    // ---- members (`members.rs`) ----
-
-    /// What a person may do in the wanted workspace; where none is wanted, in the home workspace, or else in the one that the
-    /// person has been a member of for longest. `None` for somebody who is no member there, or disabled.
-    async fn find_access(&self, user: UserId, wanted: Option<WorkspaceId>) -> Result<Option<AccessRow>>;
-
-    /// Stores an account and makes it a member of its home workspace.
-    ///
-    /// Errors: `Conflict` if its id is taken or its workspace is not there.
-    async fn insert_user(&self, user: &UserRow, role: &RoleGrant) -> Result<InsertMember>;
-
-    /// Makes somebody who has an account a member.
-    ///
-    /// Errors: `Conflict` if the workspace is not there.
-    async fn insert_member(&self, workspace: WorkspaceId, user: UserId, role: &RoleGrant, now_ms: u64) -> Result<InsertMember>;
-
-    async fn find_member(&self, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberRow>>;
-
-    /// Members of a workspace above `after`, by id: the oldest account first.
-    async fn list_members(&self, workspace: WorkspaceId, after: Option<UserId>, limit: u32) -> Result<Vec<MemberRow>>;
-
-    /// Gives a member another role.
-    async fn set_member_role(&self, workspace: WorkspaceId, user: UserId, role: &RoleGrant) -> Result<ChangeMember>;
-
-    /// Takes a member, and its API keys, out of a workspace. If that was its home, the next one is.
-    async fn delete_member(&self, workspace: WorkspaceId, user: UserId) -> Result<ChangeMember>;
-
-    /// Changes an account, whatever workspaces it is in. The sessions of one that is disabled end.
-    async fn update_user(&self, id: UserId, change: &UserChange) -> Result<ChangeMember>;
-
-    /// Deletes an account with everything that is its own: memberships, tokens, API keys.
-    async fn delete_user(&self, id: UserId) -> Result<ChangeMember>;
-
-    // ---- roles (`roles.rs`) ----
-
-    /// Stores a role, at version 1.
-    ///
-    /// Errors: `Conflict` if its workspace is not there.
-    async fn insert_role(&self, role: &NewRole) -> Result<InsertRole>;
-
-    /// Changes a role, if it is at `expected_version`; whatever its version where none is given.
-    async fn update_role(
-        &self,
-        workspace: WorkspaceId,
-        name: &str,
-        expected_version: Option<u32>,
-        change: &RoleChange,
-    ) -> Result<UpdateRole>;
-
-    /// Deletes a role that nobody has, under the same condition as [`update_role`](Self::update_role).
-    async fn delete_role(&self, workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> Result<DeleteRole>;
-
-    async fn find_role(&self, workspace: WorkspaceId, name: &str) -> Result<Option<RoleRow>>;
-
-    /// Roles of a workspace above `after`, by name, without those that every workspace has.
-    async fn list_roles(&self, workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Result<Vec<RoleRow>>;
-
-    // ---- API keys (`api_keys.rs`) ----
-
-    /// Stores a key; `false` if its workspace has [`API_KEYS_MAX`].
-    ///
-    /// Errors: `Conflict` if its id is taken, or its user or workspace is not there.
-    async fn insert_api_key(&self, key: &ApiKeyRow) -> Result<bool>;
-
-    /// A key, whatever its workspace, even an expired one: for whoever presents it.
-    async fn get_api_key(&self, id: KeyId) -> Result<Option<ApiKeyRow>>;
-
-    async fn find_api_key(&self, workspace: WorkspaceId, id: KeyId) -> Result<Option<ApiKeyRow>>;
-
-    /// Keys of a workspace, or of one person in it, newest first.
-    async fn list_api_keys(
-        &self,
-        workspace: WorkspaceId,
-        user: Option<UserId>,
-        page: &PageRequest<ApiKeyCursor>,
-    ) -> Result<Vec<ApiKeyRow>>;
-
-    /// Changes a key. `None` if it is not there.
-    async fn update_api_key(&self, workspace: WorkspaceId, id: KeyId, change: &ApiKeyChange) -> Result<Option<ApiKeyRow>>;
-
-    /// Gives a key another secret. `None` if it is not there, or has another one already.
-    async fn rotate_api_key(&self, workspace: WorkspaceId, id: KeyId, rotation: &RotateApiKey) -> Result<Option<ApiKeyRow>>;
-
-    async fn delete_api_key(&self, workspace: WorkspaceId, id: KeyId) -> Result<bool>;
-
-    /// Records that a key was used at `now_ms`, unless that was recorded at `unless_after` or later.
-    async fn touch_api_key(&self, id: KeyId, now_ms: u64, unless_after: u64) -> Result<bool>;
-
-    // ---- workspaces (`workspaces.rs`) ----
-
-    /// Stores a workspace with its owner.
-    ///
-    /// Errors: `Conflict` if its id is taken or the owner is not there.
-    async fn insert_workspace(&self, workspace: &WorkspaceRow, owner: UserId) -> Result<InsertWorkspace>;
-
-    async fn find_workspace(&self, id: WorkspaceId) -> Result<Option<WorkspaceRow>>;
-
-    /// Workspaces above `after` that a person is a member of, by id: the oldest first.
-    async fn list_workspaces(&self, user: UserId, after: Option<WorkspaceId>, limit: u32) -> Result<Vec<JoinedWorkspace>>;
-
-    /// Gives a workspace another name. `None` if it is not there.
-    async fn rename_workspace(&self, id: WorkspaceId, name: &str) -> Result<Option<WorkspaceRow>>;
-
-    /// Deletes a workspace that has nothing but people, roles, keys and invitations in it. Its members stay as accounts; those that
-    /// were at home there move to the workspace that they have been in for longest, or to the first one.
-    async fn delete_workspace(&self, id: WorkspaceId) -> Result<DeleteWorkspace>;
-
-    // ---- invitations (`invitations.rs`) ----
-
-    /// Stores an invitation that gives this role. One of the same workspace and address is replaced, and expired ones go.
-    ///
-    /// Errors: `Conflict` if its id or hash is taken, or its workspace or inviter is not there.
-    async fn insert_invitation(&self, invitation: &InvitationRow, role: &RoleGrant) -> Result<InsertInvitation>;
-
-    /// The invitation whose secret has this SHA-256, even an expired one.
-    async fn find_invitation(&self, hash: &[u8; 32]) -> Result<Option<InvitationRow>>;
-
-    /// Invitations of a workspace above `after`, by id: the oldest first.
-    async fn list_invitations(
-        &self,
-        workspace: WorkspaceId,
-        after: Option<InvitationId>,
-        limit: u32,
-    ) -> Result<Vec<InvitationRow>>;
-
-    async fn delete_invitation(&self, workspace: WorkspaceId, id: InvitationId) -> Result<bool>;
-
-    /// Uses an invitation up: makes the account, if it is a new one, and makes it a member.
-    ///
-    /// Errors: `Conflict` if the account's id is taken, or a known one is not there.
-    async fn accept_invitation(&self, invitation: &InvitationRow, invitee: &Invitee, now_ms: u64) -> Result<AcceptInvitation>;
 }

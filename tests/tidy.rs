@@ -256,10 +256,13 @@ fn every_route_is_documented() {
 
 #[test]
 fn every_method_of_the_store_has_a_conformance_case() {
-    let declaration = fs::read_to_string(root().join("src/store.rs")).unwrap();
-    let body = declaration.split_once("pub trait Store").unwrap().1.split_once("\n}").unwrap().0;
-    let methods: Vec<&str> = body.split("fn ").skip(1).map(leading_name).collect();
-    assert!(methods.len() > 20, "{methods:?}");
+    let declarations = ["src/store.rs", "src/store/people.rs"].map(|path| fs::read_to_string(root().join(path)).unwrap());
+    let bodies = declarations
+        .iter()
+        .zip(["pub trait Store", "pub trait PeopleStore"])
+        .map(|(declaration, name)| declaration.split_once(name).unwrap().1.split_once("\n}").unwrap().0);
+    let methods: Vec<&str> = bodies.flat_map(|body| body.split("fn ").skip(1).map(leading_name)).collect();
+    assert!(methods.len() > 80, "{methods:?}");
     let suite: String =
         rust_sources().into_iter().filter(|text| text.path.starts_with("tests/store/")).map(|text| text.content).collect();
     let untried = methods.iter().filter(|method| !suite.contains(&format!(".{method}(")));

@@ -3,6 +3,7 @@
 
 mod access;
 mod authenticate;
+mod external;
 mod invitations;
 mod keys;
 mod login;
@@ -21,9 +22,10 @@ use std::{path::PathBuf, sync::Arc};
 pub use self::{
     access::Access,
     authenticate::Presented,
+    external::{ExternalLoginError, GroupRules, LoginProvider, LoginProviders},
     invitations::{Acceptance, INVITATION_MS_MAX, NewInvitation},
     keys::{GRACE_MS_MAX, KeyDraft},
-    login::{CONSOLE_MS, ConsoleSession, TokenPair},
+    login::{CONSOLE_MS, ConsoleSession, TokenPair, Whose},
     password::{PasswordChange, PasswordChangeError},
     people::{Enrolment, NewUser},
     people_error::{Made, PeopleError, Thing},
@@ -99,6 +101,9 @@ pub enum TokenError {
     /// Malformed, unknown, expired, or of the wrong kind: a caller is not told which.
     #[error("the token is not valid")]
     Invalid,
+    /// A refresh token that has been used before: a caller is not told. Its session is over.
+    #[error("the token has been used before")]
+    Reused { user: UserId },
     /// It is not good for the wanted workspace, or its user belongs to none.
     #[error("the token is not good for this workspace")]
     Workspace,
@@ -109,9 +114,9 @@ pub enum TokenError {
 /// Why a login is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// Wrong password, no such account, or a disabled one: a caller is not told which.
+    /// Wrong password, no such account, or a disabled one: a caller is not told which. Whose account it is, for the audit log.
     #[error("the e-mail address or the password is wrong")]
-    Wrong,
+    Wrong(Option<UserId>),
     #[error("too many failed logins")]
     TooMany { retry_after_ms: u64 },
     #[error(transparent)]

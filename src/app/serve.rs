@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use super::{
     RunningApp,
@@ -15,13 +16,16 @@ use super::{
 };
 use crate::{
     actors::{
-        accounts::{AccountsParts, AccountsService, SetupToken},
+        accounts::{AccountsParts, AccountsService, GroupRules, LoginProvider, LoginProviders, SetupToken},
         code_runs::CodeRunsHandle,
         supervisor::Meltdown,
         trial::TrialsHandle,
     },
-    auth::keyring::Keyring,
-    config::{Config, Loader, Switch},
+    auth::{
+        keyring::Keyring,
+        oidc::{Provider, ProviderSettings},
+    },
+    config::{Config, Loader, OidcConfig, Switch},
     http::{
         self, AppParts, AppState, CursorKey, Listener, Monitor, Origins, Proxies, Rates, Readiness, RequestTimes, StreamSlots,
         Tls,
@@ -203,6 +207,7 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
         registry: app.registry.clone(),
         code_runs: CodeRunsHandle::new(app.engine.clone()),
         trials: TrialsHandle::new(app.engine.clone(), app.registry.clone()),
+        login_providers: login_providers_of(app, config),
         accounts: accounts_of(app.store.clone(), app.limits.clone(), &app.keys, config),
         blobs: app.engine.services.blobs.clone(),
         cursors: CursorKey::load_or_create(&config.data_dir).context("cannot keep the key of cursors")?,
@@ -222,6 +227,23 @@ pub fn state_of(app: &RunningApp, config: &Config) -> anyhow::Result<AppState> {
 /// The accounts of a store.
 pub fn accounts_of(store: Arc<dyn Store>, limits: Switch, keyring: &Keyring, config: &Config) -> AccountsService {
     AccountsService::new(AccountsParts { store, limits, keyring, setup_file: setup_file(config) })
+}
+
+/// The OpenID providers that people may log in with.
+fn login_providers_of(app: &RunningApp, config: &Config) -> LoginProviders {
+    let provider = |(name, found): (&String, &OidcConfig)| {
+        let settings = ProviderSettings {
+            issuer: found.issuer.clone(),
+            client_id: found.client_id.clone(),
+            client_secret: found.client_secret.as_ref().map(|secret| Zeroizing::new(secret.expose().to_owned())),
+            scopes: found.scopes.clone(),
+            groups_claim: found.groups_claim.clone(),
+        };
+        let provider = Provider::new(settings, app.engine.services.egress.clone());
+        let rules = GroupRules::new(found.roles.clone(), found.default_role.clone());
+        (name.clone(), LoginProvider { label: found.label.clone().unwrap_or_else(|| name.clone()), provider, rules })
+    };
+    LoginProviders::new(config.auth.oidc.iter().map(provider).collect(), Arc::clone(&app.keys))
 }
 
 fn setup_file(config: &Config) -> PathBuf {

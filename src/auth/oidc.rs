@@ -9,14 +9,13 @@ mod metadata;
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use self::metadata::MetadataCache;
-use super::egress::{EgressClient, EgressError};
+use super::egress::{EgressClient, EgressError, Url};
 use crate::clock;
 
 /// How long somebody may take at the provider, in milliseconds.
@@ -61,6 +60,14 @@ pub struct Pending {
     /// Where to go afterwards: a path of this server.
     pub return_to: String,
     expires_at: u64,
+}
+
+/// What a browser brings back from a provider.
+#[derive(Clone, Copy)]
+pub struct Answer<'a> {
+    pub code: &'a str,
+    /// Which provider says so, if it says that.
+    pub issuer: Option<&'a str>,
 }
 
 /// Who somebody is at a provider.
@@ -113,7 +120,7 @@ impl Provider {
             return_to,
             expires_at: clock::now_ms() + PENDING_MS,
         };
-        let mut url = metadata.authorization_endpoint.clone();
+        let mut url = read_url("configuration", &metadata.authorization_endpoint)?;
         let scopes: Vec<&str> = std::iter::once("openid").chain(self.settings.scopes.iter().map(String::as_str)).collect();
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -130,11 +137,22 @@ impl Provider {
     /// Exchanges the code that came back for who it is.
     ///
     /// Errors: every variant but `Refused`, unless the exchange is refused.
-    pub async fn finish(&self, pending: &Pending, code: &str) -> Result<ExternalIdentity, OidcError> {
+    pub async fn finish(&self, pending: &Pending, answer: &Answer<'_>) -> Result<ExternalIdentity, OidcError> {
+        // Source: RFC 9207. Not every provider says it.
+        if answer.issuer.is_some_and(|issuer| issuer != self.settings.issuer) {
+            return Err(OidcError::NotPending);
+        }
         let metadata = self.metadata.get(self).await?;
-        let id_token = exchange::exchange(self, &metadata, pending, code).await?;
+        let id_token = exchange::exchange(self, &metadata, pending, answer.code).await?;
         let claims = id_token::read(self, &metadata, &id_token, &pending.nonce).await?;
         Ok(claims.into_identity(&self.settings))
+    }
+}
+
+impl OidcError {
+    /// The provider sent a browser back with this error code.
+    pub fn refused(code: &str) -> Self {
+        Self::Refused(exchange::shown_code(code))
     }
 }
 
@@ -160,7 +178,13 @@ fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
-fn answer(what: &'static str, reason: impl Into<String>) -> OidcError {
+/// An address that the provider says.
+fn read_url(what: &'static str, text: &str) -> Result<Url, OidcError> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| unexpected(what, "an address in it is none of HTTP"))
+}
+
+fn unexpected(what: &'static str, reason: impl Into<String>) -> OidcError {
     OidcError::Answer { what, reason: reason.into() }
 }
 

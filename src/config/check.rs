@@ -25,6 +25,13 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if !config.http.trusted_proxies.iter().all(|proxy| network_of(proxy).is_some()) {
         return Err(ConfigError::Contradiction("http.trusted_proxies lists addresses and networks, such as 10.0.0.0/8"));
     }
+    let is_fit = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let is_url = |issuer: &str| issuer.starts_with("https://") || issuer.starts_with("http://");
+    if !config.auth.oidc.iter().all(|(name, provider)| is_fit(name) && is_url(&provider.issuer)) {
+        return Err(ConfigError::Contradiction(
+            "a provider of auth.oidc has a name of a-z, 0-9 and `-`, and an issuer that is a URL",
+        ));
+    }
     if config.node.roles.is_empty() {
         return Err(ConfigError::Contradiction("node.roles is empty: name at least one of api, worker, scheduler"));
     }

@@ -8,7 +8,7 @@ use crate::model::problem::did_you_mean;
 /// The table of credentials: names and fields are free.
 const CREDENTIALS: &str = "credentials";
 /// The tables whose keys are free, with how many of the names of a value are tables: `credentials.NAME`, `runtimes.native.NAME`.
-const OPEN_TABLES: [(&[&str], usize); 2] = [(&[CREDENTIALS], 2), (&["runtimes", "native"], 3)];
+const OPEN_TABLES: [(&[&str], usize); 3] = [(&[CREDENTIALS], 2), (&["runtimes", "native"], 3), (&["auth", "oidc"], 3)];
 
 /// What a dotted name stands for.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl KnownKeys {
 
     /// Whether the value of `key` is not to be shown, and may be read from a file that the environment names.
     pub(super) fn is_secret(key: &str) -> bool {
-        Setting::find(key).is_some_and(|setting| setting.secret) || is_credential_field(key)
+        Setting::find(key).is_some_and(|setting| setting.secret) || is_credential_field(key) || is_client_secret(key)
     }
 
     /// The names of all settings, with dots.
@@ -95,6 +95,11 @@ fn is_credential_field(key: &str) -> bool {
     field.is_some_and(|(_, field)| field != "type")
 }
 
+/// What a provider of logins knows this server by.
+fn is_client_secret(key: &str) -> bool {
+    key.starts_with("auth.oidc.") && key.ends_with(".client_secret")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +119,8 @@ mod tests {
         check("egress.allow", Ok(Kind::List));
         check("limits", Ok(Kind::Table));
         check("credentials.alerting.token", Ok(Kind::Scalar));
+        check("auth.oidc.corp", Ok(Kind::Table));
+        check("auth.oidc.corp.issuer", Ok(Kind::Scalar));
         check("runtimes.native.perl", Ok(Kind::Table));
         check("runtimes.native.perl.command", Ok(Kind::Scalar));
         check("runtimes.disk_bytes", Ok(Kind::Scalar));
@@ -134,6 +141,8 @@ mod tests {
         assert!(KnownKeys::is_secret("credentials.alerting.token"));
         assert!(KnownKeys::is_secret("client.token"));
         assert!(!KnownKeys::is_secret("credentials.alerting.type"));
+        assert!(KnownKeys::is_secret("auth.oidc.corp.client_secret"));
+        assert!(!KnownKeys::is_secret("auth.oidc.corp.client_id"));
         assert!(!KnownKeys::is_secret("http.listen"));
     }
 }

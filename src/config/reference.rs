@@ -218,6 +218,18 @@ type = \"http_bearer\"
 token = \"...\"
 ```
 
+## Logins at OpenID providers
+
+The section `auth.oidc` has free names: [accounts.md](accounts.md) says what they are for. `client_secret` is secret, and may be read from a file.
+
+```toml
+[auth.oidc.corp]
+issuer = \"https://id.example.org\"
+client_id = \"citadel\"
+client_secret = \"...\"
+roles = { citadel-admins = \"admin\", everybody = \"viewer\" }
+```
+
 ## Native languages
 
 The section `runtimes.native` has free names: languages that run as processes of this machine's interpreters, and changes of the built-in

@@ -1,16 +1,22 @@
-//! The cookie of console sessions: its name, and how it is set and taken away. Never leaves this server's origin, is never seen by
-//! scripts, and goes over TLS, unless browser and server are plainly on one machine. Source: RFC 6265bis, draft 20.
+//! The cookies of console sessions and of logins that wait: their names, and how they are set and taken away. They never leave this server's origin, are never
+//! seen by scripts, and go over TLS, unless browser and server are plainly on one machine. Source: RFC 6265bis, draft 20.
 
 use std::net::IpAddr;
 
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 
-use super::extract::ClientAddress;
-use crate::actors::accounts::{CONSOLE_MS, ConsoleSession};
+use super::extract::{ClientAddress, OverTls};
+use crate::{
+    actors::accounts::{CONSOLE_MS, ConsoleSession},
+    auth::oidc::PENDING_MS,
+};
 
 /// Browsers take a cookie of this name from a host only that speaks TLS, and for the host itself: no other host can set it.
 const HOST_SESSION: &str = "__Host-citadel_session";
 const SESSION: &str = "citadel_session";
+/// A login at an OpenID provider that waits for the browser to come back.
+const HOST_LOGIN: &str = "__Host-citadel_login";
+const LOGIN: &str = "citadel_login";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// How the browser and the server are connected.
@@ -27,44 +33,72 @@ impl Way {
     pub(super) fn of(headers: &HeaderMap, extensions: &Extensions) -> Self {
         let is_near = extensions.get::<ClientAddress>().is_some_and(|client| client.0.is_loopback());
         let is_named_so = headers.get(header::HOST).and_then(|host| host.to_str().ok()).is_some_and(is_loopback_host);
+        let is_encrypted = extensions.get::<OverTls>().is_some();
         let is_forwarded = headers.get(FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-        if is_near && is_named_so && !is_forwarded { Self::PlainLoopback } else { Self::Secure }
+        if is_near && is_named_so && !is_forwarded && !is_encrypted { Self::PlainLoopback } else { Self::Secure }
     }
 
-    const fn name(self) -> &'static str {
+    const fn session(self) -> &'static str {
         match self {
             Self::Secure => HOST_SESSION,
             Self::PlainLoopback => SESSION,
         }
     }
 
+    const fn login(self) -> &'static str {
+        match self {
+            Self::Secure => HOST_LOGIN,
+            Self::PlainLoopback => LOGIN,
+        }
+    }
+
     /// `Set-Cookie` for a new session. The cookie outlives the session where nobody uses it: the server knows better.
     pub(super) fn set(self, session: &ConsoleSession) -> HeaderValue {
-        self.text(session.token.expose(), CONSOLE_MS / 1_000)
+        self.text(self.session(), session.token.expose(), CONSOLE_MS / 1_000)
     }
 
-    /// `Set-Cookie` that takes the cookie away.
+    /// `Set-Cookie` that takes the session's cookie away.
     pub(super) fn unset(self) -> HeaderValue {
-        self.text("", 0)
-    }
-
-    fn text(self, value: &str, age_seconds: u64) -> HeaderValue {
-        let secure = match self {
-            Self::Secure => "; Secure",
-            Self::PlainLoopback => "",
-        };
-        let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_seconds}{secure}", self.name());
-        let mut header = HeaderValue::try_from(text).expect("a token is fit for a header");
-        header.set_sensitive(true);
-        header
+        self.text(self.session(), "", 0)
     }
 
     /// The secret of the session's cookie, if the request has one.
     pub(super) fn read(self, headers: &HeaderMap) -> Option<&str> {
-        let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(name, _)| *name == self.name()).map(|(_, value)| value)
+        find(headers, self.session())
     }
+
+    /// `Set-Cookie` for a login that waits; `kept` is Base64.
+    pub(super) fn set_login(self, kept: &str) -> HeaderValue {
+        self.text(self.login(), kept, PENDING_MS / 1_000)
+    }
+
+    /// `Set-Cookie` that takes the cookie of a login away.
+    pub(super) fn unset_login(self) -> HeaderValue {
+        self.text(self.login(), "", 0)
+    }
+
+    /// What the browser has kept of a login that waits.
+    pub(super) fn read_login(self, headers: &HeaderMap) -> Option<&str> {
+        find(headers, self.login())
+    }
+
+    fn text(self, name: &str, value: &str, age_seconds: u64) -> HeaderValue {
+        let secure = match self {
+            Self::Secure => "; Secure",
+            Self::PlainLoopback => "",
+        };
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_seconds}{secure}");
+        let mut header = HeaderValue::try_from(text).expect("tokens and Base64 are fit for a header");
+        header.set_sensitive(true);
+        header
+    }
+}
+
+/// The value of a cookie.
+fn find<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value)
 }
 
 /// `localhost:8080`, `127.0.0.1`, `[::1]:8080`.
@@ -82,8 +116,9 @@ mod tests {
 
     use super::*;
     use crate::{
+        actors::accounts::Whose,
         auth::token::{Label, Token},
-        model::ids::TokenId,
+        model::ids::{TokenId, UserId, WorkspaceId},
     };
 
     #[track_caller]
@@ -105,12 +140,18 @@ mod tests {
             check_way("127.0.0.1", &[("host", host)], Way::Secure);
         }
         check_way("127.0.0.1", &[], Way::Secure);
+        let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
+        let mut extensions = Extensions::new();
+        extensions.insert(ClientAddress("127.0.0.1".parse().unwrap()));
+        extensions.insert(OverTls);
+        assert_eq!(Way::of(&headers, &extensions), Way::Secure);
     }
 
     #[test]
     fn reads_what_it_has_set_and_no_other_cookie() {
         let token = Token::new(Label::Session, TokenId::from_uuid(Uuid::nil()), &[7; 32]);
-        let session = ConsoleSession { token: token.clone() };
+        let whose = Whose { user: UserId::from_uuid(Uuid::nil()), home: WorkspaceId::DEFAULT };
+        let session = ConsoleSession { whose, token: token.clone() };
         let set = Way::Secure.set(&session);
         let text = set.to_str().unwrap();
         assert!(text.starts_with("__Host-citadel_session=ctd_session_") && text.ends_with("; Secure"), "{text}");

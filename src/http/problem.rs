@@ -50,11 +50,13 @@ problem_types! {
     UNAUTHENTICATED = UNAUTHORIZED, "unauthenticated", "A valid token is needed";
     LOGIN_FAILED = UNAUTHORIZED, "login_failed", "The e-mail address or the password is wrong";
     HOOK_UNVERIFIED = UNAUTHORIZED, "hook_unverified", "The request could not be verified";
+    EXTERNAL_LOGIN_FAILED = UNAUTHORIZED, "external_login_failed", "The login at the provider lets nobody in here";
     PASSWORD_WRONG = FORBIDDEN, "password_wrong", "The present password is wrong";
     WORKSPACE_DENIED = FORBIDDEN, "workspace_denied", "The token is not good for this workspace";
     PERMISSION_DENIED = FORBIDDEN, "permission_denied", "The caller has no permission for this";
     CROSS_SITE = FORBIDDEN, "cross_site_request", "The request comes from a page of another site";
     NOT_FOUND = NOT_FOUND, "not_found", "There is nothing at this path";
+    LOGIN_PROVIDER_NOT_FOUND = NOT_FOUND, "login_provider_not_found", "There is no such provider of logins";
     WORKFLOW_NOT_FOUND = NOT_FOUND, "workflow_not_found", "There is no such workflow";
     VERSION_NOT_FOUND = NOT_FOUND, "version_not_found", "The workflow has no such version";
     EXECUTION_NOT_FOUND = NOT_FOUND, "execution_not_found", "There is no such execution";
@@ -124,6 +126,7 @@ problem_types! {
     INBOX_FULL = TOO_MANY_REQUESTS, "inbox_full", "Too many messages wait for the execution";
     HEADERS_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", "The headers are too large";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside the server";
+    LOGIN_PROVIDER_FAILED = BAD_GATEWAY, "login_provider_failed", "The provider of the login does not answer as it should";
     EXECUTION_FAILED = INTERNAL_SERVER_ERROR, "execution_failed", "The execution failed";
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this right now";
     DRAINING = SERVICE_UNAVAILABLE, "draining", "The server is stopping";

@@ -156,7 +156,7 @@ async fn admit(app: &AppState, request: &mut Request) -> Result<Allowance, ApiEr
     };
     let (authenticated, allowance) = match found {
         Ok(caller) => (Ok(caller), app.rates.check_token(caller.token).await?),
-        Err(TokenError::Invalid) => (Err(Denied::Token), allowance),
+        Err(TokenError::Invalid | TokenError::Reused { .. }) => (Err(Denied::Token), allowance),
         Err(TokenError::Workspace) => (Err(Denied::Workspace), allowance),
         Err(error @ TokenError::Store(_)) => return Err(refuse_token(error)),
     };

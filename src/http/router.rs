@@ -20,7 +20,7 @@ use super::{
     rates::limit_requests,
     routes::{
         api_keys, audit, auth, batch, credential_use, credentials, docs, execution_events, executions, hooks, invitations, logs,
-        meta, monitor, node_types, retry, roles, runtimes, schedules, secrets, session, setup, start, users, variables,
+        meta, monitor, node_types, oidc, retry, roles, runtimes, schedules, secrets, session, setup, start, users, variables,
         workflows, workspaces,
     },
 };
@@ -155,6 +155,9 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::change_password))
         .routes(routes!(session::open_session, session::close_session))
         .routes(routes!(setup::set_up))
+        .routes(routes!(oidc::list_login_providers))
+        .routes(routes!(oidc::start_external_login))
+        .routes(routes!(oidc::finish_external_login))
         .routes(routes!(workflows::activate_workflow))
         .routes(routes!(workflows::deactivate_workflow))
         .routes(routes!(workflows::list_versions))

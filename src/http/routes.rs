@@ -15,6 +15,7 @@ pub(super) mod logs;
 pub(super) mod meta;
 pub(super) mod monitor;
 pub(super) mod node_types;
+pub(super) mod oidc;
 pub(super) mod retry;
 pub(super) mod roles;
 pub(super) mod runtimes;

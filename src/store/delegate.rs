@@ -1,7 +1,7 @@
 //! Gives a SQL backend its `impl Store`. Both have one file per aggregate with functions of the same names, so the list of
 //! methods is written once; a function that is missing or differs in one of them does not compile.
 
-/// Implements [`Store`](super::Store) for `$store` by the functions of the modules around the call. The type has
+/// Implements [`Store`](super::Store) and [`PeopleStore`](super::PeopleStore) for `$store` by the functions of the modules around the call. The type has
 /// `reader()`, the pool for reads, `pools()`, all of them by name, and `close_pools()`.
 macro_rules! implement_store {
     ($store:ty, $kind:literal) => {
@@ -126,7 +126,8 @@ macro_rules! implement_store {
                 workspace: WorkspaceId, filter: &AuditFilter, order: AuditOrder, page: &PageRequest<u64>
             ) -> Vec<AuditRow>;
             audit: fn prune_audit(before: u64, limit: u32) -> u64;
-
+        }
+        $crate::store::delegate::delegate! { $store, PeopleStore;
             accounts: fn setup_state() -> SetupState;
             accounts: fn insert_setup_token(token: &SetupTokenRow) -> bool;
             accounts: fn find_setup_token(hash: &[u8; 32]) -> Option<SetupTokenRow>;
@@ -136,13 +137,14 @@ macro_rules! implement_store {
             accounts: fn find_user(id: UserId) -> Option<UserRow>;
             accounts: fn list_accounts(after: Option<&str>, limit: u32) -> Vec<UserRow>;
             accounts: fn set_password(id: UserId, hash: &str, keep: Option<SessionId>) -> bool;
+            accounts: fn find_identity(issuer: &str, subject: &str) -> Option<UserId>;
+            accounts: fn insert_identity(identity: &IdentityRow) -> bool;
             accounts: fn rehash_password(id: UserId, from: &str, to: &str) -> bool;
             sessions: fn insert_session(session: &SessionRow, password_hash: Option<&str>) -> bool;
             sessions: fn find_session(id: SessionId) -> Option<SessionRow>;
             sessions: fn rotate_session(step: &RotateSession) -> RotateOutcome;
             sessions: fn touch_session(id: SessionId, expires_at: u64) -> bool;
             sessions: fn delete_session(id: SessionId) -> bool;
-
             members: fn find_access(user: UserId, wanted: Option<WorkspaceId>) -> Option<AccessRow>;
             members: fn insert_user(user: &UserRow, role: &RoleGrant) -> InsertMember;
             members: fn insert_member(
@@ -154,7 +156,6 @@ macro_rules! implement_store {
             members: fn delete_member(workspace: WorkspaceId, user: UserId) -> ChangeMember;
             members: fn update_user(id: UserId, change: &UserChange) -> ChangeMember;
             members: fn delete_user(id: UserId) -> ChangeMember;
-
             roles: fn insert_role(role: &NewRole) -> InsertRole;
             roles: fn update_role(
                 workspace: WorkspaceId, name: &str, expected_version: Option<u32>, change: &RoleChange
@@ -162,7 +163,6 @@ macro_rules! implement_store {
             roles: fn delete_role(workspace: WorkspaceId, name: &str, expected_version: Option<u32>) -> DeleteRole;
             roles: fn find_role(workspace: WorkspaceId, name: &str) -> Option<RoleRow>;
             roles: fn list_roles(workspace: WorkspaceId, after: Option<&str>, limit: u32) -> Vec<RoleRow>;
-
             api_keys: fn insert_api_key(key: &ApiKeyRow) -> bool;
             api_keys: fn get_api_key(id: KeyId) -> Option<ApiKeyRow>;
             api_keys: fn find_api_key(workspace: WorkspaceId, id: KeyId) -> Option<ApiKeyRow>;
@@ -177,7 +177,6 @@ macro_rules! implement_store {
             ) -> Option<ApiKeyRow>;
             api_keys: fn delete_api_key(workspace: WorkspaceId, id: KeyId) -> bool;
             api_keys: fn touch_api_key(id: KeyId, now_ms: u64, unless_after: u64) -> bool;
-
             workspaces: fn insert_workspace(workspace: &WorkspaceRow, owner: UserId) -> InsertWorkspace;
             workspaces: fn find_workspace(id: WorkspaceId) -> Option<WorkspaceRow>;
             workspaces: fn list_workspaces(user: UserId, after: Option<WorkspaceId>, limit: u32) -> Vec<JoinedWorkspace>;
@@ -194,6 +193,14 @@ macro_rules! implement_store {
 
 /// Writes the `impl` for a list of methods with their modules.
 macro_rules! delegate {
+    ($store:ty, PeopleStore; $($module:ident: fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl PeopleStore for $store {
+            $(async fn $method(&self, $($arg: $type),*) -> Result<$answer> {
+                $module::$method(self, $($arg),*).await
+            })*
+        }
+    };
     ($store:ty, $kind:literal; $($module:ident: fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
         impl Store for $store {

@@ -60,6 +60,14 @@ impl FaultyStore {
 }
 
 macro_rules! pass_on {
+    (people: $(fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl PeopleStore for FaultyStore {
+            $(async fn $method(&self, $($arg: $type),*) -> Result<$answer> {
+                self.pass(stringify!($method), self.inner.$method($($arg),*)).await
+            })*
+        }
+    };
     ($(fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
         impl Store for FaultyStore {
@@ -179,6 +187,10 @@ pass_on! {
     fn find_audit_chain(workspace: WorkspaceId) -> AuditChain;
     fn list_audit(workspace: WorkspaceId, filter: &AuditFilter, order: AuditOrder, page: &PageRequest<u64>) -> Vec<AuditRow>;
     fn prune_audit(before: u64, limit: u32) -> u64;
+    fn delete_inbox(execution: ExecutionId, id: InboxId) -> bool;
+}
+
+pass_on! { people:
     fn setup_state() -> SetupState;
     fn insert_setup_token(token: &SetupTokenRow) -> bool;
     fn find_setup_token(hash: &[u8; 32]) -> Option<SetupTokenRow>;
@@ -188,6 +200,8 @@ pass_on! {
     fn find_user(id: UserId) -> Option<UserRow>;
     fn list_accounts(after: Option<&str>, limit: u32) -> Vec<UserRow>;
     fn set_password(id: UserId, hash: &str, keep: Option<SessionId>) -> bool;
+    fn find_identity(issuer: &str, subject: &str) -> Option<UserId>;
+    fn insert_identity(identity: &IdentityRow) -> bool;
     fn rehash_password(id: UserId, from: &str, to: &str) -> bool;
     fn insert_session(session: &SessionRow, password_hash: Option<&str>) -> bool;
     fn find_session(id: SessionId) -> Option<SessionRow>;
@@ -226,5 +240,4 @@ pass_on! {
     fn list_invitations(workspace: WorkspaceId, after: Option<InvitationId>, limit: u32) -> Vec<InvitationRow>;
     fn delete_invitation(workspace: WorkspaceId, id: InvitationId) -> bool;
     fn accept_invitation(invitation: &InvitationRow, invitee: &Invitee, now_ms: u64) -> AcceptInvitation;
-    fn delete_inbox(execution: ExecutionId, id: InboxId) -> bool;
 }

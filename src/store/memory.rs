@@ -77,14 +77,16 @@ struct State {
     credential_uses: BTreeSet<(WorkspaceId, String, WorkflowId, u32)>,
     master_keys: BTreeMap<[u8; MASTER_KEY_ID_BYTES], MasterKeyRow>,
     users: BTreeMap<UserId, UserRow>,
-    audit: BTreeMap<(WorkspaceId, u64), AuditRow>,
-    audit_chains: BTreeMap<WorkspaceId, AuditChain>,
     setup_token: Option<SetupTokenRow>,
     sessions: BTreeMap<SessionId, SessionRow>,
+    /// By issuer and subject.
+    identities: BTreeMap<(String, String), UserId>,
     members: BTreeMap<(WorkspaceId, UserId), Member>,
     roles: BTreeMap<(WorkspaceId, String), RoleRow>,
     api_keys: BTreeMap<KeyId, ApiKeyRow>,
     invitations: BTreeMap<InvitationId, InvitationRow>,
+    audit: BTreeMap<(WorkspaceId, u64), AuditRow>,
+    audit_chains: BTreeMap<WorkspaceId, AuditChain>,
 }
 
 impl MemoryStore {
@@ -111,14 +113,15 @@ impl MemoryStore {
             credential_uses: BTreeSet::new(),
             master_keys: BTreeMap::new(),
             users: BTreeMap::new(),
-            audit: BTreeMap::new(),
-            audit_chains: BTreeMap::new(),
             setup_token: None,
             sessions: BTreeMap::new(),
+            identities: BTreeMap::new(),
             members: BTreeMap::new(),
             roles: BTreeMap::new(),
             api_keys: BTreeMap::new(),
             invitations: BTreeMap::new(),
+            audit: BTreeMap::new(),
+            audit_chains: BTreeMap::new(),
         };
         Self { state: Mutex::new(state) }
     }
@@ -141,6 +144,14 @@ macro_rules! under_lock {
     (@sure $store:ident $method:ident $($arg:ident),*) => { Ok($store.state().$method($($arg),*)) };
     (@fallible $store:ident $method:ident $($arg:ident),*) => { $store.state().$method($($arg),*) };
     (@timed $store:ident $method:ident $($arg:ident),*) => { Ok($store.state().$method($($arg,)* clock::now_ms())) };
+    (people: $($kind:ident fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl PeopleStore for MemoryStore {
+            $(async fn $method(&self, $($arg: $type),*) -> Result<$answer> {
+                under_lock!(@$kind self $method $($arg),*)
+            })*
+        }
+    };
     ($($kind:ident fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
         impl Store for MemoryStore {
@@ -268,6 +279,9 @@ under_lock! {
         workspace: WorkspaceId, filter: &AuditFilter, order: AuditOrder, page: &PageRequest<u64>
     ) -> Vec<AuditRow>;
     sure fn prune_audit(before: u64, limit: u32) -> u64;
+}
+
+under_lock! { people:
     sure fn setup_state() -> SetupState;
     sure fn insert_setup_token(token: &SetupTokenRow) -> bool;
     sure fn find_setup_token(hash: &[u8; 32]) -> Option<SetupTokenRow>;
@@ -277,6 +291,8 @@ under_lock! {
     sure fn find_user(id: UserId) -> Option<UserRow>;
     sure fn list_accounts(after: Option<&str>, limit: u32) -> Vec<UserRow>;
     sure fn set_password(id: UserId, hash: &str, keep: Option<SessionId>) -> bool;
+    sure fn find_identity(issuer: &str, subject: &str) -> Option<UserId>;
+    fallible fn insert_identity(identity: &IdentityRow) -> bool;
     sure fn rehash_password(id: UserId, from: &str, to: &str) -> bool;
     fallible fn insert_session(session: &SessionRow, password_hash: Option<&str>) -> bool;
     sure fn find_session(id: SessionId) -> Option<SessionRow>;

@@ -262,10 +262,13 @@ async fn reads_if_match_alike_wherever_it_is_taken() {
     client.post("/variables", &json!({ "name": "a", "value": 1 })).await;
     let credential = json!({ "name": "c", "type": "http_bearer", "fields": { "token": "not-a-real-one" } });
     let credential = client.post("/credentials", &credential).await.text("id");
+    let role = json!({ "name": "reader", "permissions": ["workflow:read"] });
+    assert_eq!(client.post("/roles", &role).await.status, 201);
     let resources = [
         (format!("/workflows/{workflow}"), workflows::mark(), "workflow_stale"),
         (format!("/schedules/{schedule}"), draft, "schedule_stale"),
         ("/variables/a".to_owned(), json!({ "value": 2 }), "stale"),
+        ("/roles/reader".to_owned(), json!({ "permissions": [] }), "stale"),
         (format!("/credentials/{credential}"), json!({ "description": "changed" }), "stale"),
     ];
     let document = client.get("/openapi.json").await.body;

@@ -26,6 +26,8 @@ async fn things(owner: &Person) -> Vec<Thing> {
     client.reaches(&execution, "waiting").await;
     let schedule = made("/schedules", json!({ "workflow_id": workflow, "every": "1h" })).await;
     let batch = made("/executions/batch", json!({ "action": "retry", "ids": [execution] })).await;
+    let secret = json!({ "name": "api", "type": "http_bearer", "fields": { "token": "t0ken" } });
+    let credential = made("/credentials", secret).await;
     client.post("/variables", &json!({ "name": "secret", "value": 1 })).await;
     client.post("/roles", &json!({ "name": "deployer", "permissions": [] })).await;
     let invitations = format!("/workspaces/{HERE}/invitations");
@@ -42,6 +44,7 @@ async fn things(owner: &Person) -> Vec<Thing> {
         thing("/api/v1/workflows/{id}/versions/{n}", format!("/workflows/{workflow}/versions/1")),
         thing("/api/v1/workflows/{id}", format!("/workflows/{workflow}")),
         thing("/api/v1/schedules/{id}", format!("/schedules/{schedule}")),
+        thing("/api/v1/credentials/{id}", format!("/credentials/{credential}")),
         thing("/api/v1/variables/{name}", "/variables/secret".to_owned()),
         thing("/api/v1/roles/{name}", "/roles/deployer".to_owned()),
         thing("/api/v1/users/{id}", format!("/users/{}", owner.user)),
@@ -120,7 +123,7 @@ async fn lists_show_what_belongs_to_the_workspace() {
     let owner = app.person("owner", "owner").await;
     let (_, stranger) = app.stranger("stranger").await;
     things(&owner).await;
-    for path in ["/workflows", "/executions", "/executions/batch", "/schedules", "/variables", "/tags"] {
+    for path in ["/workflows", "/executions", "/executions/batch", "/schedules", "/variables", "/credentials", "/tags"] {
         assert_eq!(stranger.client.get(path).await.body["items"], json!([]), "{path}");
     }
     for (path, count) in [("/users", 1), ("/api-keys", 1), ("/workspaces", 1), ("/roles", 5)] {

@@ -29,6 +29,7 @@ mod login_flood;
 mod logs;
 mod monitoring;
 mod node_types;
+mod oidc;
 mod openapi;
 mod operators;
 mod overload;

@@ -295,3 +295,45 @@ async fn a_workspace_is_made_renamed_and_deleted_by_its_owner() {
     owner.client.delete(&format!("/workspaces/{HERE}")).await.assert_problem(409, "workspace_in_use");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn every_change_leaves_a_row_in_the_audit_log() {
+    let app = TestApp::start().await;
+    let owner = app.person("owner", "owner").await;
+    let (client, viewer) = (&owner.client, app.person("viewer", "viewer").await);
+    client.post("/roles", &json!({ "name": "deployer", "permissions": [] })).await;
+    client.put("/roles/deployer", "*", &json!({ "permissions": ["stats:read"] })).await;
+    client.delete("/roles/deployer").await;
+    set_role(client, &viewer, "editor").await;
+    put(client, &format!("/users/{}", viewer.user), json!({ "name": "v", "disabled": true })).await;
+    put(client, &format!("/users/{}", viewer.user), json!({ "name": "v" })).await;
+    client.delete(&members(viewer.user)).await;
+    let invited = invite(client, "new@example.org", "viewer").await;
+    let body = json!({ "token": invited.text("token"), "name": "New", "password": PASSWORD });
+    app.client.anonymous().post("/invitations/accept", &body).await;
+    let made = client.post("/api-keys", &json!({ "name": "deploy" })).await;
+    let key = format!("/api-keys/{}", made.body["key"]["id"].as_str().unwrap());
+    client.post(&format!("{key}/rotate"), &json!({})).await;
+    client.delete(&key).await;
+
+    let listed = client.get("/audit?limit=200").await.body;
+    let mut actions: Vec<&str> = listed["items"].as_array().unwrap().iter().map(|row| row["action"].as_str().unwrap()).collect();
+    actions.sort_unstable();
+    let expected = [
+        "invitation.created",
+        "key.created",
+        "key.deleted",
+        "key.rotated",
+        "member.added",
+        "member.removed",
+        "member.updated",
+        "role.created",
+        "role.deleted",
+        "role.updated",
+        "user.disabled",
+        "user.updated",
+    ];
+    assert_eq!(actions, expected, "{listed}");
+    assert!(!listed.to_string().contains(&invited.text("token")) && !listed.to_string().contains(&made.text("secret")));
+    app.stop().await;
+}

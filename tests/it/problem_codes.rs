@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use citadel::config::Secret;
+use citadel::config::{OidcConfig, Secret};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, SqliteConnection};
@@ -291,8 +291,17 @@ async fn logins(reached: &mut Reached) {
     let app = TestApp::start_with(|config| {
         config.admin.email = Some("owner@example.org".to_owned());
         config.admin.password = Some(Secret::new("correct horse battery".to_owned()));
+        let (issuer, client_id) = ("http://127.0.0.1:1".to_owned(), "citadel".to_owned());
+        let (label, client_secret, default_role) = (None, None, None);
+        let (scopes, groups_claim, roles) = (Vec::new(), String::new(), BTreeMap::new());
+        let nobody = OidcConfig { issuer, client_id, client_secret, label, scopes, groups_claim, roles, default_role };
+        config.auth.oidc.insert("nobody".to_owned(), nobody);
     })
     .await;
+    let anonymous = app.client.anonymous();
+    reached.by("login_provider_not_found", &anonymous.get("/auth/oidc/nothing/start").await);
+    reached.by("login_provider_failed", &anonymous.get("/auth/oidc/nobody/start").await);
+    reached.by("external_login_failed", &anonymous.get("/auth/oidc/nobody/callback?code=a&state=b").await);
     let claim = json!({ "token": "ctd_live_x", "email": "a@example.org", "password": "correct horse battery" });
     reached.by("setup_done", &app.client.anonymous().post("/setup", &claim).await);
     let change = json!({ "current_password": "wrong horse battery", "new_password": "another horse battery" });

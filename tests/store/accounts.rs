@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use citadel::{
     model::ids::WorkspaceId,
-    store::{AccessRow, ClaimSetup, JoinedWorkspace, SetupState, SetupTokenRow, Store, UserRow, WorkspaceRow},
+    store::{AccessRow, ClaimSetup, IdentityRow, JoinedWorkspace, SetupState, SetupTokenRow, Store, UserRow, WorkspaceRow},
 };
 
 use crate::{
     harness::cases,
-    samples::{broken, session, session_row, setup_token, stranger, user, user_row},
+    samples::{broken, join, session, session_row, setup_token, stranger, user, user_row},
 };
 
 cases! {
@@ -24,6 +24,7 @@ cases! {
     of_a_claim_and_a_first_user_at_once_one_wins,
     a_new_password_ends_other_sessions,
     a_hash_is_replaced_unless_the_password_has_changed,
+    an_identity_belongs_to_one_account,
 }
 
 async fn the_first_user_is_the_only_one_so_far(store: Arc<dyn Store>) {
@@ -150,4 +151,24 @@ async fn a_hash_is_replaced_unless_the_password_has_changed(store: Arc<dyn Store
     assert!(!store.rehash_password(user(1), &old, "newer").await.unwrap());
     assert!(!store.rehash_password(user(2), "new", "newer").await.unwrap());
     assert_eq!(store.find_user(user(1)).await.unwrap().unwrap().password_hash, "new");
+}
+
+async fn an_identity_belongs_to_one_account(store: Arc<dyn Store>) {
+    let identity = |subject: &str, number| IdentityRow {
+        issuer: "https://id.example".to_owned(),
+        subject: subject.to_owned(),
+        user: user(number),
+        created_at: 7,
+    };
+    broken(store.insert_identity(&identity("a", 1)).await);
+    join(&*store, 1, "owner").await;
+    join(&*store, 2, "viewer").await;
+    assert_eq!(store.find_identity("https://id.example", "a").await.unwrap(), None);
+    assert!(store.insert_identity(&identity("a", 2)).await.unwrap());
+    assert!(!store.insert_identity(&identity("a", 1)).await.unwrap());
+    assert!(store.insert_identity(&identity("A", 1)).await.unwrap());
+    assert_eq!(store.find_identity("https://id.example", "a").await.unwrap(), Some(user(2)));
+    assert_eq!(store.find_identity("https://other.example", "a").await.unwrap(), None);
+    store.delete_user(user(2)).await.unwrap();
+    assert_eq!(store.find_identity("https://id.example", "a").await.unwrap(), None);
 }

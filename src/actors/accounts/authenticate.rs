@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{AccountsService, Caller, TokenError, login::CONSOLE_IDLE_MS};
+use super::{AccountsService, Caller, TokenError, Whose, login::CONSOLE_IDLE_MS};
 use crate::{
     auth::{
         permissions::PermissionSet,
@@ -60,15 +60,15 @@ impl AccountsService {
         self.inner.cache.get(&cache_key(presented, wanted), clock::now_ms())
     }
 
-    /// Ends the console session of a secret. One that opens nothing belongs to no session.
+    /// Ends the console session of a secret. Answers whose it was. One that opens nothing belongs to no session.
     ///
     /// Errors: those of the store.
-    pub async fn close_console(&self, text: &str) -> Result<(), StoreError> {
-        let Ok(token) = Token::parse(text) else { return Ok(()) };
+    pub async fn close_console(&self, text: &str) -> Result<Option<Whose>, StoreError> {
+        let Ok(token) = Token::parse(text) else { return Ok(None) };
         let id = SessionId::from_uuid(token.id());
         match self.inner.store.find_session(id).await? {
             Some(session) if bool::from(session.hash.ct_eq(&token.hash())) => self.end_session(id).await,
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok(None),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
         token::{Label, Token},
     },
     clock,
-    model::ids::{SessionId, TokenId, UserId},
+    model::ids::{SessionId, TokenId, UserId, WorkspaceId},
     store::{RotateOutcome, RotateSession, SessionKind, SessionRow, StoreError, UserRow},
 };
 
@@ -24,8 +24,16 @@ const FAMILY_MS: u64 = 90 * 86_400_000;
 /// How long a used refresh token may be used again, in milliseconds: for lost answers, and for two tabs.
 const GRACE_MS: u64 = 10_000;
 
+/// Whose session something is, and where they are at home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whose {
+    pub user: UserId,
+    pub home: WorkspaceId,
+}
+
 /// What a login hands out to a program.
 pub struct TokenPair {
+    pub user: UserId,
     /// A JWT.
     pub access: String,
     pub refresh: Token,
@@ -33,6 +41,7 @@ pub struct TokenPair {
 
 /// What a login hands out to a browser.
 pub struct ConsoleSession {
+    pub whose: Whose,
     /// What the cookie holds.
     pub token: Token,
 }
@@ -41,9 +50,10 @@ impl AccountsService {
     /// Checks a password and hands out tokens.
     ///
     /// Errors: every variant.
-    pub async fn login(&self, email: &str, password: &str, address: IpAddr) -> Result<TokenPair, LoginError> {
+    pub async fn login(&self, email: &str, password: &str, address: IpAddr) -> Result<(Whose, TokenPair), LoginError> {
         let user = self.check_login(email, password, address).await?;
-        self.begin_family(&user).await?.ok_or(LoginError::Wrong)
+        let pair = self.begin_family(&user).await?.ok_or(LoginError::Wrong(Some(user.id)))?;
+        Ok((Whose::of(&user), pair))
     }
 
     /// Checks a password and begins a session of a browser.
@@ -51,7 +61,7 @@ impl AccountsService {
     /// Errors: every variant.
     pub async fn open_console(&self, email: &str, password: &str, address: IpAddr) -> Result<ConsoleSession, LoginError> {
         let user = self.check_login(email, password, address).await?;
-        self.begin_console(&user).await?.ok_or(LoginError::Wrong)
+        self.begin_console(&user).await?.ok_or(LoginError::Wrong(Some(user.id)))
     }
 
     /// Begins a family of tokens. `None` if the user has been disabled, or has another password by now.
@@ -66,7 +76,7 @@ impl AccountsService {
             ..new_session(id, SessionKind::Refresh, user.id, &refresh, now_ms)
         };
         let is_stored = self.inner.store.insert_session(&session, Some(&user.password_hash)).await?;
-        Ok(is_stored.then(|| TokenPair { access: self.issue_access(user.id, id, now_ms), refresh }))
+        Ok(is_stored.then(|| TokenPair { user: user.id, access: self.issue_access(user.id, id, now_ms), refresh }))
     }
 
     /// Begins a session of a browser. `None` as in [`begin_family`](Self::begin_family).
@@ -81,12 +91,12 @@ impl AccountsService {
             ..new_session(id, SessionKind::Console, user.id, &token, now_ms)
         };
         let is_stored = self.inner.store.insert_session(&session, Some(&user.password_hash)).await?;
-        Ok(is_stored.then_some(ConsoleSession { token }))
+        Ok(is_stored.then_some(ConsoleSession { whose: Whose::of(user), token }))
     }
 
     /// Exchanges a refresh token for a new pair. A refresh token works once; within [`GRACE_MS`] it gives the same successor again.
     ///
-    /// Errors: every variant but `Workspace`.
+    /// Errors: `Invalid`, `Reused`, `Store`.
     pub async fn refresh(&self, text: &str) -> Result<TokenPair, TokenError> {
         let (id, token) = self.inner.refresh_tokens.read(text).map_err(|_| TokenError::Invalid)?;
         let mut successors = self.inner.refresh_tokens.successors(id, &token);
@@ -105,34 +115,37 @@ impl AccountsService {
             RotateOutcome::Reused { user } => {
                 tracing::warn!(user.id = %user, session.id = %id, "a refresh token was used again: its session has ended");
                 self.inner.cache.forget_session(id);
-                return Err(TokenError::Invalid);
+                return Err(TokenError::Reused { user });
             }
             RotateOutcome::Gone => return Err(TokenError::Invalid),
         };
         // In a rotation of the master key another node may have derived it from another key.
         let at = successors.iter().position(|successor| successor.hash() == hash).ok_or(TokenError::Invalid)?;
-        Ok(TokenPair { access: self.issue_access(user, id, now_ms), refresh: successors.swap_remove(at) })
+        Ok(TokenPair { user, access: self.issue_access(user, id, now_ms), refresh: successors.swap_remove(at) })
     }
 
-    /// Ends the sessions that an access token and a refresh token belong to, as far as the caller has them.
+    /// Ends the sessions that an access token and a refresh token belong to, as far as the caller has them. Answers whose they were.
     ///
-    /// Errors: `Store`. An unknown token belongs to no session.
-    pub async fn logout(&self, access: Option<&str>, refresh: Option<&str>) -> Result<(), TokenError> {
+    /// Errors: those of the store. An unknown token belongs to no session.
+    pub async fn logout(&self, access: Option<&str>, refresh: Option<&str>) -> Result<Option<Whose>, StoreError> {
         let by_access = access.and_then(|text| self.inner.access_tokens.read_expired(text).ok()).map(|access| access.session);
         let by_refresh = refresh.and_then(|text| self.inner.refresh_tokens.read(text).ok()).map(|(session, _)| session);
+        let mut whose = None;
         for session in by_access.into_iter().chain(by_refresh) {
-            self.end_session(session).await?;
+            whose = self.end_session(session).await?.or(whose);
         }
-        Ok(())
+        Ok(whose)
     }
 
-    /// Ends a session.
+    /// Ends a session. Answers whose it was; `None` if there was none.
     ///
     /// Errors: those of the store.
-    pub async fn end_session(&self, session: SessionId) -> Result<(), StoreError> {
-        self.inner.store.delete_session(session).await?;
+    pub async fn end_session(&self, session: SessionId) -> Result<Option<Whose>, StoreError> {
+        let Some(row) = self.inner.store.find_session(session).await? else { return Ok(None) };
+        let is_deleted = self.inner.store.delete_session(session).await?;
         self.inner.cache.forget_session(session);
-        Ok(())
+        let user = self.inner.store.find_user(row.user).await?.filter(|_| is_deleted);
+        Ok(user.as_ref().map(Whose::of))
     }
 
     fn issue_access(&self, user: UserId, session: SessionId, now_ms: u64) -> String {
@@ -141,13 +154,14 @@ impl AccountsService {
 
     /// Whoever has this address and password.
     async fn check_login(&self, email: &str, password: &str, address: IpAddr) -> Result<UserRow, LoginError> {
-        let email = normalize_email(email).ok_or(LoginError::Wrong)?;
+        let email = normalize_email(email).ok_or(LoginError::Wrong(None))?;
         let mut attempt = self.begin_attempt(&email, address)?;
         let user = self.inner.store.find_user_by_email(&email).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str()).filter(|hash| !hash.is_empty());
         let is_right = self.inner.passwords.verify(password, hash).await?;
         attempt.failed();
-        let user = user.filter(|user| is_right && user.disabled_at.is_none()).ok_or(LoginError::Wrong)?;
+        let known = user.as_ref().map(|user| user.id);
+        let user = user.filter(|user| is_right && user.disabled_at.is_none()).ok_or(LoginError::Wrong(known))?;
         attempt.succeeded();
         Ok(self.rehash(user, password).await)
     }
@@ -174,6 +188,12 @@ impl AccountsService {
         };
         let is_replaced = self.inner.store.rehash_password(user.id, &user.password_hash, &hash).await?;
         Ok(if is_replaced { hash } else { user.password_hash.clone() })
+    }
+}
+
+impl Whose {
+    fn of(user: &UserRow) -> Self {
+        Self { user: user.id, home: user.workspace }
     }
 }
 

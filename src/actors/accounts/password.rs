@@ -66,7 +66,7 @@ impl AccountsService {
 impl From<LoginError> for PasswordChangeError {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::Wrong => Self::Wrong,
+            LoginError::Wrong(_) => Self::Wrong,
             LoginError::TooMany { retry_after_ms } => Self::TooMany { retry_after_ms },
             LoginError::Password(source) => Self::Password(source),
             LoginError::Store(source) => Self::Store(source),

@@ -49,8 +49,10 @@ pub struct KeyStatus {
 }
 
 /// What a rotation has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotated {
+    /// The key that seals from now on.
+    pub current: KeyId,
     /// Values that the current key seals now.
     pub resealed: u64,
     /// Values that were changed at the same moment, or that cannot be read: the next call comes back to them.
@@ -59,6 +61,12 @@ pub struct Rotated {
     pub is_done: bool,
     /// Keys that went out of use.
     pub retired: u64,
+}
+
+impl Rotated {
+    fn of(current: KeyId) -> Self {
+        Self { current, resealed: 0, skipped: 0, is_done: false, retired: 0 }
+    }
 }
 
 /// Finds the master keys of a process (the setting, else the file, else for an empty database a new one) and puts the current one
@@ -117,7 +125,7 @@ impl CredentialsHandle {
     /// Errors: those of the store.
     pub async fn rotate(&self) -> Result<Rotated> {
         let current = *self.keys().current().as_bytes();
-        let (mut rotated, mut after, mut seen) = (Rotated::default(), None::<CredentialId>, 0);
+        let (mut rotated, mut after, mut seen) = (Rotated::of(self.keys().current()), None::<CredentialId>, 0);
         while seen < ROTATED_MAX {
             let rows = self.store().list_sealed_by_others(&current, after, PAGE.min(ROTATED_MAX - seen)).await?;
             let Some(last) = rows.last() else { break };

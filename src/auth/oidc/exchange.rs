@@ -2,14 +2,13 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use reqwest::{
-    Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
-};
 use serde::Deserialize;
 
-use super::{ANSWER_BYTES_MAX, OidcError, Pending, Provider, REQUEST_MAX, answer, metadata::Metadata};
-use crate::auth::egress::EgressRequest;
+use super::{ANSWER_BYTES_MAX, OidcError, Pending, Provider, REQUEST_MAX, metadata::Metadata, read_url, unexpected};
+use crate::auth::egress::{
+    EgressRequest, Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
+};
 
 const WHAT: &str = "tokens";
 /// Characters of a provider's error code that are shown.
@@ -33,6 +32,32 @@ pub(super) async fn exchange(
     pending: &Pending,
     code: &str,
 ) -> Result<String, OidcError> {
+    let (headers, body) = write(provider, metadata, pending, code);
+    let request = EgressRequest {
+        method: Method::POST,
+        url: read_url(WHAT, &metadata.token_endpoint)?,
+        headers,
+        body: Some(body),
+        timeout: REQUEST_MAX,
+        // Whoever is redirected to would get the code and the secret.
+        follow_redirects: false,
+    };
+    let failed = |source| OidcError::Egress { what: WHAT, source };
+    let response = provider.egress.send(request).await.map_err(failed)?;
+    let status = response.status();
+    let body = response.read(ANSWER_BYTES_MAX).await.map_err(failed)?;
+    if !status.is_success() {
+        return Err(match serde_json::from_slice::<Refusal>(&body) {
+            Ok(refusal) => OidcError::Refused(shown_code(&refusal.error)),
+            Err(_) => unexpected(WHAT, format!("status {}", status.as_u16())),
+        });
+    }
+    let tokens: Tokens = serde_json::from_slice(&body).map_err(|error| unexpected(WHAT, error.to_string()))?;
+    tokens.id_token.ok_or_else(|| unexpected(WHAT, "there is no ID token"))
+}
+
+/// The headers and the body of the request.
+fn write(provider: &Provider, metadata: &Metadata, pending: &Pending, code: &str) -> (HeaderMap, Bytes) {
     let settings = &provider.settings;
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", "authorization_code")
@@ -56,31 +81,11 @@ pub(super) async fn exchange(
             form.append_pair("client_id", &settings.client_id);
         }
     }
-    let request = EgressRequest {
-        method: Method::POST,
-        url: metadata.token_endpoint.clone(),
-        headers,
-        body: Some(Bytes::from(form.finish())),
-        timeout: REQUEST_MAX,
-        // Whoever is redirected to would get the code and the secret.
-        follow_redirects: false,
-    };
-    let failed = |source| OidcError::Egress { what: WHAT, source };
-    let response = provider.egress.send(request).await.map_err(failed)?;
-    let status = response.status();
-    let body = response.read(ANSWER_BYTES_MAX).await.map_err(failed)?;
-    if !status.is_success() {
-        return Err(match serde_json::from_slice::<Refusal>(&body) {
-            Ok(refusal) => OidcError::Refused(shown_code(&refusal.error)),
-            Err(_) => answer(WHAT, format!("status {}", status.as_u16())),
-        });
-    }
-    let tokens: Tokens = serde_json::from_slice(&body).map_err(|error| answer(WHAT, error.to_string()))?;
-    tokens.id_token.ok_or_else(|| answer(WHAT, "there is no ID token"))
+    (headers, Bytes::from(form.finish()))
 }
 
 /// An error code of a provider, fit for people.
-pub fn shown_code(code: &str) -> String {
+pub(super) fn shown_code(code: &str) -> String {
     code.chars().filter(|c| c.is_ascii_graphic()).take(ERROR_CHARS_MAX).collect()
 }
 

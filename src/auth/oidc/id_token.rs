@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use super::{ExternalIdentity, OidcError, Provider, ProviderSettings, answer, metadata::Metadata};
+use super::{ExternalIdentity, OidcError, Provider, ProviderSettings, metadata::Metadata, unexpected};
 
 const WHAT: &str = "ID token";
 /// Longest ID token, in bytes.
@@ -52,21 +52,21 @@ pub(super) struct Claims {
 /// Errors: `Egress`, `Answer`.
 pub(super) async fn read(provider: &Provider, metadata: &Metadata, text: &str, nonce: &str) -> Result<Claims, OidcError> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(answer(WHAT, "it is too long"));
+        return Err(unexpected(WHAT, "it is too long"));
     }
-    let header = decode_header(text).map_err(|error| answer(WHAT, error.to_string()))?;
+    let header = decode_header(text).map_err(|error| unexpected(WHAT, error.to_string()))?;
     if !ALGORITHMS.contains(&header.alg) {
-        return Err(answer(WHAT, "it is signed in a way that is not accepted"));
+        return Err(unexpected(WHAT, "it is signed in a way that is not accepted"));
     }
     let key = provider.metadata.key(provider, metadata, header.kid.as_deref()).await?;
-    let key = DecodingKey::from_jwk(&key).map_err(|error| answer("keys", error.to_string()))?;
+    let key = DecodingKey::from_jwk(&key).map_err(|error| unexpected("keys", error.to_string()))?;
     let mut validation = Validation::new(header.alg);
     validation.set_issuer(&[&metadata.issuer]);
     validation.set_audience(&[&provider.settings.client_id]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     validation.validate_nbf = true;
     validation.leeway = LEEWAY_SECONDS;
-    let claims = decode::<Claims>(text, &key, &validation).map_err(|error| answer(WHAT, error.to_string()))?.claims;
+    let claims = decode::<Claims>(text, &key, &validation).map_err(|error| unexpected(WHAT, error.to_string()))?.claims;
     check(&claims, &provider.settings.client_id, nonce)?;
     Ok(claims)
 }
@@ -75,15 +75,15 @@ pub(super) async fn read(provider: &Provider, metadata: &Metadata, text: &str, n
 fn check(claims: &Claims, client_id: &str, nonce: &str) -> Result<(), OidcError> {
     let is_this_login = claims.nonce.as_ref().is_some_and(|found| found.as_bytes().ct_eq(nonce.as_bytes()).into());
     if !is_this_login {
-        return Err(answer(WHAT, "it belongs to another login"));
+        return Err(unexpected(WHAT, "it belongs to another login"));
     }
     let has_more = claims.aud.as_array().is_some_and(|audience| audience.len() > 1);
     let is_for_another = claims.azp.as_ref().is_some_and(|party| party != client_id);
     if is_for_another || (has_more && claims.azp.is_none()) {
-        return Err(answer(WHAT, "it was made for another client"));
+        return Err(unexpected(WHAT, "it was made for another client"));
     }
     if claims.sub.is_empty() || claims.sub.chars().count() > SUBJECT_CHARS_MAX {
-        return Err(answer(WHAT, "its subject is empty or too long"));
+        return Err(unexpected(WHAT, "its subject is empty or too long"));
     }
     Ok(())
 }

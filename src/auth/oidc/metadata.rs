@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use jsonwebtoken::jwk::{Jwk, JwkSet};
-use reqwest::{Method, Url, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{ANSWER_BYTES_MAX, OidcError, Provider, REQUEST_MAX, answer};
-use crate::auth::egress::EgressRequest;
+use super::{ANSWER_BYTES_MAX, OidcError, Provider, REQUEST_MAX, read_url, unexpected};
+use crate::auth::egress::{EgressRequest, Method, header::HeaderMap};
 
 /// How long an answer is believed.
 const BELIEVED: Duration = Duration::from_secs(3_600);
@@ -19,9 +18,9 @@ const KEYS_BELIEVED_MIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Metadata {
     pub(super) issuer: String,
-    pub(super) authorization_endpoint: Url,
-    pub(super) token_endpoint: Url,
-    pub(super) jwks_uri: Url,
+    pub(super) authorization_endpoint: String,
+    pub(super) token_endpoint: String,
+    pub(super) jwks_uri: String,
     #[serde(default)]
     pub(super) token_endpoint_auth_methods_supported: Vec<String>,
 }
@@ -45,10 +44,9 @@ impl MetadataCache {
         }
         let issuer = &provider.settings.issuer;
         let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let url = Url::parse(&address).map_err(|error| answer(what, error.to_string()))?;
-        let metadata: Metadata = fetch(provider, what, url).await?;
+        let metadata: Metadata = fetch(provider, what, &address).await?;
         if metadata.issuer != *issuer {
-            return Err(answer(what, format!("it is that of {}", metadata.issuer)));
+            return Err(unexpected(what, format!("it is that of {}", metadata.issuer)));
         }
         *known = Some((Instant::now(), metadata.clone()));
         Ok(metadata)
@@ -64,14 +62,16 @@ impl MetadataCache {
         if let Some((_, keys)) = known.as_ref().filter(|_| age.is_some_and(|age| age < BELIEVED)) {
             match find(keys, id) {
                 Some(key) => return Ok(key),
-                None if age.is_some_and(|age| age < KEYS_BELIEVED_MIN) => return Err(answer(what, "none of them signed the ID token")),
+                None if age.is_some_and(|age| age < KEYS_BELIEVED_MIN) => {
+                    return Err(unexpected(what, "none of them signed the ID token"));
+                }
                 None => {}
             }
         }
-        let keys: JwkSet = fetch(provider, what, metadata.jwks_uri.clone()).await?;
+        let keys: JwkSet = fetch(provider, what, &metadata.jwks_uri).await?;
         let key = find(&keys, id);
         *known = Some((Instant::now(), keys));
-        key.ok_or_else(|| answer(what, "none of them signed the ID token"))
+        key.ok_or_else(|| unexpected(what, "none of them signed the ID token"))
     }
 }
 
@@ -85,10 +85,10 @@ fn find(keys: &JwkSet, id: Option<&str>) -> Option<Jwk> {
 }
 
 /// Reads a document of the provider.
-async fn fetch<T: DeserializeOwned>(provider: &Provider, what: &'static str, url: Url) -> Result<T, OidcError> {
+async fn fetch<T: DeserializeOwned>(provider: &Provider, what: &'static str, address: &str) -> Result<T, OidcError> {
     let request = EgressRequest {
         method: Method::GET,
-        url,
+        url: read_url(what, address)?,
         headers: HeaderMap::new(),
         body: None,
         timeout: REQUEST_MAX,
@@ -97,8 +97,8 @@ async fn fetch<T: DeserializeOwned>(provider: &Provider, what: &'static str, url
     let failed = |source| OidcError::Egress { what, source };
     let response = provider.egress.send(request).await.map_err(failed)?;
     if !response.status().is_success() {
-        return Err(answer(what, format!("status {}", response.status().as_u16())));
+        return Err(unexpected(what, format!("status {}", response.status().as_u16())));
     }
     let body = response.read(ANSWER_BYTES_MAX).await.map_err(failed)?;
-    serde_json::from_slice(&body).map_err(|error| answer(what, error.to_string()))
+    serde_json::from_slice(&body).map_err(|error| unexpected(what, error.to_string()))
 }

@@ -240,7 +240,7 @@ impl From<ReadError> for ApiError {
 impl From<LoginError> for ApiError {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::Wrong => Self::new(&problem::LOGIN_FAILED, "check both"),
+            LoginError::Wrong(_) => Self::new(&problem::LOGIN_FAILED, "check both"),
             LoginError::TooMany { retry_after_ms } => too_many_logins(retry_after_ms),
             LoginError::Password(source) => refuse_password(source, "/password"),
             LoginError::Store(source) => source.into(),

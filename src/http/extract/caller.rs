@@ -9,9 +9,8 @@ use axum::{
 
 use super::origin::of_caller;
 use crate::{
-    actors::accounts::Presented,
     actors::{
-        accounts::{self, TokenError},
+        accounts::{self, Presented, TokenError},
         audit::{AuditEvent, Origin},
     },
     auth::permissions::{Permission, Permit},
@@ -180,7 +179,7 @@ fn note_refusal(app: &AppState, origin: &Origin, permission: Permission) {
 /// The problem of a token that is not good.
 pub(in crate::http) fn refuse_token(error: TokenError) -> ApiError {
     match error {
-        TokenError::Invalid => unauthenticated("the token is unknown, expired or revoked"),
+        TokenError::Invalid | TokenError::Reused { .. } => unauthenticated("the token is unknown, expired or revoked"),
         TokenError::Workspace => ApiError::new(
             &problem::WORKSPACE_DENIED,
             "it is good for other workspaces, or for none: GET /api/v1/auth/me shows which",

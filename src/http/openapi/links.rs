@@ -31,6 +31,7 @@ const EXECUTION: &[&str] =
 const SCHEDULE: &[&str] =
     &["getSchedule", "updateSchedule", "deleteSchedule", "listNextTicks", "pauseSchedule", "resumeSchedule", "backfillSchedule"];
 
+const API_KEY: &[&str] = &["getApiKey", "updateApiKey", "rotateApiKey", "deleteApiKey"];
 const CREDENTIAL: &[&str] = &[
     "getCredential",
     "updateCredential",
@@ -39,7 +40,6 @@ const CREDENTIAL: &[&str] = &[
     "authorizeCredential",
     "deleteCredential",
 ];
-const API_KEY: &[&str] = &["getApiKey", "updateApiKey", "rotateApiKey", "deleteApiKey"];
 
 const WAYS: &[Way] = &[
     Way { from: "createWorkflow", status: "201", id: ID, to: WORKFLOW },
@@ -54,12 +54,12 @@ const WAYS: &[Way] = &[
     Way { from: "updateSchedule", status: "200", id: ID, to: SCHEDULE },
     Way { from: "pauseSchedule", status: "200", id: ID, to: &["resumeSchedule"] },
     Way { from: "listSchedules", status: "200", id: FIRST_ID, to: &["getSchedule", "listNextTicks"] },
-    Way { from: "createCredential", status: "201", id: ID, to: CREDENTIAL },
-    Way { from: "updateCredential", status: "200", id: ID, to: CREDENTIAL },
-    Way { from: "listCredentials", status: "200", id: FIRST_ID, to: &["getCredential"] },
     Way { from: "createUser", status: "201", id: ID, to: &["getUser", "updateUser", "deleteUser"] },
     Way { from: "createApiKey", status: "201", id: "$response.body#/key/id", to: API_KEY },
     Way { from: "listApiKeys", status: "200", id: FIRST_ID, to: &["getApiKey"] },
+    Way { from: "createCredential", status: "201", id: ID, to: CREDENTIAL },
+    Way { from: "updateCredential", status: "200", id: ID, to: CREDENTIAL },
+    Way { from: "listCredentials", status: "200", id: FIRST_ID, to: &["getCredential"] },
     Way { from: "listExecutions", status: "200", id: FIRST_ID, to: &["getExecution"] },
 ];
 

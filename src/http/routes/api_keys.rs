@@ -13,7 +13,7 @@ use super::{
     users::{ListQuery, created},
 };
 use crate::{
-    actors::accounts::KeyDraft,
+    actors::{accounts::KeyDraft, audit::AuditEvent},
     auth::permissions::{Permission, permit::KeyWrite},
     http::{
         AppState,
@@ -45,7 +45,7 @@ pub(in crate::http) struct DraftBody {
 /// How to rotate a key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Rotation)]
+#[schema(as = ApiKeyRotation)]
 pub(in crate::http) struct RotateBody {
     /// How long the earlier text works, too, such as `1h`: up to 7 days; an hour where it is not given.
     grace: Option<String>,
@@ -76,6 +76,9 @@ pub(in crate::http) async fn create_api_key(
     Json(body): Json<DraftBody>,
 ) -> Result<(StatusCode, HeaderMap, Answer<NewApiKeyBody>), ApiError> {
     let (made, token) = app.accounts.create_key(&caller.0, &body.draft()?, key.as_deref()).await?;
+    if !made.replayed {
+        app.audit.record(caller.origin(), AuditEvent::KeyCreated(made.made.id.to_string())).await;
+    }
     let headers = created(format!("/api/v1/api-keys/{}", made.made.id), made.replayed)?;
     let secret = token.map(|token| token.expose().to_owned());
     Ok((StatusCode::CREATED, headers, Answer(NewApiKeyBody { key: made.made.into(), secret })))
@@ -126,7 +129,9 @@ pub(in crate::http) async fn update_api_key(
     Path(id): Path<KeyId>,
     Json(body): Json<DraftBody>,
 ) -> Result<Answer<ApiKeyBody>, ApiError> {
-    Ok(Answer(app.accounts.update_key(&caller.0, id, &body.draft()?).await?.into()))
+    let changed = app.accounts.update_key(&caller.0, id, &body.draft()?).await?;
+    app.audit.record(caller.origin(), AuditEvent::KeyUpdated(id.to_string())).await;
+    Ok(Answer(changed.into()))
 }
 
 /// Gives one of the caller's own keys another text. The earlier one works for a while.
@@ -142,6 +147,7 @@ pub(in crate::http) async fn rotate_api_key(
 ) -> Result<Answer<NewApiKeyBody>, ApiError> {
     let grace_ms = read_duration(body.grace.as_deref(), "/grace")?;
     let (row, token) = app.accounts.rotate_key(&caller.0, id, grace_ms).await?;
+    app.audit.record(caller.origin(), AuditEvent::KeyRotated(id.to_string())).await;
     Ok(Answer(NewApiKeyBody { key: row.into(), secret: Some(token.expose().to_owned()) }))
 }
 
@@ -156,6 +162,7 @@ pub(in crate::http) async fn delete_api_key(
     Path(id): Path<KeyId>,
 ) -> Result<StatusCode, ApiError> {
     app.accounts.delete_key(&caller.0, id).await?;
+    app.audit.record(caller.origin(), AuditEvent::KeyDeleted(id.to_string())).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::{
-        accounts::{LoginError, PasswordChange, Presented, TokenPair},
-        audit::AuditEvent,
+        accounts::{LoginError, PasswordChange, PasswordChangeError, TokenError, TokenPair, Whose},
+        audit::{AuditEvent, Origin},
     },
     auth::{access_token::ACCESS_MS, permissions::Permission},
     http::{
@@ -105,18 +105,18 @@ pub(in crate::http) async fn login(
     Json(body): Json<LoginBody>,
 ) -> Result<Answer<TokensBody>, ApiError> {
     let outcome = app.accounts.login(&body.email, &body.password, address).await;
-    match &outcome {
-        Ok(pair) => {
-            let caller = app.accounts.authenticate(Presented::Bearer(&pair.access), None).await.map_err(refuse_token)?;
-            if let Some(user) = caller.user {
-                app.audit.record(origin.by_user(caller.workspace, user), AuditEvent::LoggedIn(user)).await;
-            }
-        }
+    record_login(&app, origin, outcome.as_ref().map(|(whose, _)| *whose)).await;
+    Ok(Answer(outcome?.1.into()))
+}
+
+/// Writes a login, or its failure, to the audit log.
+pub(super) async fn record_login(app: &AppState, origin: Origin, outcome: Result<Whose, &LoginError>) {
+    match outcome {
+        Ok(Whose { user, home }) => app.audit.record(origin.by_user(home, user), AuditEvent::LoggedIn(user)).await,
         // Who comes too often is refused before anything is tried.
-        Err(LoginError::Wrong) => app.audit.record(origin, AuditEvent::LoginFailed(None)).await,
+        Err(LoginError::Wrong(user)) => app.audit.record(origin, AuditEvent::LoginFailed(*user)).await,
         Err(LoginError::TooMany { .. } | LoginError::Password(_) | LoginError::Store(_)) => {}
     }
-    Ok(Answer(outcome?.into()))
 }
 
 /// Takes new tokens for a refresh token, which is good once.
@@ -132,9 +132,14 @@ pub(in crate::http) async fn login(
 )]
 pub(in crate::http) async fn refresh(
     State(app): State<AppState>,
+    Unknown(origin): Unknown,
     Json(body): Json<RefreshBody>,
 ) -> Result<Answer<TokensBody>, ApiError> {
-    Ok(Answer(app.accounts.refresh(&body.refresh_token).await.map_err(refuse_token)?.into()))
+    let outcome = app.accounts.refresh(&body.refresh_token).await;
+    if let Err(TokenError::Reused { user }) = outcome {
+        app.audit.record(origin, AuditEvent::TokenReused(user)).await;
+    }
+    Ok(Answer(outcome.map_err(refuse_token)?.into()))
 }
 
 /// Ends the sessions that the tokens belong to. One that is worthless already, or missing, is no mistake.
@@ -148,16 +153,16 @@ pub(in crate::http) async fn logout(
     Unknown(origin): Unknown,
     Json(body): Json<LogoutBody>,
 ) -> Result<StatusCode, ApiError> {
-    // Who it was: afterwards the token says nothing any more.
-    let caller = match &access {
-        Some(text) => app.accounts.authenticate(Presented::Bearer(text), None).await.ok(),
-        None => None,
-    };
-    app.accounts.logout(access.as_deref(), body.refresh_token.as_deref()).await.map_err(refuse_token)?;
-    if let Some((caller, user)) = caller.and_then(|caller| Some((caller, caller.user?))) {
-        app.audit.record(origin.by_user(caller.workspace, user), AuditEvent::LoggedOut(Some(user))).await;
-    }
+    let whose = app.accounts.logout(access.as_deref(), body.refresh_token.as_deref()).await?;
+    record_logout(&app, origin, whose).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Writes the end of a session to the audit log, if there was one.
+pub(super) async fn record_logout(app: &AppState, origin: Origin, whose: Option<Whose>) {
+    if let Some(Whose { user, home }) = whose {
+        app.audit.record(origin.by_user(home, user), AuditEvent::LoggedOut(Some(user))).await;
+    }
 }
 
 /// Says who the caller is, and what it may do.
@@ -190,7 +195,13 @@ pub(in crate::http) async fn change_password(
     Json(body): Json<PasswordBody>,
 ) -> Result<StatusCode, ApiError> {
     let change = PasswordChange { current: &body.current_password, new: &body.new_password, address };
-    app.accounts.change_password(&caller.0, &change).await?;
+    let outcome = app.accounts.change_password(&caller.0, &change).await;
+    match (&outcome, caller.0.user) {
+        (Ok(()), Some(user)) => app.audit.record(caller.origin(), AuditEvent::PasswordChanged(user)).await,
+        (Err(PasswordChangeError::Wrong), user) => app.audit.record(caller.origin(), AuditEvent::LoginFailed(user)).await,
+        (Ok(()), None) | (Err(_), _) => {}
+    }
+    outcome?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::{
+        audit::{AuditEvent, Origin},
         credentials::{CredentialError, CredentialsHandle},
         trial::{TrialError, TrialRequest},
     },
@@ -22,7 +23,7 @@ use crate::{
         AppState,
         dto::{AuthorizationBody, CredentialTestBody, Time},
         error::ApiError,
-        extract::{Json, May, Path, Query},
+        extract::{Json, May, Path, Query, Unknown},
         openapi::Problems,
         problem,
     },
@@ -87,6 +88,7 @@ pub(in crate::http) async fn test_credential(
     Json(body): Json<TestBody>,
 ) -> Result<Answer<CredentialTestBody>, ApiError> {
     let row = app.credentials.find(caller.workspace(), id).await?;
+    app.audit.record(caller.origin(), AuditEvent::CredentialTested(row.name.clone())).await;
     let probe = credential_types::find(&row.kind).map_or(Probe::None, |kind| kind.probe);
     let not_testable = |detail: String| ApiError::new(&problem::INVALID_CREDENTIAL, detail);
     match (probe, body.url) {
@@ -190,10 +192,13 @@ pub(in crate::http) async fn authorize_credential(
 )]
 pub(in crate::http) async fn complete_authorization(
     State(app): State<AppState>,
+    Unknown(origin): Unknown,
     Query(query): Query<CallbackQuery>,
 ) -> Result<(StatusCode, Html<&'static str>), ApiError> {
     if let Some(code) = &query.code {
         let row = app.credentials.complete_authorization(&query.state, code).await?;
+        let origin = Origin { workspace: row.workspace, ..origin };
+        app.audit.record(origin, AuditEvent::CredentialAuthorized(row.name.clone())).await;
         tracing::info!(credential = %row.id, "a person has authorized a credential");
         return Ok((StatusCode::OK, Html(AGREED)));
     }

@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    actors::credentials::{Created, CredentialDraft},
+    actors::{
+        audit::AuditEvent,
+        credentials::{Created, CredentialDraft},
+    },
     auth::permissions::permit::{CredentialRead, CredentialWrite},
     http::{
         AppState,
@@ -119,7 +122,10 @@ pub(in crate::http) async fn create_credential(
     let NewBody { name, kind, description, fields } = body;
     let draft = CredentialDraft { name, kind, description, fields };
     let (row, is_replayed) = match app.credentials.create(caller.workspace(), draft, key.is_some()).await? {
-        Created::New(row) => (row, false),
+        Created::New(row) => {
+            app.audit.record(caller.origin(), AuditEvent::CredentialCreated(row.name.clone())).await;
+            (row, false)
+        }
         Created::Same(row) => (row, true),
     };
     let location = HeaderValue::try_from(format!("/api/v1/credentials/{}", row.id)).map_err(ApiError::internal)?;
@@ -181,6 +187,7 @@ pub(in crate::http) async fn update_credential(
 ) -> Result<Tagged, ApiError> {
     let place = (caller.workspace(), id);
     let updated = app.credentials.update(place, if_match.version(), body.description, body.fields.as_ref()).await?;
+    app.audit.record(caller.origin(), AuditEvent::CredentialUpdated(updated.name.clone())).await;
     Ok(tagged(updated))
 }
 
@@ -201,7 +208,9 @@ pub(in crate::http) async fn delete_credential(
     Query(query): Query<DeleteQuery>,
 ) -> Result<StatusCode, ApiError> {
     let version = if_match.and_then(IfMatch::version);
+    let name = app.credentials.find(caller.workspace(), id).await?.name;
     app.credentials.delete((caller.workspace(), id), version, query.force.unwrap_or(false)).await?;
+    app.audit.record(caller.origin(), AuditEvent::CredentialDeleted(name)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -13,13 +13,16 @@ use super::{
     workspaces::acts_in,
 };
 use crate::{
-    actors::accounts::{Acceptance, NewInvitation},
+    actors::{
+        accounts::{Acceptance, NewInvitation},
+        audit::{AuditEntry, AuditEvent},
+    },
     auth::permissions::permit::{MemberRead, MemberWrite},
     http::{
         AppState,
         dto::{InvitationBody, MemberBody, Page, page_limit},
         error::ApiError,
-        extract::{Json, May, MaybeCaller, Path, Query},
+        extract::{Json, May, MaybeCaller, Path, Query, Unknown},
         openapi::Problems,
         problem,
     },
@@ -83,6 +86,8 @@ pub(in crate::http) async fn create_invitation(
     let life_ms = read_duration(body.expires_in.as_deref(), "/expires_in")?;
     let new = NewInvitation { email: &body.email, role: &body.role, life_ms };
     let (row, token) = app.accounts.invite(&caller.0, &new).await?;
+    let entry = AuditEntry::from(AuditEvent::InvitationCreated(row.id.to_string())).with("role", row.role.as_str());
+    app.audit.record(caller.origin(), entry).await;
     let headers = created(format!("/api/v1/workspaces/{id}/invitations/{}", row.id), false)?;
     Ok((StatusCode::CREATED, headers, Answer(NewInvitationBody { invitation: row.into(), token: token.expose().to_owned() })))
 }
@@ -121,6 +126,7 @@ pub(in crate::http) async fn delete_invitation(
 ) -> Result<StatusCode, ApiError> {
     acts_in(&caller, id)?;
     app.accounts.delete_invitation(&caller.0, invitation).await?;
+    app.audit.record(caller.origin(), AuditEvent::InvitationRevoked(invitation.to_string())).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -138,6 +144,7 @@ pub(in crate::http) async fn delete_invitation(
 pub(in crate::http) async fn accept_invitation(
     State(app): State<AppState>,
     MaybeCaller(caller): MaybeCaller,
+    Unknown(origin): Unknown,
     Json(body): Json<AcceptBody>,
 ) -> Result<Answer<MemberBody>, ApiError> {
     let acceptance = Acceptance {
@@ -146,7 +153,10 @@ pub(in crate::http) async fn accept_invitation(
         name: body.name.as_deref(),
         password: body.password.as_deref(),
     };
-    Ok(Answer(app.accounts.accept_invitation(&acceptance).await?.into()))
+    let joined = app.accounts.accept_invitation(&acceptance).await?;
+    let entry = AuditEntry::from(AuditEvent::MemberAdded(joined.user)).with("role", joined.role.as_str());
+    app.audit.record(origin.by_user(joined.workspace, joined.user), entry).await;
+    Ok(Answer(joined.into()))
 }
 
 /// A field with a duration, in milliseconds.

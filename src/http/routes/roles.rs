@@ -10,7 +10,10 @@ use utoipa::ToSchema;
 
 use super::users::created;
 use crate::{
-    actors::accounts::{Role, RoleDraft},
+    actors::{
+        accounts::{Role, RoleDraft},
+        audit::AuditEvent,
+    },
     auth::permissions::{
         Permission,
         permit::{RoleRead, RoleWrite},
@@ -65,6 +68,9 @@ pub(in crate::http) async fn create_role(
 ) -> Result<(StatusCode, HeaderMap, Answer<RoleBody>), ApiError> {
     let draft = RoleDraft { permissions: &body.permissions, description: body.description.as_deref() };
     let made = app.accounts.create_role(&caller.0, &body.name, &draft, key.as_deref()).await?;
+    if !made.replayed {
+        app.audit.record(caller.origin(), AuditEvent::RoleCreated(made.made.name.clone())).await;
+    }
     let mut headers = created(format!("/api/v1/roles/{}", made.made.name), made.replayed)?;
     headers.insert(header::ETAG, etag(made.made.version));
     Ok((StatusCode::CREATED, headers, Answer(made.made.into())))
@@ -120,6 +126,7 @@ pub(in crate::http) async fn update_role(
 ) -> Result<([(HeaderName, HeaderValue); 1], Answer<RoleBody>), ApiError> {
     let draft = RoleDraft { permissions: &body.permissions, description: body.description.as_deref() };
     let row = app.accounts.update_role(&caller.0, &name, if_match.version(), &draft).await?;
+    app.audit.record(caller.origin(), AuditEvent::RoleUpdated(name)).await;
     Ok(([(header::ETAG, etag(row.version))], Answer(row.into())))
 }
 
@@ -139,5 +146,6 @@ pub(in crate::http) async fn delete_role(
     OptionalIfMatch(if_match): OptionalIfMatch,
 ) -> Result<StatusCode, ApiError> {
     app.accounts.delete_role(&caller.0, &name, if_match.and_then(IfMatch::version)).await?;
+    app.audit.record(caller.origin(), AuditEvent::RoleDeleted(name)).await;
     Ok(StatusCode::NO_CONTENT)
 }

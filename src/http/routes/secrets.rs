@@ -4,6 +4,7 @@
 use axum::{Json as Answer, extract::State};
 
 use crate::{
+    actors::audit::AuditEvent,
     auth::permissions::permit::WorkspaceWrite,
     http::{
         AppState,
@@ -45,6 +46,10 @@ pub(in crate::http) async fn rotate_secrets(
 ) -> Result<Answer<RotationBody>, ApiError> {
     require_first(caller.workspace())?;
     let rotated = app.credentials.rotate().await?;
+    if rotated.is_done {
+        let entry = AuditEvent::SecretsRotated(rotated.current.to_string());
+        app.audit.record(caller.origin(), entry).await;
+    }
     tracing::info!(resealed = rotated.resealed, retired = rotated.retired, done = rotated.is_done, "secrets rotated");
     Ok(Answer(rotated.into()))
 }

@@ -6,11 +6,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::auth::LoginBody;
+use super::auth::{LoginBody, record_login, record_logout};
 use crate::http::{
     AppState,
     error::ApiError,
-    extract::{ClientAddress, Json, Via},
+    extract::{ClientAddress, Json, Unknown, Via},
     openapi::Problems,
     problem,
 };
@@ -30,10 +30,12 @@ pub(in crate::http) async fn open_session(
     State(app): State<AppState>,
     Via(way): Via,
     ClientAddress(address): ClientAddress,
+    Unknown(origin): Unknown,
     Json(body): Json<LoginBody>,
 ) -> Result<Response, ApiError> {
-    let session = app.accounts.open_console(&body.email, &body.password, address).await?;
-    Ok(with_cookie(way.set(&session)))
+    let outcome = app.accounts.open_console(&body.email, &body.password, address).await;
+    record_login(&app, origin, outcome.as_ref().map(|session| session.whose)).await;
+    Ok(with_cookie(way.set(&outcome?)))
 }
 
 /// Ends the session of the cookie. One that has ended already, or none, is no mistake.
@@ -47,10 +49,12 @@ pub(in crate::http) async fn open_session(
 pub(in crate::http) async fn close_session(
     State(app): State<AppState>,
     Via(way): Via,
+    Unknown(origin): Unknown,
     request: Request,
 ) -> Result<Response, ApiError> {
     if let Some(secret) = way.read(request.headers()) {
-        app.accounts.close_console(secret).await?;
+        let whose = app.accounts.close_console(secret).await?;
+        record_logout(&app, origin, whose).await;
     }
     Ok(with_cookie(way.unset()))
 }

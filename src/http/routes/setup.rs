@@ -6,8 +6,15 @@ use utoipa::ToSchema;
 
 use super::auth::TokensBody;
 use crate::{
-    actors::accounts::SetupClaim,
-    http::{AppState, error::ApiError, extract::Json, openapi::Problems, problem},
+    actors::{accounts::SetupClaim, audit::AuditEvent},
+    http::{
+        AppState,
+        error::ApiError,
+        extract::{Json, Unknown},
+        openapi::Problems,
+        problem,
+    },
+    model::ids::WorkspaceId,
 };
 
 /// The body of a claim. Has no `Debug`: it holds secrets.
@@ -35,9 +42,11 @@ pub(in crate::http) struct SetupBody {
 )]
 pub(in crate::http) async fn set_up(
     State(app): State<AppState>,
+    Unknown(origin): Unknown,
     Json(body): Json<SetupBody>,
 ) -> Result<(StatusCode, Answer<TokensBody>), ApiError> {
     let claim = SetupClaim { token: &body.token, email: &body.email, name: &body.name, password: &body.password };
     let tokens = app.accounts.claim_setup(&claim).await?;
+    app.audit.record(origin.by_user(WorkspaceId::DEFAULT, tokens.user), AuditEvent::SetupCompleted(tokens.user)).await;
     Ok((StatusCode::CREATED, Answer(tokens.into())))
 }

@@ -9,7 +9,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    actors::accounts::NewUser,
+    actors::{
+        accounts::NewUser,
+        audit::{AuditEntry, AuditEvent},
+    },
     auth::permissions::permit::{MemberRead, MemberWrite},
     http::{
         AppState,
@@ -86,6 +89,10 @@ pub(in crate::http) async fn create_user(
     let NewBody { email, name, password, role } = &body;
     let new = NewUser { email, name, password, role, idempotency_key: key.as_deref() };
     let made = app.accounts.create_user(&caller.0, &new).await?;
+    if !made.replayed {
+        let entry = AuditEntry::from(AuditEvent::UserCreated(made.made.user)).with("role", made.made.role.as_str());
+        app.audit.record(caller.origin(), entry).await;
+    }
     let headers = created(format!("/api/v1/users/{}", made.made.user), made.replayed)?;
     Ok((StatusCode::CREATED, headers, Answer(made.made.into())))
 }
@@ -134,7 +141,10 @@ pub(in crate::http) async fn update_user(
     Path(id): Path<UserId>,
     Json(body): Json<ChangeBody>,
 ) -> Result<Answer<AccountBody>, ApiError> {
-    Ok(Answer(app.accounts.update_user(&caller.0, id, &body.name, body.disabled).await?.into()))
+    let changed = app.accounts.update_user(&caller.0, id, &body.name, body.disabled).await?;
+    let event = if body.disabled { AuditEvent::UserDisabled(id) } else { AuditEvent::UserUpdated(id) };
+    app.audit.record(caller.origin(), event).await;
+    Ok(Answer(changed.into()))
 }
 
 /// Deletes an account with its memberships, sessions and keys.
@@ -148,6 +158,7 @@ pub(in crate::http) async fn delete_user(
     Path(id): Path<UserId>,
 ) -> Result<StatusCode, ApiError> {
     app.accounts.delete_user(&caller.0, id).await?;
+    app.audit.record(caller.origin(), AuditEvent::UserDeleted(id)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::users::{ListQuery, created};
 use crate::{
+    actors::audit::{AuditEntry, AuditEvent},
     auth::permissions::permit::{MemberRead, MemberWrite, WorkspaceRead, WorkspaceWrite},
     http::{
         AppState,
@@ -54,6 +55,9 @@ pub(in crate::http) async fn create_workspace(
     Json(body): Json<DraftBody>,
 ) -> Result<(StatusCode, HeaderMap, Answer<WorkspaceBody>), ApiError> {
     let made = app.accounts.create_workspace(&caller.0, &body.name, key.as_deref()).await?;
+    if !made.replayed {
+        app.audit.record(caller.origin(), AuditEvent::WorkspaceCreated(made.made.id)).await;
+    }
     let headers = created(format!("/api/v1/workspaces/{}", made.made.id), made.replayed)?;
     Ok((StatusCode::CREATED, headers, Answer(made.made.into())))
 }
@@ -100,7 +104,9 @@ pub(in crate::http) async fn update_workspace(
     Json(body): Json<DraftBody>,
 ) -> Result<Answer<WorkspaceBody>, ApiError> {
     acts_in(&caller, id)?;
-    Ok(Answer(app.accounts.rename_workspace(&caller.0, &body.name).await?.into()))
+    let renamed = app.accounts.rename_workspace(&caller.0, &body.name).await?;
+    app.audit.record(caller.origin(), AuditEvent::WorkspaceUpdated(id)).await;
+    Ok(Answer(renamed.into()))
 }
 
 /// Deletes the workspace.
@@ -118,6 +124,7 @@ pub(in crate::http) async fn delete_workspace(
 ) -> Result<StatusCode, ApiError> {
     acts_in(&caller, id)?;
     app.accounts.delete_workspace(&caller.0).await?;
+    app.audit.record(caller.origin(), AuditEvent::WorkspaceDeleted(id)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -157,7 +164,10 @@ pub(in crate::http) async fn update_member(
     Json(body): Json<RoleOfMemberBody>,
 ) -> Result<Answer<MemberBody>, ApiError> {
     acts_in(&caller, id)?;
-    Ok(Answer(app.accounts.set_role(&caller.0, user, &body.role).await?.into()))
+    let changed = app.accounts.set_role(&caller.0, user, &body.role).await?;
+    let entry = AuditEntry::from(AuditEvent::MemberUpdated(user)).with("role", body.role);
+    app.audit.record(caller.origin(), entry).await;
+    Ok(Answer(changed.into()))
 }
 
 /// Takes a member, and its API keys, out of the workspace. The account stays.
@@ -176,6 +186,7 @@ pub(in crate::http) async fn remove_member(
 ) -> Result<StatusCode, ApiError> {
     acts_in(&caller, id)?;
     app.accounts.remove_member(&caller.0, user).await?;
+    app.audit.record(caller.origin(), AuditEvent::MemberRemoved(user)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

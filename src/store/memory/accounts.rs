@@ -3,7 +3,7 @@
 use super::{State, take};
 use crate::{
     model::ids::{SessionId, UserId},
-    store::{ClaimSetup, OWNER_ROLE, Result, SetupState, SetupTokenRow, UserRow, journal::conflict},
+    store::{ClaimSetup, IdentityRow, OWNER_ROLE, Result, SetupState, SetupTokenRow, UserRow, journal::conflict},
 };
 
 impl State {
@@ -76,6 +76,21 @@ impl State {
         hash.clone_into(&mut user.password_hash);
         self.sessions.retain(|session, row| row.user != id || Some(*session) == keep);
         true
+    }
+
+    pub(super) fn find_identity(&self, issuer: &str, subject: &str) -> Option<UserId> {
+        self.identities.get(&(issuer.to_owned(), subject.to_owned())).copied()
+    }
+
+    pub(super) fn insert_identity(&mut self, identity: &IdentityRow) -> Result<bool> {
+        if self.find_identity(&identity.issuer, &identity.subject).is_some() {
+            return Ok(false);
+        }
+        if !self.users.contains_key(&identity.user) {
+            return Err(conflict("identities_user"));
+        }
+        self.identities.insert((identity.issuer.clone(), identity.subject.clone()), identity.user);
+        Ok(true)
     }
 
     pub(super) fn rehash_password(&mut self, id: UserId, from: &str, to: &str) -> bool {

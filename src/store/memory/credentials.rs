@@ -14,7 +14,7 @@ use crate::{
 
 /// A credential, and until when somebody renews its grant.
 pub(super) struct StoredCredential {
-    row: CredentialRow,
+    pub(super) row: CredentialRow,
     refreshing_until: u64,
 }
 

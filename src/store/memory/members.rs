@@ -140,6 +140,7 @@ impl State {
         self.members.retain(|(_, user), _| *user != id);
         self.api_keys.retain(|_, key| key.user != id);
         self.sessions.retain(|_, session| session.user != id);
+        self.identities.retain(|_, user| *user != id);
         self.invitations.values_mut().filter(|row| row.invited_by == Some(id)).for_each(|row| row.invited_by = None);
         ChangeMember::Changed
     }

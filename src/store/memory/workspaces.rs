@@ -67,7 +67,8 @@ impl State {
         }
         let is_used = self.workflows.values().any(|row| row.workspace == id)
             || self.executions.values().any(|stored| stored.row.new.workspace == id)
-            || self.variables.keys().any(|(workspace, _)| *workspace == id);
+            || self.variables.keys().any(|(workspace, _)| *workspace == id)
+            || self.credentials.values().any(|stored| stored.row.workspace == id);
         if is_used || id == WorkspaceId::DEFAULT {
             return DeleteWorkspace::InUse;
         }

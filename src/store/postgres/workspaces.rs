@@ -67,7 +67,8 @@ pub(super) async fn delete_workspace(store: &PostgresStore, id: WorkspaceId) -> 
     const FIND: &str = "SELECT 1 FROM workspaces WHERE id = $1 LIMIT 1 FOR UPDATE";
     const IS_USED: &str = "SELECT EXISTS (SELECT 1 FROM workflows WHERE workspace_id = $1)
         OR EXISTS (SELECT 1 FROM executions WHERE workspace_id = $1)
-        OR EXISTS (SELECT 1 FROM variables WHERE workspace_id = $1) LIMIT 1";
+        OR EXISTS (SELECT 1 FROM variables WHERE workspace_id = $1)
+        OR EXISTS (SELECT 1 FROM credentials WHERE workspace_id = $1) LIMIT 1";
     const MOVE: &str = "UPDATE users SET workspace_id = COALESCE(
             (SELECT members.workspace_id FROM members WHERE members.user_id = users.id AND members.workspace_id <> $1
              ORDER BY members.created_at, members.workspace_id LIMIT 1), $2)

@@ -19,6 +19,15 @@ pub struct UserRow {
     pub disabled_at: Option<u64>,
 }
 
+/// Who somebody is at an OpenID provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityRow {
+    pub issuer: String,
+    pub subject: String,
+    pub user: UserId,
+    pub created_at: u64,
+}
+
 /// The token that makes the first owner, and stands for them until then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetupTokenRow {

@@ -6,7 +6,7 @@ use super::{SqliteStore, error::failed};
 use crate::{
     model::ids::{SessionId, UserId, WorkspaceId},
     store::{
-        ClaimSetup, OWNER_ROLE, Result, SetupState, SetupTokenRow, UserRow,
+        ClaimSetup, IdentityRow, OWNER_ROLE, Result, SetupState, SetupTokenRow, UserRow,
         columns::{self, SetupTokenColumns, UserColumns, millis},
     },
 };
@@ -132,6 +132,21 @@ pub(super) async fn set_password(store: &SqliteStore, id: UserId, hash: &str, ke
     sessions.execute(&mut *tx).await.map_err(failed(WRITING))?;
     tx.commit().await.map_err(failed(WRITING))?;
     Ok(changed.rows_affected() > 0)
+}
+
+pub(super) async fn find_identity(store: &SqliteStore, issuer: &str, subject: &str) -> Result<Option<UserId>> {
+    const SQL: &str = "SELECT user_id FROM identities WHERE issuer = ?1 AND subject = ?2 LIMIT 1";
+    let query = sqlx::query_scalar(SQL).bind(issuer.to_owned()).bind(subject.to_owned());
+    let user: Option<uuid::Uuid> = query.fetch_optional(&store.readers).await.map_err(failed(READING))?;
+    Ok(user.map(UserId::from_uuid))
+}
+
+pub(super) async fn insert_identity(store: &SqliteStore, identity: &IdentityRow) -> Result<bool> {
+    const SQL: &str = "INSERT INTO identities (issuer, subject, user_id, created_at) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (issuer, subject) DO NOTHING";
+    let query = sqlx::query(SQL).bind(identity.issuer.clone()).bind(identity.subject.clone()).bind(identity.user.uuid());
+    let inserted = query.bind(millis(identity.created_at)).execute(&store.writer).await.map_err(failed(WRITING))?;
+    Ok(inserted.rows_affected() > 0)
 }
 
 pub(super) async fn rehash_password(store: &SqliteStore, id: UserId, from: &str, to: &str) -> Result<bool> {

@@ -26,6 +26,11 @@ const CONSTRAINT_COLUMNS: &[(&str, &str)] = &[
     ("idempotency.workspace_id, idempotency.scope, idempotency.key", "idempotency_key"),
     ("workspaces.id", "workspaces_key"),
     ("variables.workspace_id, variables.name", "variables_key"),
+    ("members.workspace_id, members.user_id", "members_key"),
+    ("roles.workspace_id, roles.name", "roles_key"),
+    ("api_keys.id", "api_keys_key"),
+    ("invitations.id", "invitations_key"),
+    ("invitations.hash", "invitations_hash"),
     ("credentials.id", "credentials_key"),
     ("credentials.workspace_id, credentials.name", "credentials_name"),
     ("master_keys.id", "master_keys_key"),
@@ -33,11 +38,6 @@ const CONSTRAINT_COLUMNS: &[(&str, &str)] = &[
         "workflow_credentials.workspace_id, workflow_credentials.credential, workflow_credentials.workflow_id, workflow_credentials.version",
         "workflow_credentials_key",
     ),
-    ("members.workspace_id, members.user_id", "members_key"),
-    ("roles.workspace_id, roles.name", "roles_key"),
-    ("api_keys.id", "api_keys_key"),
-    ("invitations.id", "invitations_key"),
-    ("invitations.hash", "invitations_hash"),
     ("workflow_tags.workspace_id, workflow_tags.tag, workflow_tags.workflow_id", "workflow_tags_key"),
 ];
 

@@ -36,7 +36,7 @@ pub(super) enum AuditOperation {
 pub(super) fn any() -> impl Strategy<Value = AuditOperation> {
     let elsewhere = prop::bool::weighted(0.3);
     prop_oneof![
-        4 => (elsewhere.clone(), 0..RECORDS, 0..4_u8)
+        4 => (elsewhere, 0..RECORDS, 0..4_u8)
             .prop_map(|(elsewhere, first, count)| AuditOperation::Append { elsewhere, first, count }),
         2 => (0..10_u8, 1..4_u8).prop_map(|(before, limit)| AuditOperation::Prune { before, limit }),
         3 => (elsewhere, option::weighted(0.3, 0..2_u8), option::weighted(0.3, 0..5_u8), 0..5_u8)
