@@ -1,8 +1,12 @@
 //! Times fresh runs of code and expressions: `cargo bench --bench javascript`.
 //!
-//! Prints percentiles of a 10-item transform in each language, each run in a fresh sandbox, beside an empty WebAssembly call, and how
-//! many expressions a second one thread evaluates here and in a reused guest.
+//! Prints percentiles of two 10-item transforms in each language that the binary brings, each run in a fresh sandbox, beside an empty
+//! WebAssembly call and a process of Node.js; how many of them all cores do in a second; and how many expressions a second one thread
+//! evaluates here and in a reused guest.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and ends when something is wrong")]
+
+#[path = "common/timing.rs"]
+mod timing;
 
 use std::{
     hint::black_box,
@@ -14,9 +18,8 @@ use std::{
 use citadel::{
     model::item::{Item, Outputs},
     runtimes::{
-        code::{Code, CodeInput, CodeLimits, CodeRequest, JAVASCRIPT, TYPESCRIPT},
+        code::{JAVASCRIPT, TYPESCRIPT},
         expression::Template,
-        grants::Grants,
         javascript::{GuestSession, JavaScript},
         languages::Languages,
         lua::LUA,
@@ -27,13 +30,25 @@ use citadel::{
 use serde_json::{Value, json};
 use wasmtime::{Engine, Instance, Module, Store};
 
+use self::timing::{fresh_runs, percentiles, processes, throughput};
+
 /// `(module (func (export "run")))`
 const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x07\x01\x03run\0\0\x0a\x04\x01\x02\0\x0b";
-const WARM_UP_RUNS: usize = 50;
 const RUNS: usize = 2_000;
 /// How long each expression is evaluated for.
 const EXPRESSION_TIME: Duration = Duration::from_secs(1);
 
+/// Two values of each small item.
+const SMALL: [(&str, &str); 3] = [
+    (JAVASCRIPT, "return input.map((item) => ({ id: item.id, total: item.price * item.count }))"),
+    (TYPESCRIPT, "return input.map((item: any) => ({ id: item.id, total: item.price * item.count }))"),
+    (
+        LUA,
+        "local out = {} for i, item in ipairs(input) do out[i] = { id = item.id, total = item.price * item.count } end return out",
+    ),
+];
+
+/// A little work on each nested item, and all of it returned.
 const TRANSFORM: &str = "
     const gold = input.filter((order) => order.customer.tier === 'gold');
     const total = gold.reduce((sum, order) => sum + order.lines.reduce((part, line) => part + line.price * line.count, 0), 0);
@@ -61,11 +76,22 @@ fn main() {
     println!("engine ready after {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
 
     empty_calls();
-    let orders: Vec<Value> = (0..10).map(order).collect();
-    code_runs(&languages, JAVASCRIPT, "", &Value::Null);
+    processes("node", &["-e", "process.stdout.write(JSON.stringify([1, 2, 3].map((n) => n * 2)))"]);
+    fresh_runs(&languages, (JAVASCRIPT, "nothing"), "", &Value::Null, RUNS);
+    let small: Vec<Value> = (0..10).map(|id| json!({ "id": id, "price": 1.5 * f64::from(id), "count": id + 1 })).collect();
+    let (small, orders) = (Value::from(small), (0..10).map(order).collect::<Vec<Value>>());
     let input = Value::from(orders.clone());
+    for (language, source) in SMALL {
+        fresh_runs(&languages, (language, "10 small items"), source, &small, RUNS);
+    }
     for (language, source) in [(JAVASCRIPT, TRANSFORM), (TYPESCRIPT, TRANSFORM), (LUA, TRANSFORM_IN_LUA)] {
-        code_runs(&languages, language, source, &input);
+        fresh_runs(&languages, (language, "10 orders"), source, &input, RUNS);
+    }
+    for (language, source) in SMALL {
+        throughput(&languages, language, source, &small);
+    }
+    for (language, source) in [(JAVASCRIPT, TRANSFORM), (LUA, TRANSFORM_IN_LUA)] {
+        throughput(&languages, language, source, &input);
     }
 
     first_expression(&javascript);
@@ -91,7 +117,7 @@ fn order(number: u32) -> Value {
 fn first_expression(javascript: &Arc<JavaScript>) {
     let template = Template::compile(&json!("{{ [1].map((one) => one) }}")).unwrap();
     let data = no_data();
-    percentiles("first guest expression", || {
+    percentiles("first guest expression", RUNS, || {
         let mut session = GuestSession::new(Arc::clone(javascript));
         let outputs = Outputs::default();
         let scope = Scope { item: None, item_index: 0, items: &[], run_index: 0, outputs: &outputs, data: &data, now_ms: 0 };
@@ -108,36 +134,11 @@ fn no_data() -> RunData {
 fn empty_calls() {
     let engine = Engine::default();
     let module = Module::new(&engine, EMPTY_MODULE).unwrap();
-    percentiles("empty wasm call", || {
+    percentiles("empty wasm call", RUNS, || {
         let mut store = Store::new(&engine, ());
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         instance.get_typed_func::<(), ()>(&mut store, "run").unwrap().call(&mut store, ()).unwrap();
     });
-}
-
-fn code_runs(languages: &Languages, language: &str, source: &str, input: &Value) {
-    let (code, grants) = (Code::parse(language, source).unwrap(), Grants::default());
-    let request = CodeRequest { code: &code, input: CodeInput::Value(input), limits: CodeLimits::default(), grants: &grants };
-    let what = if source.is_empty() { "nothing" } else { "10 items" };
-    percentiles(&format!("fresh run, {language}, {what}"), || {
-        black_box(languages.run(&request).unwrap());
-    });
-}
-
-fn percentiles(name: &str, mut run: impl FnMut()) {
-    for _ in 0..WARM_UP_RUNS {
-        run();
-    }
-    let mut times: Vec<Duration> = (0..RUNS)
-        .map(|_| {
-            let started = Instant::now();
-            run();
-            started.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    let at = |percent: usize| times[(RUNS - 1) * percent / 100].as_secs_f64() * 1e3;
-    println!("{name:<32} p50 {:.3} ms, p99 {:.3} ms, max {:.3} ms", at(50), at(99), at(100));
 }
 
 fn expressions(javascript: &Arc<JavaScript>, items: &[Item], source: &str) {

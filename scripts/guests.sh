@@ -62,6 +62,16 @@ zig_cc() {
 # Our own sources are held to every warning; those of others are taken as they are.
 compile_own() { zig_cc -std=gnu23 -Wall -Wextra -Werror -Iguests/shared "$@"; }
 
+# What all guests share, as $TOOLS/shared-<part>.o, with the numbers of QuickJS.
+compile_shared() {
+  local quickjs=$1 part
+  for part in host memory number; do
+    # Without the flags, the compiler makes a call of calloc of calloc itself.
+    compile_own -fno-builtin-malloc -fno-builtin-calloc -isystem "$quickjs" -c "guests/shared/$part.c" -o "$TOOLS/shared-$part.o"
+  done
+  zig_cc -w -D_GNU_SOURCE -DNDEBUG -c "$quickjs/dtoa.c" -o "$TOOLS/shared-dtoa.o"
+}
+
 build_javascript() {
   fetch_source javascript "$QUICKJS_CRATE" "$QUICKJS_SHA256"
   local source=$TOOLS/quickjs
@@ -71,28 +81,30 @@ build_javascript() {
   sed -i '/^static void update_stack_limit/,/^}/ s/^#if defined(__wasi__)$/#if 0/' "$source/quickjs.c"
   sed -i '/^JSRuntime \*JS_NewRuntime2/,/^}/ s/^#ifdef __wasi__$/#if 0/' "$source/quickjs.c"
   grep -A2 '^static void update_stack_limit' "$source/quickjs.c" | grep -q '^#if 0$' || fail "the stack check of QuickJS was not found"
-  local objects=() part
-  for part in javascript/guest shared/host; do
-    compile_own -isystem "$source" -c "guests/$part.c" -o "$TOOLS/javascript-${part#*/}.o"
-    objects+=("$TOOLS/javascript-${part#*/}.o")
+  local defines=(-D_GNU_SOURCE -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_PROCESS_CLOCKS -DNDEBUG) part
+  compile_shared "$source"
+  # The headers of others, and quickjs.c in json.c, are not ours to warn about.
+  for part in guest json; do
+    compile_own "${defines[@]}" -isystem "$source" -c "guests/javascript/$part.c" -o "$TOOLS/javascript-$part.o"
   done
-  zig_cc -s -w -D_GNU_SOURCE -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_PROCESS_CLOCKS -DNDEBUG -Wl,-z,stack-size=$STACK_BYTES \
-    "${objects[@]}" "$source"/{quickjs,libregexp,libunicode,dtoa}.c \
+  zig_cc -s -w "${defines[@]}" -Wl,-z,stack-size=$STACK_BYTES \
+    "$TOOLS"/javascript-{guest,json}.o "$TOOLS"/shared-{host,memory,number,dtoa}.o "$source"/{libregexp,libunicode}.c \
     -lwasi-emulated-process-clocks -lwasi-emulated-signal -lm -o "$1"
 }
 
 build_lua() {
   fetch_source lua "$LUA_CRATE" "$LUA_SHA256"
-  local source=$TOOLS/lua-source/$LUA_CRATE/$LUA_VERSION objects=() part
+  fetch_source javascript "$QUICKJS_CRATE" "$QUICKJS_SHA256"
+  local source=$TOOLS/lua-source/$LUA_CRATE/$LUA_VERSION part
   # Lua throws with longjmp, which becomes exceptions of WebAssembly.
   local exceptions=(-mexception-handling -mllvm -wasm-enable-sjlj -mllvm -wasm-use-legacy-eh=false)
-  for part in lua/guest lua/json lua/libraries lua/sjlj shared/host; do
-    compile_own "${exceptions[@]}" -Iguests/lua -isystem "$source" -c "guests/$part.c" -o "$TOOLS/lua-${part#*/}.o"
-    objects+=("$TOOLS/lua-${part#*/}.o")
+  for part in guest json libraries sjlj; do
+    compile_own "${exceptions[@]}" -Iguests/lua -isystem "$source" -c "guests/lua/$part.c" -o "$TOOLS/lua-$part.o"
   done
+  compile_shared "$TOOLS/javascript-source/$QUICKJS_CRATE/quickjs"
   zig_cc -c guests/lua/tag.s -o "$TOOLS/lua-tag.o"
   zig_cc -s -w "${exceptions[@]}" -D_WASI_EMULATED_SIGNAL -DNDEBUG -Wl,-z,stack-size=$STACK_BYTES -Iguests/lua \
-    "${objects[@]}" "$TOOLS/lua-tag.o" \
+    "$TOOLS"/lua-{guest,json,libraries,sjlj,tag}.o "$TOOLS"/shared-{host,memory,number,dtoa}.o \
     "$source"/l{api,code,ctype,debug,do,dump,func,gc,lex,mem,object,opcodes,parser,state,string,table,tm,undump,vm,zio}.c \
     "$source"/l{auxlib,baselib,corolib,mathlib,strlib,tablib,utf8lib}.c -lwasi-emulated-signal -lm -o "$1"
 }

@@ -9,10 +9,18 @@
 #include <string.h>
 
 #include "host.h"
+#include "json.h"
+#include "memory.h"
 #include "quickjs.h"
 
 // Bytes of the C stack that JavaScript may use; beyond it a call throws RangeError. The linker gives the stack twice of it.
 #define JAVASCRIPT_STACK_BYTES_MAX (256 * 1024)
+
+// Memory that may be in use before the first search for cycles, which takes longer than most runs: without cycles, memory is freed
+// as soon as nothing refers to it.
+#define COLLECT_BYTES (8 * 1024 * 1024)
+// Memory that an instance has at hand, so that a small run need not ask the host for more.
+#define SPARE_BYTES (512 * 1024)
 
 // Number of the line before the lines of a source. Not 0, which QuickJS takes for 1.
 #define HEADER_LINE (-1)
@@ -33,6 +41,11 @@ static JSValue prelude_invoke, prelude_describe, prelude_seal;
 // The compiled functions, by handle.
 static JSValue *functions;
 static int32_t functions_length, functions_capacity;
+
+// What the last call was given and what it returned. Dropped by the next one: after the only one, nobody needs the memory.
+static JSValue last_scope = JS_UNDEFINED, last_value = JS_UNDEFINED;
+// The JSON of the last value.
+static struct text output;
 
 // The text of the last result, if QuickJS made it and must get it back.
 static const char *owned_result;
@@ -194,6 +207,8 @@ EXPORT("initialize") void initialize(void) {
   JS_FreeValue(context, prelude);
   JS_FreeValue(context, native);
   JS_RunGC(runtime);
+  JS_SetGCThreshold(runtime, COLLECT_BYTES);
+  memory_reserve(SPARE_BYTES);
 }
 
 // Compiles the text of `length` bytes, a function expression. Its first line counts as HEADER_LINE: the third is line 1.
@@ -223,16 +238,17 @@ EXPORT("compile") int32_t compile(size_t length, enum flags flags) {
 EXPORT("call") enum status call(int32_t handle, size_t length) {
   input[length] = '\0';
   if (handle < 0 || handle >= functions_length) abort();
-  JSValue arguments[2] = {functions[handle], JS_ParseJSON(context, input, length, "scope.json")};
-  if (JS_IsException(arguments[1])) return fail();
-  JSValue value = settle(JS_Call(context, prelude_invoke, JS_UNDEFINED, 2, (JSValueConst *)arguments));
-  JS_FreeValue(context, arguments[1]);
-  if (JS_IsException(value)) return fail();
-  JSValue json = JS_JSONStringify(context, value, JS_UNDEFINED, JS_UNDEFINED);
-  JS_FreeValue(context, value);
-  if (JS_IsException(json)) return fail();
-  if (JS_IsUndefined(json)) json = JS_NewString(context, "null");
-  return finish(json, STATUS_OK);
+  JS_FreeValue(context, last_value);
+  JS_FreeValue(context, last_scope);
+  last_value = JS_UNDEFINED;
+  last_scope = json_read(context, input, length);
+  if (JS_IsException(last_scope)) return fail();
+  JSValueConst arguments[2] = {functions[handle], last_scope};
+  last_value = settle(JS_Call(context, prelude_invoke, JS_UNDEFINED, 2, arguments));
+  if (JS_IsException(last_value) || !json_write(context, last_value, &output)) return fail();
+  drop_result();
+  set_result(output.bytes, output.length);
+  return STATUS_OK;
 }
 
 // Freezes the global object and the built-in ones, so that one expression cannot change what a later one sees.

@@ -14,11 +14,14 @@
 #include "libraries.h"
 #include "lua.h"
 #include "lualib.h"
+#include "memory.h"
 
 // Where code runs: what is before the line in messages.
 #define CHUNK "code.lua"
 // Calls that a failure tells of.
 #define FRAMES_MAX 20
+// Memory that an instance has at hand, so that a small run need not ask the host for more.
+#define SPARE_BYTES (256 * 1024)
 
 // The code's variables, on its own first line. `_` is there for `CALL_MAIN` alone.
 static const char HEADER[] = "local input, items = ...; ";
@@ -207,6 +210,7 @@ EXPORT("initialize") void initialize(void) {
   L = luaL_newstate();
   if (!L || protect(open_protected, 0) != STATUS_OK) abort();
   lua_settop(L, 0);
+  memory_reserve(SPARE_BYTES);
 }
 
 // Compiles the text of `length` bytes, the body of a function. Returns its handle, or -1 with a result.

@@ -12,11 +12,14 @@
 #include <string.h>
 
 #include "lauxlib.h"
+#include "number.h"
 
 // Arrays and objects inside of each other; the host takes no more.
 #define DEPTH_MAX 128
-// Larger whole numbers are written with an exponent where they are floats.
+// Whole floats from there on have an exponent.
 #define WHOLE_MAX 1e15
+// Digits of an integer of 64 bits that may fit.
+#define INTEGER_DIGITS_MAX 19
 
 // The metatables that mark empty tables, by their address in the registry.
 static const char array_mark, object_mark;
@@ -204,21 +207,18 @@ static void read_string(struct reader *in) {
   luaL_pushresult(&buffer);
 }
 
+// An integer, if it is written as one and fits, and a float otherwise.
 static void read_number(struct reader *in) {
-  const char *start = in->at;
-  int is_float = 0;
-  while (in->at < in->end && *in->at && strchr("+-0123456789.eE", *in->at)) {
-    is_float |= *in->at == '.' || *in->at == 'e' || *in->at == 'E';
-    in->at++;
-  }
-  char digits[512];
-  size_t length = (size_t)(in->at - start);
-  if (length == 0 || length >= sizeof digits) fail(in, "an unknown character");
-  memcpy(digits, start, length);
-  digits[length] = '\0';
-  // Takes integers that do not fit as floats, as Lua does.
-  if (!lua_stringtonumber(in->L, digits)) fail(in, "a broken number");
-  if (is_float && lua_isinteger(in->L, -1)) fail(in, "a broken number");
+  const char *end, *start = in->at + (*in->at == '-'), *at = start;
+  uint64_t magnitude = 0;
+  while (*at >= '0' && *at <= '9') magnitude = 10 * magnitude + (uint64_t)(*at++ - '0');
+  unsigned is_negative = start != in->at, is_integer = *at != '.' && *at != 'e' && *at != 'E' && at - start <= INTEGER_DIGITS_MAX;
+  if (at == start) fail(in, "an unknown character");
+  double number = number_read(in->at, &end);
+  if (!end || end > in->end) fail(in, "a broken number");
+  in->at = end;
+  if (!is_integer || magnitude > (uint64_t)LUA_MAXINTEGER + is_negative) lua_pushnumber(in->L, number);
+  else lua_pushinteger(in->L, (lua_Integer)(is_negative ? 0 - magnitude : magnitude));
 }
 
 static void read_value(struct reader *in);
@@ -307,22 +307,15 @@ static int compare_keys(const void *left, const void *right) {
 static void write_value(lua_State *L, int index, struct text *text, int depth);
 
 static void write_number(lua_State *L, int index, struct text *text) {
-  char digits[64];
+  char digits[NUMBER_BYTES_MAX + sizeof "e0"];
   if (lua_isinteger(L, index)) {
     snprintf(digits, sizeof digits, LUA_INTEGER_FMT, lua_tointeger(L, index));
   } else {
     double number = lua_tonumber(L, index);
-    if (!isfinite(number)) {
-      strcpy(digits, "null");
-    } else if (number == floor(number) && fabs(number) < WHOLE_MAX) {
-      snprintf(digits, sizeof digits, "%.0f", number == 0 ? 0 : number);
-    } else {
-      // The shortest form that reads back as the same number.
-      for (int precision = 15; precision <= 17; precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, number);
-        if (strtod(digits, NULL) == number) break;
-      }
-    }
+    size_t length = isfinite(number) ? number_write(digits, number) : 0;
+    strcpy(digits + length, length == 0 ? "null" : "");
+    // So that it is not read as an integer, which has more digits than a float.
+    if (length > 0 && fabs(number) >= WHOLE_MAX && !memchr(digits, 'e', length)) strcpy(digits + length, "e0");
   }
   append(L, text, digits);
 }

@@ -7,6 +7,7 @@ defined `main`, that is called with `input`."""
 import ast
 import builtins
 import datetime
+import gc
 import importlib
 import inspect
 import io
@@ -30,6 +31,21 @@ LINE_CHARACTERS_MAX = 16_384
 MESSAGE_CHARACTERS_MAX = 10_000
 # Frames of a stack that are told: the innermost of an endless recursion.
 FRAMES_MAX = 20
+
+# Sizes of what `settle` fills holes with, how many in a row lie behind all others when there are no more, and what fills them.
+HOLES, HOLE_ROW, FILLED = (4096, 2048, 1024, 512, 256, 128, 96, 64, 48, 32, 16, 8, 0), 100, []
+# What runs before the snapshot, and how often.
+WARM_UPS = 100
+WARM_UP = """
+import datetime
+def total(item):
+    return item["price"] * item.get("count", 1)
+names = sorted({str(item["name"]).upper() for item in input if item["price"] > 1.5})
+return [{**item, "id": item["id"], "total": total(item), "text": f"{item['name']}: {round(total(item), 2)}"} for item in input]
+"""
+WARM_UP_INPUT = [{"id": id, "name": f"item {id}", "price": 1.5 * id, "count": id + 1, "tags": ["a", None, True]} for id in range(10)]
+# Memory that an instance has at hand.
+SPARE_BYTES = 4 * 1024 * 1024
 
 # What code can import: a sandbox has no files, so what is not in memory now will never be.
 MODULES = """
@@ -138,26 +154,30 @@ def well_formed(text):
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def returns(node):
-    """Whether there is a `return` that belongs to the node itself, not to a function in it."""
-    if isinstance(node, ast.Return):
-        return True
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-        return False
-    return any(returns(child) for child in ast.iter_child_nodes(node))
+def returns(statements):
+    """Whether there is a `return` among statements that belongs to them, not to a function in them."""
+    for statement in statements:
+        if isinstance(statement, ast.Return):
+            return True
+        if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            for block in BLOCKS:
+                if returns(getattr(statement, block, ())):
+                    return True
+    return False
 
 
 def compile_source(source):
     """Compiles a source; a body becomes a function of the name BODY. Lines and columns stay the source's."""
-    tree = ast.parse(source, FILE)
-    if any(returns(statement) for statement in tree.body):
-        around = ast.parse("def body(): return end(variables())")
-        function = around.body[0]
-        end = function.body[0]
-        function.name, end.value.func.id, end.value.args[0].func.id = BODY, END, VARIABLES
-        function.body = [*tree.body, end]
-        tree = around
-    code = compile(tree, FILE, "exec", dont_inherit=True)
+    tree = source
+    if "return" in source:
+        tree = ast.parse(source, FILE)
+        if returns(tree.body):
+            AROUND.body[0].body = [*tree.body, END_OF_BODY]
+            tree = AROUND
+    try:
+        code = compile(tree, FILE, "exec", dont_inherit=True)
+    finally:
+        AROUND.body[0].body = []
     for constant in code.co_consts:
         if inspect.iscode(constant) and constant.co_name == BODY and constant.co_flags & inspect.CO_GENERATOR:
             raise SyntaxError("'yield' outside function", (FILE, constant.co_firstlineno, 1, None))
@@ -176,6 +196,20 @@ def awaited(value):
     raise RuntimeError("the coroutine waits for something that never happens")
 
 
+def around_body():
+    """The function around a body, as a module, and its last line."""
+    module = ast.parse("def body(): return end(variables())")
+    function = module.body[0]
+    end = function.body[0]
+    function.name, end.value.func.id, end.value.args[0].func.id = BODY, END, VARIABLES
+    return module, end
+
+
+# Where statements have others in them.
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+AROUND, END_OF_BODY = around_body()
+
+
 def run(code, variables):
     scope = {"__name__": "__main__", "__builtins__": builtins, END: Ended, VARIABLES: locals, **variables}
     exec(code, scope)
@@ -192,6 +226,9 @@ def json_of(value):
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     raise TypeError(f"an object of type {type(value).__name__} is no JSON")
+
+
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=json_of)
 
 
 def frames_of(error):
@@ -230,7 +267,8 @@ class WitWorld(wit_world.WitWorld):
     def prepare(self, source, environment):
         # The snapshot has frozen the generator.
         random.seed()
-        os.environ.update(environment)
+        for name, value in environment:
+            os.environ[name] = value
         sys.stdout, sys.stderr = Stream(INFO), Stream(ERROR)
         try:
             WitWorld.code = compile_source(source)
@@ -241,7 +279,7 @@ class WitWorld(wit_world.WitWorld):
         output, errors = sys.stdout, sys.stderr
         try:
             value = run(WitWorld.code, json.loads(variables))
-            return well_formed(json.dumps(value, ensure_ascii=False, allow_nan=False, default=json_of))
+            return well_formed(ENCODER.encode(value))
         except BaseException as error:
             raise Err(describe(error))
         finally:
@@ -249,5 +287,28 @@ class WitWorld(wit_world.WitWorld):
             errors.finish()
 
 
+def settle():
+    """Makes the snapshot one of which a run touches little: every page that it writes to is copied for it."""
+    # The interpreter adapts code that runs often, and keeps what it has looked up: all of that is in the snapshot.
+    for _ in range(WARM_UPS):
+        world = WitWorld()
+        world.prepare(WARM_UP, [])
+        world.call(json.dumps({"input": WARM_UP_INPUT}))
+    WitWorld.code, sys.stdout, sys.stderr = None, sys.__stdout__, sys.__stderr__
+    # No search for cycles looks at what is there now.
+    gc.collect()
+    gc.freeze()
+    # What is free between the objects of the boot is taken, so that the objects of a run lie together, behind all others.
+    for size in HOLES:
+        behind, highest = 0, 0
+        while behind < HOLE_ROW:
+            hole = bytes(size) if size else object()
+            FILLED.append(hole)
+            behind, highest = (behind + 1, id(hole)) if id(hole) > highest else (0, highest)
+    # That memory need not grow in a small run.
+    bytearray(SPARE_BYTES)
+
+
 load_modules()
 builtins.fetch = fetch
+settle()

@@ -1,9 +1,13 @@
 //! Python: CPython as a component that componentize-py has made of `guests/python`, booted. It has the standard library and SQLite,
 //! and neither files nor network nor threads.
 
+mod seen;
 mod wasi;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use wasmtime::{
     Store, StoreContextMut,
@@ -11,6 +15,7 @@ use wasmtime::{
 };
 use wasmtime_wasi::I32Exit;
 
+use self::seen::Seen;
 use super::{
     code::level_from_guest,
     fetch::{Answer, FETCH_BODY_BYTES_MAX, FETCH_HEAD_BYTES_MAX},
@@ -20,6 +25,7 @@ use super::{
     sandbox::{
         EngineError, Sandbox,
         error::GuestError,
+        hot::{HotPages, Written},
         state::{HostState, Limits, Used},
         wasi::WasiState,
     },
@@ -29,12 +35,17 @@ use crate::model::log::LogLine;
 /// What the guest calls things.
 const NAMES: Names = Names { file: "code.py", memory_error: "MemoryError" };
 
+/// A run like most, and its variables: what it writes to, most runs do.
+const SAMPLE: &str = "return [{**item, 'total': item['price'] * item['count']} for item in input if item['name'] != '']";
+const SAMPLE_VARIABLES: &str = r#"{ "input": [{ "name": "a", "price": 9.99, "count": 2 }, { "name": "", "tags": [null] }] }"#;
+
 /// The booted guest.
 pub struct Python {
     sandbox: Arc<Sandbox>,
     guest: InstancePre<HostState<WasiState>>,
     /// Memory that an instance has when it begins: the snapshot, which all instances share until they write to it.
     booted_bytes: usize,
+    hot: Arc<HotPages>,
 }
 
 impl Interpreter for Python {
@@ -50,15 +61,22 @@ impl Interpreter for Python {
         let mut linker = Linker::new(sandbox.engine());
         define(&mut linker).map_err(EngineError::web_assembly("define the imports of Python"))?;
         let guest = linker.instantiate_pre(&component).map_err(EngineError::web_assembly("link Python"))?;
-        let mut python = Self { sandbox: Arc::clone(sandbox), guest, booted_bytes: 0 };
-        python.booted_bytes = python.instantiate(FIRST_LIMITS).map_err(first_failed)?.used().memory_bytes_peak;
+        let mut python = Self { sandbox: Arc::clone(sandbox), guest, booted_bytes: 0, hot: Arc::default() };
+        let mut first = python.instantiate(FIRST_LIMITS).map_err(first_failed)?;
+        python.booted_bytes = first.used().memory_bytes_peak;
+        let written = first.sample().map_err(first_failed)?;
+        drop(first);
+        let mut second = python.instantiate(FIRST_LIMITS).map_err(first_failed)?;
+        python.hot = Arc::new(second.look(|memory| HotPages::of(&written, memory)).map_err(first_failed)?);
         Ok(python)
     }
 
     fn instantiate(&self, limits: Limits) -> Result<Self::Instance, GuestError> {
         let mut store = self.sandbox.store(limits.beyond(self.booted_bytes), wasi::system());
         match self.guest.instantiate(&mut store) {
-            Ok(instance) => Ok(PythonInstance { store, instance, limits, booted_bytes: self.booted_bytes }),
+            Ok(instance) => {
+                Ok(PythonInstance { store, instance, limits, booted_bytes: self.booted_bytes, hot: Arc::clone(&self.hot) })
+            }
             Err(error) => Err(GuestError::of_instantiation(error, store.data(), &limits)),
         }
     }
@@ -94,17 +112,14 @@ pub(super) struct PythonInstance {
     instance: component::Instance,
     limits: Limits,
     booted_bytes: usize,
+    hot: Arc<HotPages>,
 }
 
 impl Instance for PythonInstance {
     fn prepare(&mut self, source: &str, grants: &Grants) -> Result<(), GuestError> {
         self.store.data_mut().grant(grants);
-        let environment: Vec<(&str, &str)> = grants.env.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let called = self
-            .instance
-            .get_typed_func::<(&str, &[(&str, &str)]), (Result<(), String>,)>(&mut self.store, "prepare")
-            .and_then(|prepare| prepare.call(&mut self.store, (source, &environment)));
-        self.taken(called)
+        let hot = Arc::clone(&self.hot);
+        self.prepare_seen(Seen { text: source, look: &|memory| hot.touch(memory) }, &grants.env)
     }
 
     fn call(&mut self, variables: &str) -> Result<String, GuestError> {
@@ -125,6 +140,30 @@ impl Instance for PythonInstance {
 }
 
 impl PythonInstance {
+    /// Runs the sample, and tells what it has written to.
+    fn sample(&mut self) -> Result<Written, GuestError> {
+        self.prepare(SAMPLE, &Grants::default())?;
+        self.call(SAMPLE_VARIABLES)?;
+        self.look(Written::of)
+    }
+
+    /// What can be seen in the memory.
+    fn look<R: Default + Send>(&mut self, look: impl Fn(&[u8]) -> R + Send + Sync) -> Result<R, GuestError> {
+        let seen = Mutex::new(R::default());
+        let keep = |memory: &mut [u8]| *seen.lock().unwrap_or_else(PoisonError::into_inner) = look(memory);
+        self.prepare_seen(Seen { text: SAMPLE, look: &keep }, &BTreeMap::new())?;
+        Ok(seen.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn prepare_seen(&mut self, source: Seen<'_>, environment: &BTreeMap<String, String>) -> Result<(), GuestError> {
+        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let called = self
+            .instance
+            .get_typed_func::<(Seen<'_>, &[(&str, &str)]), (Result<(), String>,)>(&mut self.store, "prepare")
+            .and_then(|prepare| prepare.call(&mut self.store, (source, &environment)));
+        self.taken(called)
+    }
+
     /// What a call gave, or why it gave nothing.
     fn taken<T>(&mut self, called: wasmtime::Result<(Result<T, String>,)>) -> Result<T, GuestError> {
         match called {

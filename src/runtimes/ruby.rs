@@ -21,6 +21,7 @@ use super::{
     sandbox::{
         EngineError, MEMORY_BYTES_MAX, Sandbox,
         error::GuestError,
+        hot::{HotPages, Written},
         snapshot::{self, Boot},
         state::{HostState, Limits, Used},
     },
@@ -31,6 +32,11 @@ use crate::model::log::LogLine;
 const NAMES: Names = Names { file: "code.rb", memory_error: "NoMemoryError" };
 /// What `Citadel.prepare` says of a source that compiles.
 const NOTHING_WRONG: &str = "null";
+/// A run like most, and its variables: what it writes to, most runs do.
+const SAMPLE: &str =
+    "input.map { |item| item.merge('total' => item['price'] * (item['count'] || 1)) }.reject { |item| item['name'].empty? }";
+const SAMPLE_VARIABLES: &str =
+    r#"{ "input": [{ "name": "a", "price": 9.99, "count": 2 }, { "name": "", "price": 1, "tags": [null] }] }"#;
 /// The guest, and what its evaluation gives.
 const GUEST: &str = concat!(include_str!("../../guests/ruby/guest.rb"), "\n'booted'");
 const BOOTED: &str = "booted";
@@ -59,6 +65,7 @@ pub struct Ruby {
     guest: InstancePre<RubyState>,
     /// Memory that an instance has when it begins: the snapshot, which all instances share until they write to it.
     booted_bytes: usize,
+    hot: HotPages,
 }
 
 impl Interpreter for Ruby {
@@ -76,8 +83,13 @@ impl Interpreter for Ruby {
             .and_then(|()| linker.define_unknown_imports_as_traps(&module))
             .and_then(|()| linker.instantiate_pre(&module));
         let guest = linked.map_err(EngineError::web_assembly("link Ruby"))?;
-        let mut ruby = Self { sandbox: Arc::clone(sandbox), guest, booted_bytes: 0 };
-        ruby.booted_bytes = ruby.instantiate(FIRST_LIMITS).map_err(first_failed)?.used().memory_bytes_peak;
+        let mut ruby = Self { sandbox: Arc::clone(sandbox), guest, booted_bytes: 0, hot: HotPages::default() };
+        let mut first = ruby.instantiate(FIRST_LIMITS).map_err(first_failed)?;
+        ruby.booted_bytes = first.used().memory_bytes_peak;
+        let written = first.sample().map_err(first_failed)?;
+        drop(first);
+        let mut second = ruby.instantiate(FIRST_LIMITS).map_err(first_failed)?;
+        ruby.hot = HotPages::of(&written, second.interface.memory_mut(&mut second.store));
         Ok(ruby)
     }
 
@@ -85,7 +97,10 @@ impl Interpreter for Ruby {
         let mut store = self.sandbox.store(limits.beyond(self.booted_bytes), Host::default());
         let started = self.guest.instantiate(&mut store).and_then(|instance| Interface::of(&mut store, &instance));
         match started {
-            Ok(interface) => Ok(RubyInstance { store, interface, limits, booted_bytes: self.booted_bytes }),
+            Ok(interface) => {
+                self.hot.touch(interface.memory_mut(&mut store));
+                Ok(RubyInstance { store, interface, limits, booted_bytes: self.booted_bytes })
+            }
             Err(error) => Err(GuestError::of_instantiation(error, store.data(), &limits)),
         }
     }
@@ -126,6 +141,13 @@ impl Instance for RubyInstance {
 }
 
 impl RubyInstance {
+    /// Runs the sample, and tells what it has written to.
+    fn sample(&mut self) -> Result<Written, GuestError> {
+        self.prepare(SAMPLE, &Grants::default())?;
+        self.call(SAMPLE_VARIABLES)?;
+        Ok(Written::of(self.interface.memory_mut(&mut self.store)))
+    }
+
     /// Calls a method of the guest's module `Citadel` with a JSON text. Both in one line, so nothing in the text can end it.
     fn send(&mut self, method: &str, json: &str) -> Result<String, GuestError> {
         let source = format!("Citadel.{method}(<<'JSON')\n{json}\nJSON\n");

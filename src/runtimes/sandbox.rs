@@ -4,8 +4,10 @@
 //! A call into a guest blocks its thread until it is done or a limit ends it: call from a blocking thread.
 
 mod cache;
+pub(super) mod compiler;
 mod cpu;
 pub(super) mod error;
+pub(super) mod hot;
 pub(super) mod imports;
 pub(super) mod interpreter;
 pub(super) mod snapshot;
@@ -130,7 +132,7 @@ impl Sandbox {
         &self,
         name: &str,
         key_parts: &[&[u8]],
-        make: impl FnOnce() -> Result<Vec<u8>, EngineError>,
+        make: impl FnOnce() -> Result<Vec<u8>, EngineError> + Send,
     ) -> Result<C, EngineError> {
         cache::load_or_compile(&self.engine, &self.cache_dir, name, key_parts, make)
     }
@@ -141,7 +143,7 @@ impl Sandbox {
         directory: &Path,
         name: &str,
         key_parts: &[&[u8]],
-        make: impl FnOnce() -> Result<Vec<u8>, EngineError>,
+        make: impl FnOnce() -> Result<Vec<u8>, EngineError> + Send,
     ) -> Result<C, EngineError> {
         cache::make_private(directory)?;
         cache::load_or_compile(&self.engine, directory, name, key_parts, make)

@@ -19,18 +19,19 @@ pub trait PeopleStore: Send + Sync + 'static {
     /// Whether there is an owner yet.
     async fn setup_state(&self) -> Result<SetupState>;
 
-    /// Stores the setup token. `false` if there is one, or somebody who does not need it.
+    /// Stores the setup token. `false` if there is one, or an owner.
     ///
     /// Errors: `Conflict` if its id or hash is taken.
     async fn insert_setup_token(&self, token: &SetupTokenRow) -> Result<bool>;
 
-    /// The setup token whose secret has this SHA-256, as long as there is nobody.
+    /// The setup token whose secret has this SHA-256, as long as there is no owner.
     async fn find_setup_token(&self, hash: &[u8; 32]) -> Result<Option<SetupTokenRow>>;
 
-    /// Stores the first user, the owner of their workspace, for the setup token whose secret has this SHA-256. It is gone then.
+    /// Stores the first owner of a workspace for the setup token whose secret has this SHA-256. It is gone then.
     async fn claim_setup(&self, hash: &[u8; 32], user: &UserRow) -> Result<ClaimSetup>;
 
-    /// Stores the first user, the owner of their workspace. The setup token is gone then. `false` if there is somebody already.
+    /// Stores the first owner of a workspace. The setup token is gone then. `false` if there is an owner already, or somebody has the
+    /// e-mail address.
     async fn insert_first_user(&self, user: &UserRow) -> Result<bool>;
 
     async fn find_user_by_email(&self, email: &str) -> Result<Option<UserRow>>;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use citadel::{
@@ -24,6 +24,8 @@ const SECRET: &str = "a secret of the client: with / and %";
 struct Provider {
     child: Child,
     issuer: String,
+    /// Kept open: the provider writes notices there, and would die of a closed pipe.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Provider {
@@ -32,9 +34,10 @@ impl Provider {
         let callback = format!("{BASE}/api/v1/auth/oidc/corp/callback");
         let mut child = Command::new(script).arg(callback).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut issuer = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut issuer).unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut issuer).unwrap();
         assert!(!issuer.is_empty(), "the provider did not start: {:?}", child.wait_with_output());
-        Self { child, issuer: issuer.trim().to_owned() }
+        Self { child, issuer: issuer.trim().to_owned(), _output: output }
     }
 }
 
@@ -98,7 +101,8 @@ impl Browser {
     #[track_caller]
     fn next(response: &Response) -> String {
         assert_eq!(response.status(), 303, "{response:?}");
-        response.headers()["location"].to_str().unwrap().to_owned()
+        let location = response.headers()["location"].to_str().unwrap();
+        response.url().join(location).unwrap().into()
     }
 
     /// Logs in at the provider as somebody; answers where that leads back to, with the code.
@@ -138,7 +142,7 @@ async fn somebody_of_the_provider_gets_an_account_and_the_role_of_their_groups()
     let mut browser = Browser::new();
     let back = browser.log_in(&app, "ada").await;
     let done = browser.come_back(&app, &back).await;
-    assert_eq!(Browser::next(&done), "/workflows");
+    assert_eq!(Browser::next(&done), format!("http://{}/workflows", app.client.address()));
     let me = browser.me(&app).await.body;
     assert_eq!(
         (&me["user"]["email"], &me["user"]["name"], &me["role"]),

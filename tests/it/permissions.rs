@@ -157,7 +157,8 @@ fn the_page_is_that_of_the_code() {
 /// The tables of the page: what each permission is for and who has it, then what each operation needs.
 fn tables() -> String {
     let roles = BuiltInRole::ALL.map(BuiltInRole::as_str);
-    let mut text = format!("\n| permission | what it is for | {} |\n|---|---|{}\n", roles.join(" | "), "---|".repeat(roles.len()));
+    let mut text =
+        format!("\n| permission | what it is for | {} |\n|---|---|{}\n", roles.join(" | "), "---|".repeat(roles.len()));
     let meanings = meanings();
     for permission in Permission::ALL {
         let marks = BuiltInRole::ALL.map(|role| if role.permissions().contains(*permission) { "x" } else { "" });

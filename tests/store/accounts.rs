@@ -20,6 +20,7 @@ cases! {
     lists_accounts_by_email,
     there_is_one_setup_token_while_there_is_nobody,
     the_setup_token_makes_one_owner,
+    somebody_who_is_no_owner_does_not_take_the_setup_token_away,
     of_claims_at_once_one_wins,
     of_a_claim_and_a_first_user_at_once_one_wins,
     a_new_password_ends_other_sessions,
@@ -105,6 +106,21 @@ async fn the_setup_token_makes_one_owner(store: Arc<dyn Store>) {
     assert_eq!(store.find_setup_token(&[1; 32]).await.unwrap(), None);
     assert_eq!(store.claim_setup(&[1; 32], &user_row(2)).await.unwrap(), ClaimSetup::Done);
     assert_eq!(store.find_user(user(2)).await.unwrap(), None);
+}
+
+async fn somebody_who_is_no_owner_does_not_take_the_setup_token_away(store: Arc<dyn Store>) {
+    join(&*store, 2, "viewer").await;
+    assert_eq!(store.setup_state().await.unwrap(), SetupState::Fresh);
+    store.insert_setup_token(&setup_token(1)).await.unwrap();
+    join(&*store, 3, "admin").await;
+    assert_eq!(store.setup_state().await.unwrap(), SetupState::Waiting);
+    assert_eq!(store.find_setup_token(&[1; 32]).await.unwrap(), Some(setup_token(1)));
+    let same = UserRow { email: user_row(2).email, ..user_row(1) };
+    assert_eq!(store.claim_setup(&[1; 32], &same).await.unwrap(), ClaimSetup::Taken);
+    assert!(!store.insert_first_user(&same).await.unwrap());
+    assert_eq!(store.claim_setup(&[1; 32], &user_row(1)).await.unwrap(), ClaimSetup::Claimed);
+    assert_eq!(store.setup_state().await.unwrap(), SetupState::Done);
+    assert_eq!(store.find_access(user(1), None).await.unwrap().unwrap().role, "owner");
 }
 
 async fn of_claims_at_once_one_wins(store: Arc<dyn Store>) {

@@ -26,7 +26,7 @@ pub enum SetupToken {
     New(Token),
     /// There is one, which an earlier start has shown.
     Waiting,
-    /// There are people: nobody needs it.
+    /// There is an owner: nobody needs it.
     Done,
 }
 
@@ -57,6 +57,8 @@ pub enum SetupError {
     Token,
     #[error("the e-mail address is not valid")]
     Email,
+    #[error("somebody has this e-mail address")]
+    Taken,
     #[error("the name is not valid")]
     Name,
     #[error("the password cannot be used")]
@@ -125,6 +127,7 @@ impl AccountsService {
             ClaimSetup::Claimed => {}
             ClaimSetup::Unknown => return Err(SetupError::Token),
             ClaimSetup::Done => return Err(SetupError::Done),
+            ClaimSetup::Taken => return Err(SetupError::Taken),
         }
         self.inner.cache.clear();
         self.remove_setup_file();

@@ -266,6 +266,7 @@ impl From<SetupError> for ApiError {
             SetupError::Done => Self::new(&problem::SETUP_DONE, "log in, or ask an owner for an invitation"),
             SetupError::Token => unauthenticated("this is not the setup token: the first start has printed it"),
             SetupError::Email => refuse_field("/email", "this is no e-mail address"),
+            SetupError::Taken => refuse_field("/email", "somebody has this address"),
             SetupError::Name => refuse_field("/name", format!("a name has up to {NAME_CHARS_MAX} printable characters")),
             SetupError::Password(source) => refuse_password(source, "/password"),
             SetupError::Keep(_) => Self::internal(error),

@@ -165,6 +165,73 @@ pub(super) const TYPES: &[CredentialType] = &[
         ],
     ),
     plain(
+        "imap",
+        "IMAP",
+        "A mailbox.",
+        &[
+            field("host", "The server's name or address.").required(),
+            field("port", "The server's port; 993 by default.").form(Form::Port),
+            field("username", "The user's name.").required(),
+            field("password", "The password.").required().secret(),
+            field("security", "How the connection is encrypted; `tls` by default.")
+                .form(Form::Choice(&["starttls", "tls", "none"])),
+        ],
+    ),
+    CredentialType {
+        alternatives: &[&["url"], &["host", "database", "user"]],
+        ..plain(
+            "mysql",
+            "MySQL",
+            "A database for code: a URL, or its parts.",
+            &[
+                field("url", "`mysql://USER:PASSWORD@HOST:PORT/DATABASE`.").secret(),
+                field("host", "The server's name or address."),
+                field("port", "The server's port; 3306 by default.").form(Form::Port),
+                field("database", "The database."),
+                field("user", "The user."),
+                field("password", "The password.").secret(),
+            ],
+        )
+    },
+    CredentialType {
+        alternatives: &[&["url"], &["host"]],
+        ..plain(
+            "redis",
+            "Redis",
+            "A Redis for code: a URL, or its parts.",
+            &[
+                field("url", "`redis://USER:PASSWORD@HOST:PORT/0`.").secret(),
+                field("host", "The server's name or address."),
+                field("port", "The server's port; 6379 by default.").form(Form::Port),
+                field("username", "The user's name."),
+                field("password", "The password.").secret(),
+            ],
+        )
+    },
+    plain(
+        "s3",
+        "S3",
+        "A bucket of S3, or of a service with the same API.",
+        &[
+            field("bucket", "The bucket.").required(),
+            field("access_key_id", "The id of the access key.").required(),
+            field("secret_access_key", "The secret access key.").required().secret(),
+            field("region", "The region: `eu-central-1`."),
+            field("endpoint", "Where the service is, if it is not AWS.").form(Form::HttpUrl),
+        ],
+    ),
+    plain(
+        "llm",
+        "Language model provider",
+        "A provider of language models.",
+        &[
+            field("provider", "What the provider speaks.").form(Form::Choice(&["openai", "anthropic", "compatible"])).required(),
+            field("api_key", "The key.").required().secret(),
+            field("base_url", "Where the provider is, if it is not the usual place.").form(Form::HttpUrl),
+            field("organization", "The account at the provider."),
+        ],
+    ),
+    plain(
         "ssh",
         "SSH key",
         "A private key.",

@@ -40,6 +40,8 @@ fn knows_ports_urls_and_choices() {
         check("postgres", server("port", port), Err(&["/fields/port value"]));
     }
     check("postgres", server("sslmode", json!("maybe")), Err(&["/fields/sslmode value"]));
+    check("redis", json!({ "username": "u" }), Err(&["/fields required"]));
+    check("llm", json!({ "provider": "x", "api_key": "k" }), Err(&["/fields/provider value"]));
     check("api_key", json!({ "key": "k", "base_url": "ftp://x" }), Err(&["/fields/base_url value"]));
     check("api_key", json!({ "key": "k", "base_url": "https://x/v1" }), Ok(&["base_url=https://x/v1", "key=k"]));
 }

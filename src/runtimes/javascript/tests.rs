@@ -1,5 +1,7 @@
 //! What code can and cannot do in the JavaScript sandbox.
 
+mod json;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

@@ -66,6 +66,38 @@ fn code_returns_what_it_returns() {
 }
 
 #[test]
+fn numbers_come_and_go_as_they_are() {
+    let numbers = json!([
+        0,
+        1,
+        -1,
+        9.99,
+        -29.97,
+        0.1,
+        1e-6,
+        1e-7,
+        123_456.789,
+        1e15,
+        1e21,
+        5e-324,
+        1.797e308,
+        0.123_456_789_012_345_67,
+        i64::MAX,
+        i64::MIN,
+        9_007_199_254_740_993_i64,
+        1_234_567_890_123_456_789_i64
+    ]);
+    let output = TESTED.run_over("return input", CodeInput::Value(&numbers)).unwrap().output;
+    assert_eq!(output.to_string(), numbers.to_string());
+    let decoded =
+        "local n = json.decode('[1, -2, 1.0, 1e2, 9223372036854775808, -0.5e-3]') return { n, math.type(n[1]), math.type(n[3]) }";
+    TESTED.check(decoded, json!([[1, -2, 1, 100, 9_223_372_036_854_775_808.0, -0.0005], "integer", "float"]));
+    for wrong in ["+1", "01", "1.", ".5", "-", "1e", "--1", "0x10", "Infinity"] {
+        TESTED.check_fails(&format!("return json.decode('{wrong}')"), CodeErrorCode::Exception, "this is no JSON", Some(1));
+    }
+}
+
+#[test]
 fn a_function_named_main_is_called() {
     TESTED.check("function main(given) return given.n end", json!(20));
     TESTED.check("local function main(given) return given.n end", json!(20));

@@ -69,6 +69,11 @@ impl Interface {
         Ok(String::from_utf8_lossy(text).into_owned())
     }
 
+    /// The guest's memory.
+    pub(super) fn memory_mut<'a>(&self, store: &'a mut Store<RubyState>) -> &'a mut [u8] {
+        self.memory.data_mut(store)
+    }
+
     /// Copies bytes into the guest.
     fn put(&self, store: &mut Store<RubyState>, bytes: &[u8], alignment: u32) -> Result<u32> {
         let address = self.allocate.call(&mut *store, (0, 0, alignment, u32::try_from(bytes.len())?))?;

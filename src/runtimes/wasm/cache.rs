@@ -14,7 +14,7 @@ use super::{
 };
 use crate::runtimes::{
     code::{CodeError, CodeErrorCode},
-    sandbox::{state::HostState, wasi::WasiState},
+    sandbox::{EngineError, compiler, state::HostState, wasi::WasiState},
 };
 
 /// Programs that are kept.
@@ -30,10 +30,12 @@ impl Program {
     /// Errors: [`CodeErrorCode::Syntax`] for what does not validate, or imports what is not there, or is no command.
     pub(super) fn compile(wasm: &Wasm, binary: &Binary) -> Result<Self, CodeError> {
         let engine = wasm.sandbox.engine();
+        let unavailable = |error: EngineError| CodeError::new(CodeErrorCode::Unavailable, error.to_string());
         let refused = |error: wasmtime::Error| CodeError::new(CodeErrorCode::Syntax, format!("{error:#}"));
         match binary.kind {
             Kind::Module => {
-                let module = Module::from_binary(engine, &binary.bytes).map_err(refused)?;
+                let compiled = compiler::run(|| Module::from_binary(engine, &binary.bytes)).map_err(unavailable)?;
+                let module = compiled.map_err(refused)?;
                 if module.get_export("_start").is_none() {
                     let message = "the module is no command: it exports no function `_start`";
                     return Err(CodeError::new(CodeErrorCode::Syntax, message));
@@ -41,7 +43,8 @@ impl Program {
                 wasm.modules.instantiate_pre(&module).map(Self::Module).map_err(refused)
             }
             Kind::Component => {
-                let component = Component::from_binary(engine, &binary.bytes).map_err(refused)?;
+                let compiled = compiler::run(|| Component::from_binary(engine, &binary.bytes)).map_err(unavailable)?;
+                let component = compiled.map_err(refused)?;
                 let pre = wasm.components.instantiate_pre(&component).map_err(refused)?;
                 CommandPre::new(pre).map(Self::Component).map_err(refused)
             }

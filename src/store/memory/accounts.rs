@@ -2,13 +2,13 @@
 
 use super::{State, take};
 use crate::{
-    model::ids::{SessionId, UserId},
+    model::ids::{SessionId, UserId, WorkspaceId},
     store::{ClaimSetup, IdentityRow, OWNER_ROLE, Result, SetupState, SetupTokenRow, UserRow, journal::conflict},
 };
 
 impl State {
     pub(super) fn insert_first_user(&mut self, user: &UserRow) -> Result<bool> {
-        if !self.users.is_empty() {
+        if self.has_owner() || self.find_user_by_email(&user.email).is_some() {
             return Ok(false);
         }
         self.insert_owner(user)?;
@@ -16,10 +16,11 @@ impl State {
     }
 
     pub(super) fn setup_state(&self) -> SetupState {
-        if !self.users.is_empty() {
-            return SetupState::Done;
+        match (self.has_owner(), &self.setup_token) {
+            (true, _) => SetupState::Done,
+            (false, Some(_)) => SetupState::Waiting,
+            (false, None) => SetupState::Fresh,
         }
-        if self.setup_token.is_some() { SetupState::Waiting } else { SetupState::Fresh }
     }
 
     pub(super) fn insert_setup_token(&mut self, token: &SetupTokenRow) -> bool {
@@ -31,18 +32,26 @@ impl State {
     }
 
     pub(super) fn find_setup_token(&self, hash: &[u8; 32]) -> Option<SetupTokenRow> {
-        self.setup_token.clone().filter(|token| token.hash == *hash && self.users.is_empty())
+        self.setup_token.clone().filter(|token| token.hash == *hash && !self.has_owner())
     }
 
     pub(super) fn claim_setup(&mut self, hash: &[u8; 32], user: &UserRow) -> Result<ClaimSetup> {
-        if !self.users.is_empty() {
+        if self.has_owner() {
             return Ok(ClaimSetup::Done);
         }
         if self.find_setup_token(hash).is_none() {
             return Ok(ClaimSetup::Unknown);
         }
+        if self.find_user_by_email(&user.email).is_some() {
+            return Ok(ClaimSetup::Taken);
+        }
         self.insert_owner(user)?;
         Ok(ClaimSetup::Claimed)
+    }
+
+    fn has_owner(&self) -> bool {
+        let mut here = self.members.iter().filter(|((workspace, _), _)| *workspace == WorkspaceId::DEFAULT);
+        here.any(|(_, member)| member.role == OWNER_ROLE)
     }
 
     /// Whoever comes first needs no token any more.

@@ -17,7 +17,7 @@ const WRITING: &str = "writing an account";
 pub(super) async fn insert_first_user(store: &PostgresStore, user: &UserRow) -> Result<bool> {
     let mut tx = store.begin(WRITING).await?;
     lock_users(&mut tx).await?;
-    if read_state(&mut tx).await? == SetupState::Done {
+    if read_state(&mut tx).await? == SetupState::Done || is_taken(&mut tx, &user.email).await? {
         return Ok(false);
     }
     insert_member(&mut tx, user, OWNER_ROLE).await?;
@@ -44,10 +44,10 @@ pub(super) async fn insert_setup_token(store: &PostgresStore, token: &SetupToken
 }
 
 pub(super) async fn find_setup_token(store: &PostgresStore, hash: &[u8; 32]) -> Result<Option<SetupTokenRow>> {
-    const SQL: &str = "SELECT id, hash, created_at FROM tokens
-        WHERE hash = $1 AND kind = 0 AND NOT EXISTS (SELECT FROM users) LIMIT 1";
-    let row: Option<SetupTokenColumns> =
-        sqlx::query_as(SQL).bind(&hash[..]).fetch_optional(&store.pool).await.map_err(failed(READING))?;
+    const SQL: &str = "SELECT id, hash, created_at FROM tokens WHERE hash = $1 AND kind = 0
+        AND NOT EXISTS (SELECT FROM members WHERE workspace_id = $2 AND role = $3) LIMIT 1";
+    let query = sqlx::query_as(SQL).bind(&hash[..]).bind(WorkspaceId::DEFAULT.uuid()).bind(OWNER_ROLE);
+    let row: Option<SetupTokenColumns> = query.fetch_optional(&store.pool).await.map_err(failed(READING))?;
     row.map(SetupTokenRow::try_from).transpose()
 }
 
@@ -62,6 +62,9 @@ pub(super) async fn claim_setup(store: &PostgresStore, hash: &[u8; 32], user: &U
     if !is_known {
         return Ok(ClaimSetup::Unknown);
     }
+    if is_taken(&mut tx, &user.email).await? {
+        return Ok(ClaimSetup::Taken);
+    }
     insert_member(&mut tx, user, OWNER_ROLE).await?;
     tx.commit().await.map_err(failed(WRITING))?;
     Ok(ClaimSetup::Claimed)
@@ -75,13 +78,20 @@ async fn lock_users(connection: &mut PgConnection) -> Result<()> {
 }
 
 async fn read_state(connection: &mut PgConnection) -> Result<SetupState> {
-    const SQL: &str = "SELECT EXISTS (SELECT FROM users), EXISTS (SELECT FROM tokens WHERE kind = 0) LIMIT 1";
-    let (has_users, has_token): (bool, bool) = sqlx::query_as(SQL).fetch_one(connection).await.map_err(failed(READING))?;
-    Ok(match (has_users, has_token) {
+    const SQL: &str = "SELECT EXISTS (SELECT FROM members WHERE workspace_id = $1 AND role = $2),
+        EXISTS (SELECT FROM tokens WHERE kind = 0) LIMIT 1";
+    let query = sqlx::query_as(SQL).bind(WorkspaceId::DEFAULT.uuid()).bind(OWNER_ROLE);
+    let (has_owner, has_token): (bool, bool) = query.fetch_one(connection).await.map_err(failed(READING))?;
+    Ok(match (has_owner, has_token) {
         (true, _) => SetupState::Done,
         (false, true) => SetupState::Waiting,
         (false, false) => SetupState::Fresh,
     })
+}
+
+async fn is_taken(connection: &mut PgConnection, email: &str) -> Result<bool> {
+    const SQL: &str = "SELECT EXISTS (SELECT FROM users WHERE email = $1) LIMIT 1";
+    sqlx::query_scalar(SQL).bind(email).fetch_one(connection).await.map_err(failed(READING))
 }
 
 /// Inserts somebody and their place in their workspace. From now on nobody needs the setup token.

@@ -40,11 +40,11 @@ pub struct SetupTokenRow {
 /// Whether there is an owner yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SetupState {
-    /// There is nobody, and no setup token.
+    /// There is no owner, and no setup token.
     Fresh,
     /// There is a setup token.
     Waiting,
-    /// There are people: nobody needs a setup token.
+    /// There is an owner: nobody needs a setup token.
     Done,
 }
 
@@ -56,4 +56,6 @@ pub enum ClaimSetup {
     Unknown,
     /// There is an owner already.
     Done,
+    /// Somebody has the e-mail address.
+    Taken,
 }

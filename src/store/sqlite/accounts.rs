@@ -16,7 +16,7 @@ const WRITING: &str = "writing an account";
 
 pub(super) async fn insert_first_user(store: &SqliteStore, user: &UserRow) -> Result<bool> {
     let mut tx = store.begin(WRITING).await?;
-    if read_state(&mut tx).await? == SetupState::Done {
+    if read_state(&mut tx).await? == SetupState::Done || is_taken(&mut tx, &user.email).await? {
         return Ok(false);
     }
     insert_member(&mut tx, user, OWNER_ROLE).await?;
@@ -42,10 +42,10 @@ pub(super) async fn insert_setup_token(store: &SqliteStore, token: &SetupTokenRo
 }
 
 pub(super) async fn find_setup_token(store: &SqliteStore, hash: &[u8; 32]) -> Result<Option<SetupTokenRow>> {
-    const SQL: &str = "SELECT id, hash, created_at FROM tokens
-        WHERE hash = ?1 AND kind = 0 AND NOT EXISTS (SELECT 1 FROM users) LIMIT 1";
-    let row: Option<SetupTokenColumns> =
-        sqlx::query_as(SQL).bind(hash.to_vec()).fetch_optional(&store.readers).await.map_err(failed(READING))?;
+    const SQL: &str = "SELECT id, hash, created_at FROM tokens WHERE hash = ?1 AND kind = 0
+        AND NOT EXISTS (SELECT 1 FROM members WHERE workspace_id = ?2 AND role = ?3) LIMIT 1";
+    let query = sqlx::query_as(SQL).bind(hash.to_vec()).bind(WorkspaceId::DEFAULT.uuid()).bind(OWNER_ROLE);
+    let row: Option<SetupTokenColumns> = query.fetch_optional(&store.readers).await.map_err(failed(READING))?;
     row.map(SetupTokenRow::try_from).transpose()
 }
 
@@ -59,19 +59,29 @@ pub(super) async fn claim_setup(store: &SqliteStore, hash: &[u8; 32], user: &Use
     if !is_known {
         return Ok(ClaimSetup::Unknown);
     }
+    if is_taken(&mut tx, &user.email).await? {
+        return Ok(ClaimSetup::Taken);
+    }
     insert_member(&mut tx, user, OWNER_ROLE).await?;
     tx.commit().await.map_err(failed(WRITING))?;
     Ok(ClaimSetup::Claimed)
 }
 
 async fn read_state(connection: &mut SqliteConnection) -> Result<SetupState> {
-    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM users), EXISTS (SELECT 1 FROM tokens WHERE kind = 0) LIMIT 1";
-    let (has_users, has_token): (bool, bool) = sqlx::query_as(SQL).fetch_one(connection).await.map_err(failed(READING))?;
-    Ok(match (has_users, has_token) {
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM members WHERE workspace_id = ?1 AND role = ?2),
+        EXISTS (SELECT 1 FROM tokens WHERE kind = 0) LIMIT 1";
+    let query = sqlx::query_as(SQL).bind(WorkspaceId::DEFAULT.uuid()).bind(OWNER_ROLE);
+    let (has_owner, has_token): (bool, bool) = query.fetch_one(connection).await.map_err(failed(READING))?;
+    Ok(match (has_owner, has_token) {
         (true, _) => SetupState::Done,
         (false, true) => SetupState::Waiting,
         (false, false) => SetupState::Fresh,
     })
+}
+
+async fn is_taken(connection: &mut SqliteConnection, email: &str) -> Result<bool> {
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE email = ?1) LIMIT 1";
+    sqlx::query_scalar(SQL).bind(email.to_owned()).fetch_one(connection).await.map_err(failed(READING))
 }
 
 /// Inserts somebody and their place in their workspace. From now on nobody needs the setup token.
