@@ -44,6 +44,7 @@ pub(in crate::http) struct LoginProviderBody {
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct StartQuery {
     /// The path of this server to go to afterwards; `/` where it is not given.
+    #[param(max_length = 2000, pattern = "^/([!-.0-\\[\\]-~][!-~]*)?$")]
     return_to: Option<String>,
 }
 
