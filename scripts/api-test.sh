@@ -4,25 +4,13 @@
 # tests/api says how. Arguments go to `schemathesis run`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/common.sh
 
 readonly CONFIG=tests/api
 readonly START_SECONDS_MAX=60
 readonly VIEWER_EXAMPLES=5
 # Named after its content: another list of versions is another environment.
 readonly TOOLS=.tools/api-test-$(sha256sum "$CONFIG/requirements.txt" | cut -c1-16)
-
-say() { echo "api-test: $*" >&2; }
-fail() { say "$*"; exit 1; }
-
-# Python with venv and pip; Debian keeps them in packages of their own.
-ensure_python() {
-  python3 -c 'import ensurepip, venv' 2>/dev/null && return
-  local need="python3, python3-venv and python3-pip are needed for schemathesis"
-  command -v apt-get >/dev/null || fail "$need"
-  [ "$(id -u)" = 0 ] || fail "$need: sudo apt-get install python3 python3-venv python3-pip"
-  say "installing python3-venv"
-  apt-get update -qq >&2 && apt-get install -y -qq python3 python3-venv python3-pip >&2
-}
 
 ensure_tools() {
   [ -f "$TOOLS/complete" ] && return

@@ -3,6 +3,7 @@
 # Sources come through cargo, the compiler through pip into .tools/; both are checked. Does nothing for a guest that is up to date.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/common.sh
 
 readonly TOOLS=.tools
 readonly ZIG_VERSION=0.17.1
@@ -14,9 +15,6 @@ readonly LUA_SHA256=41d22b201501a536c0f5a96c7589b268b559172b20fb029064434e38ddce
 readonly LUA_VERSION=lua-5.4.9
 # The C stack: twice of what guest.c lets JavaScript use, so that C code called at the edge still has room.
 readonly STACK_BYTES=$((512 * 1024))
-
-say() { echo "guests: $*" >&2; }
-fail() { say "$*"; exit 1; }
 
 # A hash of everything that a guest is made of.
 inputs_hash() {
@@ -30,16 +28,6 @@ fetch_source() {
   local vendored=$TOOLS/$language-source
   cargo vendor --quiet --locked --versioned-dirs --manifest-path "guests/$language/Cargo.toml" "$vendored" >/dev/null
   grep -q "\"package\":\"$sha256\"" "$vendored/$crate/.cargo-checksum.json" || fail "$crate is not the package that was reviewed"
-}
-
-# Python with venv and pip; Debian keeps them in packages of their own.
-ensure_python() {
-  python3 -c 'import ensurepip, venv' 2>/dev/null && return
-  local need="python3, python3-venv and python3-pip are needed for the C compiler"
-  command -v apt-get >/dev/null || fail "$need"
-  [ "$(id -u)" = 0 ] || fail "$need: sudo apt-get install python3 python3-venv python3-pip"
-  say "installing python3-venv"
-  apt-get update -qq >&2 && apt-get install -y -qq python3 python3-venv python3-pip >&2
 }
 
 # The compiler: `zig cc`, a clang with the WASI C library, from a Python package.

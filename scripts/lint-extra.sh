@@ -4,24 +4,12 @@
 # Known vulnerabilities are looked up where their database can be fetched; elsewhere this says that they were not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/common.sh
 
 # Named after its content: another list of versions is another environment.
 readonly LIST=scripts/lint-tools.txt
 readonly TOOLS=.tools/lint-$(sha256sum "$LIST" | cut -c1-16)
 readonly FETCH_SECONDS_MAX=60
-
-say() { echo "lint-extra: $*" >&2; }
-fail() { say "$*"; exit 1; }
-
-# Python with venv and pip; Debian keeps them in packages of their own.
-ensure_python() {
-  python3 -c 'import ensurepip, venv' 2>/dev/null && return
-  local need="python3, python3-venv and python3-pip are needed for the tools"
-  command -v apt-get >/dev/null || fail "$need"
-  [ "$(id -u)" = 0 ] || fail "$need: sudo apt-get install python3 python3-venv python3-pip"
-  say "installing python3-venv"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3 python3-venv python3-pip; } >&2
-}
 
 ensure_tools() {
   [ -f "$TOOLS/complete" ] && return

@@ -3,14 +3,12 @@
 # it is interrupted. Speaks HTTP with bash alone: a fresh machine needs nothing but Rust and a C compiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/common.sh
 
 readonly ADDRESS=${CITADEL__HTTP__LISTEN:-127.0.0.1:8080}
 readonly DATA=${CITADEL__DATA_DIR:-./data}
 readonly EXAMPLE=examples/hello
 readonly READY_SECONDS_MAX=60
-
-say() { echo "run: $*" >&2; }
-fail() { say "$*"; exit 1; }
 
 # request METHOD PATH [HEADERS] [BODY]: prints the answer, the status line first. HTTP/1.0, so that no answer comes in chunks.
 request() {

@@ -4,22 +4,9 @@
 # code come from Debian, as root: PHP, Go and R are 110 MB and take some 40 seconds, once. Java is tested where it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/common.sh
 
 readonly DIRECTORY=.tools/runtimes
-
-say() { echo "runtimes: $*" >&2; }
-fail() { say "$*"; exit 1; }
-
-# ensure PROGRAM TEST PACKAGE...: Debian's packages for a program that is not here.
-ensure() {
-  local program=$1 test=$2
-  shift 2
-  eval "$test" >/dev/null 2>&1 && return
-  command -v apt-get >/dev/null || fail "$program is needed"
-  [ "$(id -u)" = 0 ] || fail "$program is needed: sudo apt-get install $*"
-  say "installing $*"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >&2
-}
 
 # Where native code looks for them: not those that a version manager has put before.
 here() { PATH=/usr/local/bin:/usr/bin:/bin command -v "$1"; }

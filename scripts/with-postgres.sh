@@ -5,8 +5,7 @@
 # The exit code is the command's.
 set -euo pipefail
 
-say() { echo "with-postgres: $*" >&2; }
-fail() { say "$*"; exit 1; }
+. "$(dirname "$0")/common.sh"
 
 [ $# -gt 0 ] || fail "usage: with-postgres.sh COMMAND ARGUMENT..."
 if [ -n "${CITADEL_TEST_POSTGRES_URL:-}" ]; then
@@ -27,14 +26,6 @@ find_binaries() {
     if [ -x "$directory/initdb" ] && [ -x "$directory/pg_ctl" ]; then newest=$directory; fi
   done
   [ -n "$newest" ] && echo "$newest"
-}
-
-install_server() {
-  local need="the PostgreSQL server (initdb, pg_ctl) is needed for the tests"
-  command -v apt-get >/dev/null || fail "$need: install it, or set CITADEL_TEST_POSTGRES_URL"
-  [ "$(id -u)" = 0 ] || fail "$need: sudo apt-get install postgresql, or set CITADEL_TEST_POSTGRES_URL"
-  say "installing postgresql"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql; } >&2
 }
 
 # Runs a command as the owner of the server: PostgreSQL refuses to run as root.
@@ -73,7 +64,8 @@ stop_server() {
   exit "$code"
 }
 
-binaries=$(find_binaries) || { install_server; binaries=$(find_binaries); } || fail "the installed server was not found"
+readonly NEED="the PostgreSQL server, or CITADEL_TEST_POSTGRES_URL of one that runs,"
+binaries=$(find_binaries) || { ensure "$NEED" false postgresql; binaries=$(find_binaries); } || fail "the installed server was not found"
 home=$(mktemp -d "${TMPDIR:-/tmp}/citadel-postgres.XXXXXX")
 trap stop_server EXIT
 trap 'exit 129' HUP

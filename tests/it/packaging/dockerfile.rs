@@ -77,7 +77,8 @@ fn copies_what_there_is_and_everything_that_a_build_reads() {
         let top = source.split('/').next().unwrap();
         assert!(ignored.lines().any(|line| line == format!("!{top}")), ".dockerignore keeps {source} out");
     }
-    for needed in ["Cargo.toml", "Cargo.lock", "build.rs", "src", "benches", "migrations", "guests", "scripts/guests.sh"] {
+    let scripts = ["scripts/common.sh", "scripts/guests.sh"];
+    for needed in ["Cargo.toml", "Cargo.lock", "build.rs", "src", "benches", "migrations", "guests"].into_iter().chain(scripts) {
         assert!(is_covered(Path::new(needed), &copied), "{needed} is needed to build");
     }
     for (file, included) in included_files() {
