@@ -116,9 +116,14 @@ impl CodeRunsHandle {
                 limits: request.limits,
                 grants: &grants,
             });
-            let usage = ran.as_ref().map_or_else(|error| error.usage, |output| Some(output.usage));
-            // Without any it did not come to run.
-            meter.used(usage.map_or(Duration::ZERO, |usage| Duration::from_micros(CodeUsage::from(usage).cpu_us)));
+            match ran.as_ref().map(|output| &output.usage) {
+                Ok(usage) | Err(CodeError { usage: Some(usage), .. }) => {
+                    meter.used(Duration::from_micros(CodeUsage::from(*usage).cpu_us));
+                }
+                Err(error) if error.code == CodeErrorCode::Unavailable => meter.used(Duration::ZERO),
+                // It was not told what a start or a compilation took: its time counts.
+                Err(_) => {}
+            }
             ran
         });
         run.await.map_err(|_| CodeRunError::Interrupted)

@@ -24,7 +24,7 @@ fn wall_time_obeyed_and_violated() {
     assert_eq!(with(limits, "bash", "sleep 0.1; echo 1"), Ok(json!(1)));
     let started = Instant::now();
     assert_eq!(with(CodeLimits { wall_ms: 200, ..limits }, "bash", "sleep 5; echo 1"), Err(CodeErrorCode::Timeout));
-    assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -59,13 +59,11 @@ fn usage(finished: &Finished, cold: bool) -> Usage {
         Outcome::Ended(ended) => Some(ended),
         Outcome::Refused { .. } | Outcome::WallTime | Outcome::OutputLimit => finished.used.as_ref(),
     };
-    let (cpu_ms, memory) = ended.map_or((0.0, 0), |ended| (ended.cpu_ms, ended.memory_peak_bytes));
-    Usage {
-        wall_ms: finished.wall.as_secs_f64() * 1_000.0,
-        cpu_ms,
-        memory_peak_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
-        cold,
-    }
+    let wall_ms = finished.wall.as_secs_f64() * 1_000.0;
+    // Of what was cut off it may be unknown: then its time counts.
+    let unknown = if matches!(finished.outcome, Outcome::Refused { .. }) { 0.0 } else { wall_ms };
+    let (cpu_ms, memory) = ended.map_or((unknown, 0), |ended| (ended.cpu_ms, ended.memory_peak_bytes));
+    Usage { wall_ms, cpu_ms, memory_peak_bytes: usize::try_from(memory).unwrap_or(usize::MAX), cold }
 }
 
 /// Standard output as JSON; nothing is null, what is not JSON is `{ stdout }`.

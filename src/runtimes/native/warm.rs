@@ -122,6 +122,7 @@ impl Host {
     /// Tells it what to run, and the launcher what that may use from now on.
     pub(super) fn prepare(&mut self, job: &HostJob<'_>, limits: &ProcessLimits) -> io::Result<()> {
         self.launched.change_limits(limits)?;
+        self.channel.set_write_timeout(Some(READY_WITHIN))?;
         self.send(&serde_json::to_value(job)?, &[])
     }
 

@@ -23,8 +23,9 @@ struct Rest {
 }
 
 impl Door {
-    /// Takes a part of a request.
+    /// Takes a part of a request. What is left of an earlier answer is nobody's any more.
     pub(super) fn write(&mut self, part: &[u8]) {
+        self.answer = None;
         let room = REQUEST_BYTES_MAX.saturating_sub(self.request.len());
         self.request.extend_from_slice(&part[..part.len().min(room)]);
     }
@@ -59,6 +60,16 @@ mod tests {
 
     fn echo(head: &[u8], body: &[u8]) -> Answer {
         Answer { head: String::from_utf8_lossy(head).into_owned(), body: body.to_vec() }
+    }
+
+    #[test]
+    fn an_answer_that_was_read_in_part_is_not_that_of_the_next_request() {
+        let mut door = Door::default();
+        door.write(b"one\nbody");
+        assert_eq!(door.read(4, echo), b"one\n");
+        door.write(b"two\n");
+        assert_eq!(door.read(64, echo), b"two\n");
+        assert_eq!(door.read(64, echo), b"");
     }
 
     #[test]

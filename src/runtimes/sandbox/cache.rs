@@ -196,14 +196,8 @@ pub(super) fn make_private(directory: &Path) -> Result<(), EngineError> {
 fn is_private(directory: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
     let status = fs::metadata(directory)?;
-    // A file of ours shows who we are.
-    let probe = directory.join(format!("owner.{}", std::process::id()));
-    let own = fs::File::create(&probe)?.metadata()?.uid();
-    match fs::remove_file(&probe) {
-        // Another engine of this process looks at the directory too, and was faster.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        removed => removed?,
-    }
+    // A file of ours shows who we are; it has no name that somebody could have prepared.
+    let own = tempfile::tempfile_in(directory)?.metadata()?.uid();
     Ok(status.uid() == own && status.mode() & 0o022 == 0)
 }
 
