@@ -3,6 +3,7 @@
 pub mod access_token;
 pub mod egress;
 pub mod keyring;
+pub mod network;
 pub mod oidc;
 pub mod password;
 pub mod permissions;

@@ -22,7 +22,7 @@ use std::{path::PathBuf, sync::Arc};
 pub use self::{
     access::Access,
     authenticate::Presented,
-    external::{ExternalLoginError, GroupRules, LoginProvider, LoginProviders},
+    external::{ExternalLogin, ExternalLoginError, GroupRules, LoginProvider, LoginProviders},
     invitations::{Acceptance, INVITATION_MS_MAX, NewInvitation},
     keys::{GRACE_MS_MAX, KeyDraft},
     login::{CONSOLE_MS, ConsoleSession, TokenPair, Whose},

@@ -37,6 +37,7 @@ use crate::{
     },
     clock,
     model::{
+        audit::Origin,
         error::{NodeError, codes},
         ids::{CredentialId, WorkflowId, WorkspaceId},
         limits::{NAME_CHARS_MAX, PROSE_CHARS_MAX},
@@ -319,6 +320,11 @@ impl CredentialsHandle {
 
     fn store(&self) -> &Arc<dyn Store> {
         &self.inner.parts.store
+    }
+
+    /// What sends in the name of a workspace: a refusal is in the log of that one.
+    fn egress_of(&self, workspace: WorkspaceId) -> EgressClient {
+        self.inner.parts.egress.on_behalf(Origin::system(workspace).into())
     }
 
     fn keys(&self) -> &Keyring {

@@ -7,10 +7,14 @@ use anyhow::Context;
 use super::serve::accounts_of;
 pub use crate::actors::accounts::NewPerson;
 use crate::{
-    actors::accounts::AccountsService,
+    actors::accounts::{AccountsService, Whose},
     auth::keyring::Keyring,
     clock,
     config::{Config, Migrate, Switch},
+    model::{
+        audit::{AuditEntry, AuditEvent, AuditRecord, Origin},
+        ids::AuditId,
+    },
     store::{
         InsertMember, Store, UserRow,
         open::{MigrateMode, OpenOptions, open},
@@ -85,8 +89,12 @@ impl People {
     ///
     /// Errors: the address, the name or the password is not valid; the store fails.
     pub async fn create(&self, person: &NewPerson<'_>) -> anyhow::Result<Created> {
-        Ok(match self.accounts.create_person(person).await? {
-            InsertMember::Inserted => Created::Done,
+        let (whose, outcome) = self.accounts.create_person(person).await?;
+        Ok(match outcome {
+            InsertMember::Inserted => {
+                self.record(whose, AuditEntry::from(AuditEvent::UserCreated(whose.user)).with("role", person.role)).await?;
+                Created::Done
+            }
             InsertMember::Exists => Created::Exists,
             InsertMember::NoRole => Created::NoRole,
             InsertMember::NoUser | InsertMember::Full => anyhow::bail!("the workspace takes no more members"),
@@ -97,7 +105,17 @@ impl People {
     ///
     /// Errors: the password is not valid; the store fails.
     pub async fn reset_password(&self, email: &str, password: &str) -> anyhow::Result<bool> {
-        Ok(self.accounts.reset_password(email, password).await?)
+        let Some(whose) = self.accounts.reset_password(email, password).await? else { return Ok(false) };
+        self.record(whose, AuditEvent::PasswordReset(whose.user).into()).await?;
+        Ok(true)
+    }
+
+    /// Writes to the audit log what the operator has done.
+    async fn record(&self, whose: Whose, entry: AuditEntry) -> anyhow::Result<()> {
+        let (id, entry) = (AuditId::from_uuid(clock::new_uuid()), entry.with("by", "citadel admin"));
+        let record = AuditRecord::new(id, clock::now_ms(), &Origin::system(whose.home), &entry);
+        let appended = self.store.append_audit(whose.home, &[record]).await;
+        appended.map(|_| ()).context("it is done, but the audit log has no row of it")
     }
 
     /// Puts the store away.

@@ -1,11 +1,15 @@
-//! The cookies of console sessions and of logins that wait: their names, and how they are set and taken away. They never leave this server's origin, are never
-//! seen by scripts, and go over TLS, unless browser and server are plainly on one machine. Source: RFC 6265bis, draft 20.
+//! The cookies of console sessions and of logins that wait: their names, and how they are set and taken away. They never leave this
+//! server's origin, are never seen by scripts, and go over TLS, unless browser and server are plainly on one machine.
+//! Source: RFC 6265bis, draft 20.
 
 use std::net::IpAddr;
 
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 
-use super::extract::{ClientAddress, OverTls};
+use super::{
+    extract::{ClientAddress, OverTls},
+    forwarded::is_over_tls,
+};
 use crate::{
     actors::accounts::{CONSOLE_MS, ConsoleSession},
     auth::oidc::PENDING_MS,
@@ -17,7 +21,6 @@ const SESSION: &str = "citadel_session";
 /// A login at an OpenID provider that waits for the browser to come back.
 const HOST_LOGIN: &str = "__Host-citadel_login";
 const LOGIN: &str = "citadel_login";
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// How the browser and the server are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +37,7 @@ impl Way {
         let is_near = extensions.get::<ClientAddress>().is_some_and(|client| client.0.is_loopback());
         let is_named_so = headers.get(header::HOST).and_then(|host| host.to_str().ok()).is_some_and(is_loopback_host);
         let is_encrypted = extensions.get::<OverTls>().is_some();
-        let is_forwarded = headers.get(FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+        let is_forwarded = is_over_tls(headers);
         if is_near && is_named_so && !is_forwarded && !is_encrypted { Self::PlainLoopback } else { Self::Secure }
     }
 

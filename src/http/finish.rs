@@ -12,9 +12,11 @@ use super::error::ApiError;
 
 /// Runs a request that may change something in a task of its own, which nobody cuts off. The deadline has to be inside of it.
 pub(super) async fn finish_changes(request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
+    if request.method().is_safe() { next.run(request).await } else { finish(request, next).await }
+}
+
+/// As [`finish_changes`], for a request that changes something whatever its method says.
+pub(super) async fn finish(request: Request, next: Next) -> Response {
     #[expect(clippy::disallowed_methods, reason = "the task is bounded by the request's deadline, and has to outlive its client")]
     let running = tokio::spawn(next.run(request).in_current_span());
     match running.await {

@@ -62,7 +62,8 @@ pub(super) async fn guard(State(app): State<AppState>, request: Request, next: N
     {
         return allow(StatusCode::NO_CONTENT.into_response(), origin, true);
     }
-    let is_foreign = listed.is_none() && changes_something(request.method()) && is_cross_site(&request);
+    let is_foreign =
+        changes_something(request.method()) && is_cross_site(&request) && (listed.is_none() || acts_by_cookie(request.headers()));
     let response = if is_foreign { refuse().into_response() } else { next.run(request).await };
     match &listed {
         Some(origin) => allow(response, origin, false),
@@ -74,6 +75,11 @@ pub(super) async fn guard(State(app): State<AppState>, request: Request, next: N
 /// Whether a browser asks what it may do, before it does it.
 fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// A page that is listed logs in, and brings its token: it does not act with the cookie of whoever looks at it.
+fn acts_by_cookie(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::COOKIE) && !headers.contains_key(header::AUTHORIZATION)
 }
 
 fn changes_something(method: &Method) -> bool {

@@ -6,7 +6,7 @@
 use std::{
     fmt,
     hash::Hash,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroU32,
     sync::{
         Arc,
@@ -37,6 +37,7 @@ use super::{
 };
 use crate::{
     actors::accounts::TokenError,
+    auth::network::client_network,
     config::{LimitsConfig, Switch},
     model::ids::TokenId,
     store::shared_buckets::{Bucket, SharedBuckets, Taken},
@@ -46,8 +47,6 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// Checks between two looks whether buckets can be forgotten.
 const CHECKS_PER_CLEANING: u64 = 4_096;
-/// Bits of an IPv6 address that stand for one client: the rest is the client's to choose.
-const IPV6_PREFIX_BITS: u32 = 64;
 
 /// The rates of this server. Cheap to clone.
 #[derive(Clone)]
@@ -103,13 +102,7 @@ impl Rates {
 
 impl Client {
     fn of(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let prefix = u128::MAX << (u128::BITS - IPV6_PREFIX_BITS);
-                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & prefix))
-            }
-            address @ IpAddr::V4(_) => address,
-        })
+        Self::Address(client_network(address))
     }
 }
 
@@ -151,7 +144,11 @@ async fn admit(app: &AppState, request: &mut Request) -> Result<Allowance, ApiEr
     }
     let allowance = app.rates.check_address(address.as_ref()).await?;
     let found = match wanted {
-        Ok(wanted) => app.accounts.authenticate(presented, wanted).await,
+        // The deadline of the request begins behind this layer.
+        Ok(wanted) => match tokio::time::timeout(app.times.request, app.accounts.authenticate(presented, wanted)).await {
+            Ok(found) => found,
+            Err(_) => return Err(ApiError::new(&problem::UNAVAILABLE, "nobody could say in time whose token it is")),
+        },
         Err(denied) => Err(denied.into()),
     };
     let (authenticated, allowance) = match found {

@@ -14,7 +14,7 @@ use super::{
     compression::compression,
     envelope::{answer_panic, deadline, envelope},
     extract::BodyTime,
-    finish::finish_changes,
+    finish::{finish, finish_changes},
     guard::guard,
     health,
     rates::limit_requests,
@@ -157,7 +157,6 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(setup::set_up))
         .routes(routes!(oidc::list_login_providers))
         .routes(routes!(oidc::start_external_login))
-        .routes(routes!(oidc::finish_external_login))
         .routes(routes!(workflows::activate_workflow))
         .routes(routes!(workflows::deactivate_workflow))
         .routes(routes!(workflows::list_versions))
@@ -186,7 +185,6 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(credentials::list_credential_workflows))
         .routes(routes!(credentials::list_credential_types))
         .routes(routes!(credential_use::authorize_credential))
-        .routes(routes!(credential_use::complete_authorization))
         .routes(routes!(secrets::get_secrets))
         .routes(routes!(secrets::rotate_secrets))
         .routes(routes!(audit::list_audit))
@@ -198,5 +196,10 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(meta::get_workflow_schema))
         .routes(routes!(docs::get_openapi))
         .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
-    definitions.merge(payloads).merge(small).merge(people())
+    // Other services send browsers here, with GET.
+    let callbacks = OpenApiRouter::default()
+        .routes(routes!(oidc::finish_external_login))
+        .routes(routes!(credential_use::complete_authorization))
+        .layer(from_fn(finish));
+    definitions.merge(payloads).merge(small).merge(people()).merge(callbacks)
 }

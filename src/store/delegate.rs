@@ -136,7 +136,7 @@ macro_rules! implement_store {
             accounts: fn find_user_by_email(email: &str) -> Option<UserRow>;
             accounts: fn find_user(id: UserId) -> Option<UserRow>;
             accounts: fn list_accounts(after: Option<&str>, limit: u32) -> Vec<UserRow>;
-            accounts: fn set_password(id: UserId, hash: &str, keep: Option<SessionId>) -> bool;
+            accounts: fn set_password(id: UserId, hash: &str, step: PasswordStep<'_>) -> bool;
             accounts: fn find_identity(issuer: &str, subject: &str) -> Option<UserId>;
             accounts: fn insert_identity(identity: &IdentityRow) -> bool;
             accounts: fn rehash_password(id: UserId, from: &str, to: &str) -> bool;

@@ -199,7 +199,7 @@ pass_on! { people:
     fn find_user_by_email(email: &str) -> Option<UserRow>;
     fn find_user(id: UserId) -> Option<UserRow>;
     fn list_accounts(after: Option<&str>, limit: u32) -> Vec<UserRow>;
-    fn set_password(id: UserId, hash: &str, keep: Option<SessionId>) -> bool;
+    fn set_password(id: UserId, hash: &str, step: PasswordStep<'_>) -> bool;
     fn find_identity(issuer: &str, subject: &str) -> Option<UserId>;
     fn insert_identity(identity: &IdentityRow) -> bool;
     fn rehash_password(id: UserId, from: &str, to: &str) -> bool;

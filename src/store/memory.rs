@@ -290,7 +290,7 @@ under_lock! { people:
     sure fn find_user_by_email(email: &str) -> Option<UserRow>;
     sure fn find_user(id: UserId) -> Option<UserRow>;
     sure fn list_accounts(after: Option<&str>, limit: u32) -> Vec<UserRow>;
-    sure fn set_password(id: UserId, hash: &str, keep: Option<SessionId>) -> bool;
+    sure fn set_password(id: UserId, hash: &str, step: PasswordStep<'_>) -> bool;
     sure fn find_identity(issuer: &str, subject: &str) -> Option<UserId>;
     fallible fn insert_identity(identity: &IdentityRow) -> bool;
     sure fn rehash_password(id: UserId, from: &str, to: &str) -> bool;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use super::{
     AcceptInvitation, AccessRow, ApiKeyChange, ApiKeyCursor, ApiKeyRow, ChangeMember, ClaimSetup, DeleteRole, DeleteWorkspace,
     IdentityRow, InsertInvitation, InsertMember, InsertRole, InsertWorkspace, InvitationRow, Invitee, JoinedWorkspace, MemberRow,
-    NewRole, PageRequest, Result, RoleChange, RoleGrant, RoleRow, RotateApiKey, RotateOutcome, RotateSession, SessionRow,
-    SetupState, SetupTokenRow, UpdateRole, UserChange, UserRow, WorkspaceRow,
+    NewRole, PageRequest, PasswordStep, Result, RoleChange, RoleGrant, RoleRow, RotateApiKey, RotateOutcome, RotateSession,
+    SessionRow, SetupState, SetupTokenRow, UpdateRole, UserChange, UserRow, WorkspaceRow,
 };
 use crate::model::ids::{InvitationId, KeyId, SessionId, UserId, WorkspaceId};
 
@@ -41,8 +41,9 @@ pub trait PeopleStore: Send + Sync + 'static {
     /// The users of every workspace above `after`, by e-mail address.
     async fn list_accounts(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRow>>;
 
-    /// Changes a password, and ends every session of the user but the one to `keep`. `false` if there is no such user.
-    async fn set_password(&self, id: UserId, hash: &str, keep: Option<SessionId>) -> Result<bool>;
+    /// Changes a password, and ends every session of the user but the one to keep. `false` if there is no such user, or one whose
+    /// password has another hash than the step says.
+    async fn set_password(&self, id: UserId, hash: &str, step: PasswordStep<'_>) -> Result<bool>;
 
     /// Whose account an identity at an OpenID provider belongs to.
     async fn find_identity(&self, issuer: &str, subject: &str) -> Result<Option<UserId>>;

@@ -17,7 +17,7 @@ use super::{
     FireOutcome, FireSchedule, HookRow, IdempotencyKey, IdentityRow, InboxRow, InsertBatch, InsertInvitation, InsertMember,
     InsertRole, InsertSchedule, InsertVariable, InsertWorkspace, InvitationRow, Invitee, JoinedWorkspace, JournalRow,
     KeyedOutcome, MemberRow, MoveSchedule, NewBatch, NewRole, NewSchedule, NewVariable, NewVersion, NewWorkflow, OnTaken,
-    PageRequest, Payload, PeopleStore, Publication, PutInbox, Result, RoleChange, RoleGrant, RoleRow, RotateApiKey,
+    PageRequest, PasswordStep, Payload, PeopleStore, Publication, PutInbox, Result, RoleChange, RoleGrant, RoleRow, RotateApiKey,
     RotateOutcome, RotateSession, ScheduleContent, ScheduleCursor, ScheduleRow, SessionRow, SetupState, SetupTokenRow,
     ShardLease, Snapshot, Store, TagCount, UpdateRole, UpdateSchedule, UpdateVariable, UpdateWorkflow, UserChange, UserRow,
     VariableChange, VariableRow, VersionRow, VersionSummary, WorkflowCursor, WorkflowFilter, WorkflowRow, WorkspaceRow,

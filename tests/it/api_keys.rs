@@ -26,6 +26,20 @@ async fn a_key_does_what_both_it_and_its_owner_may() {
     let less = key.post("/api-keys", &json!({ "name": "less" })).await;
     assert_eq!(less.body["key"]["permissions"], json!(["workflow:read", "member:write", "key:write"]));
 
+    // Nor anything that outlives it.
+    let ends = "2100-01-01T00:00:00Z";
+    let body = json!({ "name": "ends", "permissions": ["key:write"], "expires_at": ends });
+    let ending = owner.client.post("/api-keys", &body).await;
+    let (own, ending) = (ending.body["key"]["id"].as_str().unwrap().to_owned(), app.client.with_token(&ending.text("secret")));
+    for expires_at in [Value::Null, json!("2100-01-01T00:00:01Z")] {
+        let longer = json!({ "name": "longer", "permissions": ["key:write"], "expires_at": expires_at });
+        ending.post("/api-keys", &longer).await.assert_problem(422, "invalid_body");
+        let change = send(ending.request(Method::PUT, &format!("/api-keys/{own}")).json(&longer)).await;
+        change.assert_problem(422, "invalid_body");
+    }
+    ending.post(&format!("/api-keys/{id}/rotate"), &json!({})).await.assert_problem(403, "permission_denied");
+    assert_eq!(ending.post("/api-keys", &body).await.status, 201);
+
     let path = format!("/api-keys/{id}");
     let shown = owner.client.get(&path).await;
     assert!(shown.body["used_at"].is_string() && !shown.body.to_string().contains(&secret));

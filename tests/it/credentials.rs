@@ -201,6 +201,13 @@ async fn tests_credentials_without_showing_them() {
     let server = json!({ "url": format!("postgres://u:{PLANTED}@127.0.0.1:1/d") });
     let unreachable = test(json!({ "name": "f", "type": "postgres", "fields": server }), json!({})).await;
     assert_eq!(unreachable.body["ok"], false, "{unreachable:?}");
+    // To send it to a place of one's choice is to use it.
+    let owner = app.person("owner", "owner").await;
+    let key = json!({ "name": "k", "permissions": ["credential:write"] });
+    let writer = client.with_token(&owner.client.post("/api-keys", &key).await.text("secret"));
+    let id = create(client, &bearer("g", PLANTED)).await;
+    let sent = writer.post(&format!("/credentials/{id}/test"), &json!({ "url": service.url("/echo") })).await;
+    sent.assert_problem(403, "permission_denied");
     client.post(&format!("/credentials/{NOBODY}/test"), &json!({})).await.assert_problem(404, "credential_not_found");
     app.stop().await;
 }

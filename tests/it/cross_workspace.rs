@@ -130,6 +130,10 @@ async fn lists_show_what_belongs_to_the_workspace() {
         let listed = stranger.client.get(path).await;
         assert_eq!(listed.body["items"].as_array().unwrap().len(), count, "{path}: {listed:?}");
     }
+    // The tree of actors shows executions of all workspaces.
+    for path in ["/actors", "/actors/stream"] {
+        stranger.client.get(path).await.assert_problem(403, "workspace_denied");
+    }
     // A key is good for its own workspace only.
     let request = stranger.client.request(Method::GET, "/workflows").header("citadel-workspace", HERE);
     send(request).await.assert_problem(403, "workspace_denied");

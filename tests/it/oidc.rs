@@ -183,6 +183,10 @@ async fn nobody_is_let_in_without_a_group_or_by_an_address_that_is_not_verified(
     assert_eq!(browser.come_back(&app, &back).await.status(), 303);
     let me = browser.me(&app).await.body;
     assert_eq!((&me["user"]["id"], &me["role"]), (&json!(ada.user), &json!("owner")));
+    // Whoever made the account may have known its password and its keys: they are worth nothing from now on.
+    ada.client.get("/auth/me").await.assert_problem(401, "unauthenticated");
+    let stored = app.running().store.find_user_by_email("ada@example.org").await.unwrap().unwrap();
+    assert_eq!(stored.password_hash, "");
     app.stop().await;
 }
 

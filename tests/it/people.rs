@@ -212,7 +212,9 @@ async fn somebody_with_an_account_accepts_with_it() {
     let other = app.person("other", "viewer").await;
     let token = invite(&owner.client, "known@example.org", "viewer").await.text("token");
     let body = json!({ "token": token, "name": "Thief", "password": PASSWORD });
-    app.client.anonymous().post("/invitations/accept", &body).await.assert_problem(409, "user_exists");
+    let anybody = app.client.anonymous();
+    anybody.post("/invitations/accept", &json!({ "token": token, "name": "Thief" })).await.assert_problem(409, "user_exists");
+    anybody.post("/invitations/accept", &body).await.assert_problem(401, "login_failed");
     other.client.post("/invitations/accept", &body).await.assert_problem(403, "permission_denied");
     app.client.with_token("nonsense").post("/invitations/accept", &body).await.assert_problem(401, "unauthenticated");
     let joined = known.client.post("/invitations/accept", &json!({ "token": token })).await;
@@ -222,6 +224,20 @@ async fn somebody_with_an_account_accepts_with_it() {
     put(&owner.client, &path, json!({ "name": "x", "disabled": true })).await.assert_problem(403, "permission_denied");
     owner.client.delete(&path).await.assert_problem(403, "permission_denied");
     assert_eq!(owner.client.delete(&members(known.user)).await.status, 204);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn somebody_who_is_in_no_workspace_any_more_comes_back_with_their_password() {
+    let app = TestApp::start().await;
+    let owner = app.person("owner", "owner").await;
+    let gone = app.person("gone", "viewer").await;
+    app.log_in_as(gone.user).await;
+    assert_eq!(owner.client.delete(&members(gone.user)).await.status, 204);
+    gone.client.get("/auth/me").await.assert_problem(401, "unauthenticated");
+    let token = invite(&owner.client, "gone@example.org", "editor").await.text("token");
+    let joined = app.client.anonymous().post("/invitations/accept", &json!({ "token": token, "password": PASSWORD })).await;
+    assert_eq!((joined.status, joined.text("user_id"), joined.text("role").as_str()), (200, gone.user.to_string(), "editor"));
     app.stop().await;
 }
 

@@ -138,7 +138,9 @@ async fn a_password_that_was_reset_opens_the_server_again() {
     let server = server.restart();
     let client = server.client();
     login(&client, PASSWORD).await.assert_problem(401, "login_failed");
-    assert_eq!(login(&client, "another horse").await.status, 200);
+    let session = client.with_token(&login(&client, "another horse").await.text("access_token"));
+    let rows = session.get("/audit?action=user.password_reset").await.body["items"].clone();
+    assert_eq!((&rows[0]["actor"], &rows[0]["details"]["by"]), (&json!("system"), &json!("citadel admin")), "{rows}");
     let refresh = client.anonymous().post("/auth/refresh", &json!({ "refresh_token": before })).await;
     refresh.assert_problem(401, "unauthenticated");
 }

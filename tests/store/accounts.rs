@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use citadel::{
     model::ids::WorkspaceId,
-    store::{AccessRow, ClaimSetup, IdentityRow, JoinedWorkspace, SetupState, SetupTokenRow, Store, UserRow, WorkspaceRow},
+    store::{
+        AccessRow, ClaimSetup, IdentityRow, JoinedWorkspace, PasswordStep, SetupState, SetupTokenRow, Store, UserRow,
+        WorkspaceRow,
+    },
 };
 
 use crate::{
@@ -147,16 +150,18 @@ async fn of_a_claim_and_a_first_user_at_once_one_wins(store: Arc<dyn Store>) {
 }
 
 async fn a_new_password_ends_other_sessions(store: Arc<dyn Store>) {
-    assert!(!store.set_password(user(1), "new", None).await.unwrap());
+    assert!(!store.set_password(user(1), "new", PasswordStep::default()).await.unwrap());
     store.insert_first_user(&user_row(1)).await.unwrap();
     for number in 1..=2 {
         store.insert_session(&session_row(number), None).await.unwrap();
     }
-    assert!(store.set_password(user(1), "new", Some(session(1))).await.unwrap());
+    assert!(store.set_password(user(1), "new", PasswordStep { keep: Some(session(1)), from: None }).await.unwrap());
     assert_eq!(store.find_user(user(1)).await.unwrap().unwrap().password_hash, "new");
     assert!(store.find_session(session(1)).await.unwrap().is_some());
     assert_eq!(store.find_session(session(2)).await.unwrap(), None);
-    assert!(store.set_password(user(1), "newer", None).await.unwrap());
+    let from = |from| PasswordStep { from: Some(from), keep: None };
+    assert!(!store.set_password(user(1), "newer", from("another")).await.unwrap());
+    assert!(store.set_password(user(1), "newer", from("new")).await.unwrap());
     assert_eq!(store.find_session(session(1)).await.unwrap(), None);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use citadel::{
     model::ids::{InvitationId, WorkspaceId},
-    store::{AcceptInvitation, INVITATIONS_MAX, InsertInvitation, InvitationRow, Invitee, Store, UserRow},
+    store::{AcceptInvitation, INVITATIONS_MAX, InsertInvitation, InvitationRow, Invitee, Store, UserChange, UserRow},
 };
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ cases! {
     an_invitation_makes_a_known_person_a_member,
     an_invitation_ends_at_its_time,
     two_that_accept_one_invitation_are_one,
+    invitations_end_with_whoever_made_them,
     invitations_limit_obeyed_and_violated,
 }
 
@@ -65,6 +66,24 @@ async fn stores_an_invitation_and_replaces_an_earlier_one(store: Arc<dyn Store>)
     broken(store.insert_invitation(&homeless, &built_in("viewer")).await);
     let by_nobody = InvitationRow { invited_by: Some(user(8)), ..invitation(8) };
     broken(store.insert_invitation(&by_nobody, &built_in("viewer")).await);
+}
+
+async fn invitations_end_with_whoever_made_them(store: Arc<dyn Store>) {
+    join(&*store, 9, "owner").await;
+    for number in 6..=8 {
+        join(&*store, number, "admin").await;
+        assert_eq!(
+            invite(&*store, &InvitationRow { invited_by: Some(user(number)), ..invitation(u8::try_from(number).unwrap() - 5) })
+                .await,
+            InsertInvitation::Inserted
+        );
+    }
+    invite(&*store, &InvitationRow { invited_by: Some(user(9)), ..invitation(5) }).await;
+    store.delete_member(HERE, user(6)).await.unwrap();
+    store.update_user(user(7), &UserChange { name: String::new(), disabled_at: Some(NOON) }).await.unwrap();
+    store.delete_user(user(8)).await.unwrap();
+    let left = store.list_invitations(HERE, None, 9).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.id).collect::<Vec<_>>(), [invitation(5).id]);
 }
 
 async fn lists_and_deletes_invitations(store: Arc<dyn Store>) {

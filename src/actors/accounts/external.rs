@@ -14,8 +14,11 @@ use crate::{
         sealed,
     },
     clock,
-    model::ids::{UserId, WorkspaceId},
-    store::{ChangeMember, IdentityRow, InsertMember, StoreError, UserRow},
+    model::{
+        audit::AuditEvent,
+        ids::{UserId, WorkspaceId},
+    },
+    store::{API_KEYS_MAX, ChangeMember, IdentityRow, InsertMember, PageRequest, PasswordStep, StoreError, UserRow},
 };
 
 /// What sealed logins belong to.
@@ -118,6 +121,12 @@ impl LoginProviders {
     }
 }
 
+/// A login at a provider, and what it has changed.
+pub struct ExternalLogin {
+    pub session: ConsoleSession,
+    pub changes: Vec<AuditEvent>,
+}
+
 impl AccountsService {
     /// Logs somebody in who comes back from a provider with a code.
     ///
@@ -127,30 +136,42 @@ impl AccountsService {
         providers: &LoginProviders,
         pending: &Pending,
         answer: &Answer<'_>,
-    ) -> Result<ConsoleSession, ExternalLoginError> {
+    ) -> Result<ExternalLogin, ExternalLoginError> {
+        let mut changes = Vec::new();
         let LoginProvider { provider, rules, .. } = providers.find(&pending.provider)?;
         let identity = provider.finish(pending, answer).await?;
         let role = rules.role_of(&identity.groups);
         let user = match self.inner.store.find_identity(&identity.issuer, &identity.subject).await? {
             Some(id) => self.inner.store.find_user(id).await?.ok_or(ExternalLoginError::Denied("the account is gone"))?,
-            None => self.adopt(&identity, role).await?,
+            None => self.adopt(&identity, role, &mut changes).await?,
         };
         if user.disabled_at.is_some() {
             return Err(ExternalLoginError::Denied("the account is disabled"));
         }
         if !rules.roles.is_empty() {
-            self.align(user.id, role).await?;
+            self.align(user.id, role, &mut changes).await?;
         }
-        self.begin_console(&user).await?.ok_or(ExternalLoginError::Denied("the account has just been changed"))
+        let changed = ExternalLoginError::Denied("the account has just been changed");
+        let session = self.begin_console(&user).await?.ok_or(changed)?;
+        Ok(ExternalLogin { session, changes })
     }
 
     /// Finds or makes the account of somebody who comes for the first time, and remembers who they are at the provider.
-    async fn adopt(&self, identity: &ExternalIdentity, role: Option<&str>) -> Result<UserRow, ExternalLoginError> {
+    async fn adopt(
+        &self,
+        identity: &ExternalIdentity,
+        role: Option<&str>,
+        changes: &mut Vec<AuditEvent>,
+    ) -> Result<UserRow, ExternalLoginError> {
         let no_address = ExternalLoginError::Denied("the provider says no e-mail address that it has verified");
         let email = identity.email.as_deref().and_then(normalize_email).ok_or(no_address)?;
         let user = match self.inner.store.find_user_by_email(&email).await? {
-            Some(user) => user,
-            None => self.make_external(identity, email, role).await?,
+            Some(user) => self.take_over(user, changes).await?,
+            None => {
+                let user = self.make_external(identity, email, role).await?;
+                changes.push(AuditEvent::UserCreated(user.id));
+                user
+            }
         };
         let ExternalIdentity { issuer, subject, .. } = identity.clone();
         let row = IdentityRow { issuer, subject, user: user.id, created_at: clock::now_ms() };
@@ -158,6 +179,26 @@ impl AccountsService {
         self.inner.store.insert_identity(&row).await?;
         tracing::info!(user.id = %user.id, oidc.issuer = row.issuer, "somebody has logged in at an OpenID provider for the first time");
         Ok(user)
+    }
+
+    /// Gives an account to the person whose address the provider has verified. Whoever made it may have known its password: that, and
+    /// what came of it, is worth nothing from now on.
+    async fn take_over(&self, user: UserRow, changes: &mut Vec<AuditEvent>) -> Result<UserRow, ExternalLoginError> {
+        if user.workspace != WorkspaceId::DEFAULT {
+            return Err(ExternalLoginError::Denied("another workspace has made an account with this address"));
+        }
+        let store = &self.inner.store;
+        if !user.password_hash.is_empty() {
+            store.set_password(user.id, "", PasswordStep::default()).await?;
+            changes.push(AuditEvent::PasswordChanged(user.id));
+        }
+        let page = PageRequest { after: None, limit: API_KEYS_MAX };
+        for key in store.list_api_keys(WorkspaceId::DEFAULT, Some(user.id), &page).await? {
+            store.delete_api_key(WorkspaceId::DEFAULT, key.id).await?;
+            changes.push(AuditEvent::KeyDeleted(key.id.to_string()));
+        }
+        self.inner.cache.clear();
+        Ok(UserRow { password_hash: String::new(), ..user })
     }
 
     /// Makes an account without a password.
@@ -190,7 +231,7 @@ impl AccountsService {
     }
 
     /// Gives somebody the role that their groups say, which may have changed since the last login.
-    async fn align(&self, user: UserId, role: Option<&str>) -> Result<(), ExternalLoginError> {
+    async fn align(&self, user: UserId, role: Option<&str>, changes: &mut Vec<AuditEvent>) -> Result<(), ExternalLoginError> {
         let role = role.ok_or(NO_GROUP)?;
         let workspace = WorkspaceId::DEFAULT;
         let store = &self.inner.store;
@@ -206,7 +247,10 @@ impl AccountsService {
         };
         self.inner.cache.forget_user(user, None);
         match changed {
-            ChangeMember::Changed => Ok(()),
+            ChangeMember::Changed => {
+                changes.push(AuditEvent::MemberUpdated(user));
+                Ok(())
+            }
             ChangeMember::LastOwner => {
                 tracing::warn!(user.id = %user, role, "the last owner stays one, whatever the groups say");
                 Ok(())

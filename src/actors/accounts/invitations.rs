@@ -1,5 +1,7 @@
 //! Invitations: a secret for somebody to join a workspace with a role. Whoever hands it over knows the person; it is shown once.
 
+use std::net::IpAddr;
+
 use super::{
     AccountsService, Caller,
     access::grant,
@@ -34,8 +36,10 @@ pub struct Acceptance<'a> {
     pub caller: Option<&'a Caller>,
     /// For a new account.
     pub name: Option<&'a str>,
-    /// For a new account.
+    /// Of the account that the address has, or for a new one.
     pub password: Option<&'a str>,
+    /// Where the answer comes from.
+    pub address: IpAddr,
 }
 
 impl AccountsService {
@@ -95,8 +99,8 @@ impl AccountsService {
 
     /// Joins a workspace: with the account of the invited address, or with a new one.
     ///
-    /// Errors: `NotFound`, `Exists` for an account that has to log in first, or that is a member; `Invalid`, `Refused`, `Full`,
-    /// `Password`, `Store`.
+    /// Errors: `NotFound`, `Exists` for an account whose password is missing, or that is a member; `Login`, `Invalid`, `Refused`,
+    /// `Full`, `Password`, `Store`.
     pub async fn accept_invitation(&self, acceptance: &Acceptance<'_>) -> Result<MemberRow, PeopleError> {
         let not_found = || PeopleError::NotFound(Thing::Invitation);
         let token = Token::parse(acceptance.token).map_err(|_| not_found())?;
@@ -123,8 +127,13 @@ impl AccountsService {
         match (caller, account) {
             (Some(Some(caller)), Some(account)) if caller == account.id => Ok((caller, Invitee::Known(caller))),
             (Some(_), _) => Err(PeopleError::Refused("the invitation is for another address: log in as whom it is for")),
-            // Whoever has only the invitation must not get into an account that is there.
-            (None, Some(_)) => Err(PeopleError::Exists(Thing::User)),
+            // Whoever has only the invitation must not get into an account that is there. Its password is enough: somebody who is no
+            // member of any workspace has no other way to say who they are.
+            (None, Some(_)) => {
+                let password = acceptance.password.ok_or(PeopleError::Exists(Thing::User))?;
+                let user = self.check_login(&invitation.email, password, acceptance.address).await?;
+                Ok((user.id, Invitee::Known(user.id)))
+            }
             (None, None) => {
                 let name = check_name(acceptance.name.ok_or_else(|| missing("/name"))?)?;
                 let password = acceptance.password.ok_or_else(|| missing("/password"))?;

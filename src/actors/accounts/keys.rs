@@ -68,6 +68,7 @@ impl AccountsService {
     ) -> Result<(Made<ApiKeyRow>, Option<Token>), PeopleError> {
         let user = person(caller)?;
         let change = read_draft(caller, draft)?;
+        self.within_life(caller, change.expires_at).await?;
         let id = KeyId::from_uuid(id_under(caller.workspace, "api-key", idempotency_key));
         let token = draw(id);
         let row = ApiKeyRow {
@@ -146,6 +147,7 @@ impl AccountsService {
     pub async fn update_key(&self, caller: &Caller, id: KeyId, draft: &KeyDraft<'_>) -> Result<ApiKeyRow, PeopleError> {
         self.find_own_key(caller, id).await?;
         let change = read_draft(caller, draft)?;
+        self.within_life(caller, change.expires_at).await?;
         let row = self.inner.store.update_api_key(caller.workspace, id, &change).await?;
         self.inner.cache.clear();
         row.ok_or(PeopleError::NotFound(Thing::ApiKey))
@@ -188,7 +190,19 @@ impl AccountsService {
         }
         let access = self.find_access(row.user, Some(row.workspace)).await?.map(|access| access.permissions);
         within(caller, permissions_of(&row.permissions).intersect(access.unwrap_or_default()))?;
+        self.within_life(caller, row.expires_at).await?;
         Ok(row)
+    }
+
+    /// Refuses an end that is later than that of the key which the caller came with: it would outlive itself.
+    async fn within_life(&self, caller: &Caller, expires_at: Option<u64>) -> Result<(), PeopleError> {
+        let own = self.inner.store.find_api_key(caller.workspace, KeyId::from_uuid(caller.token.uuid())).await?;
+        match own.and_then(|key| key.expires_at) {
+            Some(end) if expires_at.is_none_or(|at| at > end) => {
+                Err(invalid("/expires_at", "above", "a key gives nothing that lasts longer than itself"))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

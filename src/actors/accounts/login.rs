@@ -153,7 +153,9 @@ impl AccountsService {
     }
 
     /// Whoever has this address and password.
-    async fn check_login(&self, email: &str, password: &str, address: IpAddr) -> Result<UserRow, LoginError> {
+    ///
+    /// Errors: every variant.
+    pub(super) async fn check_login(&self, email: &str, password: &str, address: IpAddr) -> Result<UserRow, LoginError> {
         let email = normalize_email(email).ok_or(LoginError::Wrong(None))?;
         let mut attempt = self.begin_attempt(&email, address)?;
         let user = self.inner.store.find_user_by_email(&email).await?;
@@ -192,7 +194,7 @@ impl AccountsService {
 }
 
 impl Whose {
-    fn of(user: &UserRow) -> Self {
+    pub(super) fn of(user: &UserRow) -> Self {
         Self { user: user.id, home: user.workspace }
     }
 }

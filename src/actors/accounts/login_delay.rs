@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr, sync::Mutex};
 
 use super::{AccountsService, LoginError};
-use crate::clock;
+use crate::{auth::network::client_network, clock};
 
 /// Failures of one account from one address before the delays start.
 const FREE_FAILURES_OF_ACCOUNT: u32 = 5;
@@ -84,7 +84,7 @@ impl LoginDelay {
     pub(super) fn record_success(&self, account: &str, address: IpAddr) {
         self.take_back(account, address);
         let mut failures = self.failures.lock().expect("nothing panics under this lock");
-        failures.remove(&Key::AccountFrom(account.to_owned(), address));
+        failures.remove(&Key::AccountFrom(account.to_owned(), client_network(address)));
     }
 }
 
@@ -136,6 +136,7 @@ impl AccountsService {
 
 /// The keys of one attempt, each with its free failures.
 fn keys(account: &str, address: IpAddr) -> [(Key, u32); 2] {
+    let address = client_network(address);
     [(Key::AccountFrom(account.to_owned(), address), FREE_FAILURES_OF_ACCOUNT), (Key::Address(address), FREE_FAILURES_OF_ADDRESS)]
 }
 
@@ -220,6 +221,15 @@ mod tests {
             delay.take_back(ADA, HOME);
         });
         assert_eq!(wait_ms(&delay, ADA, HOME, 1_000), 0);
+    }
+
+    #[test]
+    fn counts_the_network_of_an_ipv6_client() {
+        let delay = LoginDelay::default();
+        let at = |host: u128| IpAddr::V6(std::net::Ipv6Addr::from_bits((0x2001_0db8 << 96) + host));
+        (0..6).for_each(|host| delay.begin("a@example.org", at(host), 1_000).unwrap());
+        assert!(delay.begin("a@example.org", at(7), 1_000).is_err());
+        assert!(delay.begin("a@example.org", at(1 << 64), 1_000).is_ok(), "another network");
     }
 
     #[test]

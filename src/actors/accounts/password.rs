@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{AccountsService, Caller, LoginError, login::salt, normalize_email};
-use crate::{auth::password::PasswordError, store::StoreError};
+use super::{AccountsService, Caller, LoginError, Whose, login::salt, normalize_email};
+use crate::{
+    auth::password::PasswordError,
+    store::{PasswordStep, StoreError},
+};
 
 /// Why a password is not changed.
 #[derive(Debug, thiserror::Error)]
@@ -45,21 +48,25 @@ impl AccountsService {
         }
         attempt.succeeded();
         let hash = self.inner.passwords.hash(change.new, salt()).await?;
-        self.inner.store.set_password(id, &hash, caller.session).await?;
+        let step = PasswordStep { from: Some(&user.password_hash), keep: caller.session };
+        // Somebody else has given the account another password meanwhile: that one stays.
+        if !self.inner.store.set_password(id, &hash, step).await? {
+            return Err(PasswordChangeError::Wrong);
+        }
         self.inner.cache.forget_user(id, caller.session);
         Ok(())
     }
 
-    /// Gives somebody another password, and ends all of their sessions. `false` if nobody has this address.
+    /// Gives somebody another password, and ends all of their sessions. `None` if nobody has this address.
     ///
     /// Errors: `Password`, `Store`.
-    pub async fn reset_password(&self, email: &str, password: &str) -> Result<bool, PasswordChangeError> {
-        let Some(email) = normalize_email(email) else { return Ok(false) };
-        let Some(user) = self.inner.store.find_user_by_email(&email).await? else { return Ok(false) };
+    pub async fn reset_password(&self, email: &str, password: &str) -> Result<Option<Whose>, PasswordChangeError> {
+        let Some(email) = normalize_email(email) else { return Ok(None) };
+        let Some(user) = self.inner.store.find_user_by_email(&email).await? else { return Ok(None) };
         let hash = self.inner.passwords.hash(password, salt()).await?;
-        let is_changed = self.inner.store.set_password(user.id, &hash, None).await?;
+        let is_changed = self.inner.store.set_password(user.id, &hash, PasswordStep::default()).await?;
         self.inner.cache.forget_user(user.id, None);
-        Ok(is_changed)
+        Ok(is_changed.then(|| Whose::of(&user)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::{AccountsService, Caller, access::permissions_of};
+use super::{AccountsService, Caller, LoginError, access::permissions_of};
 use crate::{
     auth::{
         password::PasswordError,
@@ -74,6 +74,8 @@ pub enum PeopleError {
     KeyMismatch,
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error(transparent)]
+    Login(#[from] LoginError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use uuid::Uuid;
 
-use super::{AccountsService, TokenPair, access::grant, login::salt, normalize_email, normalize_name};
+use super::{AccountsService, TokenPair, Whose, access::grant, login::salt, normalize_email, normalize_name};
 use crate::{
     auth::{
         password::PasswordError,
@@ -138,9 +138,9 @@ impl AccountsService {
     /// Makes somebody who can log in, for the operator of the server.
     ///
     /// Errors: `Email`, `Name`, `Password`, `Store`.
-    pub async fn create_person(&self, person: &NewPerson<'_>) -> Result<InsertMember, SetupError> {
+    pub async fn create_person(&self, person: &NewPerson<'_>) -> Result<(Whose, InsertMember), SetupError> {
         let user = self.new_user(person.email, person.name, person.password).await?;
-        Ok(self.inner.store.insert_user(&user, &grant(person.role)).await?)
+        Ok((Whose::of(&user), self.inner.store.insert_user(&user, &grant(person.role)).await?))
     }
 
     /// Somebody in the default workspace who is not stored yet.

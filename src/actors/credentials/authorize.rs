@@ -103,7 +103,7 @@ impl CredentialsHandle {
         let row = row.ok_or(CredentialError::UnknownAuthorization("the credential has changed since"))?;
         let fields = sealing::open_fields(self.keys(), &row)?;
         let proof = Proof::Code { code, verifier: &state.verifier, redirect_uri: &state.redirect_uri };
-        let granted = oauth::request(&self.inner.parts.egress, &fields, proof).await?;
+        let granted = oauth::request(&self.egress_of(row.workspace), &fields, proof).await?;
         let is_kept = self.keep((row.workspace, row.id), row.grant_rev, &granted).await?;
         self.written(row.workspace, &row.name);
         if is_kept { Ok(row) } else { Err(CredentialError::UnknownAuthorization("the credential has changed since")) }

@@ -72,9 +72,9 @@ impl CredentialsHandle {
     async fn renew(&self, opened: &Opened, renew: Renew) -> Result<Fields> {
         let (workspace, id) = (opened.row.workspace, opened.row.id);
         let lock = Arc::clone(&self.inner.renewals.entry(id).or_default());
-        let renewed = {
-            let _turn = lock.lock().await;
-            self.renew_in_turn(opened, renew).await
+        let renewed = match tokio::time::timeout(WAIT_MAX, lock.lock()).await {
+            Ok(_turn) => self.renew_in_turn(opened, renew).await,
+            Err(_) => Err(TokenError::Busy.into()),
         };
         drop(lock);
         // Whoever waits holds the lock, too.
@@ -97,7 +97,9 @@ impl CredentialsHandle {
                 return match self.ask(&row).await {
                     Ok(fields) => Ok(fields),
                     Err(error) => {
-                        self.store().end_grant(row.id, row.grant_rev).await?;
+                        if let Err(cause) = self.store().end_grant(row.id, row.grant_rev).await {
+                            tracing::warn!(credential = %row.id, %cause, "the right to renew a credential ends by its lease only");
+                        }
                         Err(error)
                     }
                 };
@@ -119,7 +121,7 @@ impl CredentialsHandle {
             (Flow::AuthorizationCode, Some(token)) => Proof::Refresh { token },
             (Flow::AuthorizationCode, None) => return Err(TokenError::NotAuthorized.into()),
         };
-        let granted = oauth::request(&self.inner.parts.egress, &fields, proof).await?;
+        let granted = oauth::request(&self.egress_of(row.workspace), &fields, proof).await?;
         let shown = shown(&granted.tokens);
         // A credential that was changed meanwhile has another number, and these tokens are no longer its own.
         if self.keep((row.workspace, row.id), row.grant_rev, &granted).await? { Ok(shown) } else { Err(CredentialError::Busy) }

@@ -54,6 +54,7 @@ impl From<PeopleError> for ApiError {
                 Self::new(&problem::OVERLOADED, "too many passwords at once").with_retry_after_ms(RETRY_AFTER_MS)
             }
             PeopleError::Password(PasswordError::Hash(_)) => Self::internal(error),
+            PeopleError::Login(source) => source.into(),
             PeopleError::Store(source) => source.into(),
         }
     }

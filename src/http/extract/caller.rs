@@ -66,6 +66,17 @@ impl Caller {
         self.1.clone()
     }
 
+    /// Asks for the first workspace of the installation, where what belongs to all of them is looked after.
+    ///
+    /// Errors: `workspace_denied`.
+    pub(in crate::http) fn require_first(&self) -> Result<(), ApiError> {
+        if self.workspace() == WorkspaceId::DEFAULT {
+            return Ok(());
+        }
+        let detail = "this belongs to the whole installation: use its first workspace";
+        Err(ApiError::new(&problem::WORKSPACE_DENIED, detail))
+    }
+
     /// Asks for a permission that only the body of the request tells.
     ///
     /// Errors: `permission_denied`.
@@ -138,8 +149,11 @@ impl FromRequestParts<AppState> for MaybeCaller {
         if parts.headers.contains_key(header::AUTHORIZATION) {
             return found.map(|caller| Self(Some(caller)));
         }
-        // A cookie comes along unasked, also when its session has ended long ago.
-        Ok(Self(found.ok()))
+        match found {
+            // A cookie comes along unasked, also when its session has ended long ago.
+            Err(error) if [&problem::UNAUTHENTICATED, &problem::WORKSPACE_DENIED].contains(&error.problem) => Ok(Self(None)),
+            found => found.map(|caller| Self(Some(caller))),
+        }
     }
 }
 

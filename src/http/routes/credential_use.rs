@@ -18,14 +18,15 @@ use crate::{
         credentials::{CredentialError, CredentialsHandle},
         trial::{TrialError, TrialRequest},
     },
-    auth::permissions::permit::CredentialWrite,
+    auth::permissions::{Permission, permit::CredentialWrite},
     http::{
         AppState,
         dto::{AuthorizationBody, CredentialTestBody, Time},
         error::ApiError,
-        extract::{Json, May, Path, Query, Unknown},
+        extract::{Json, May, Path, Query, Unknown, Via},
         openapi::Problems,
         problem,
+        routes::oidc::base_url,
     },
     model::{
         ids::{CredentialId, WorkspaceId},
@@ -69,7 +70,7 @@ pub(in crate::http) struct CallbackQuery {
 
 /// Tries a credential.
 ///
-/// What is sent with requests is sent to `url`; a database is asked a question; an OAuth credential gets a new token. All of it goes
+/// What is sent with requests is sent to `url`, which needs `credential:use`, too; a database is asked a question; an OAuth credential gets a new token. All of it goes
 /// through the egress policy. A credential that does not work is an answer, too.
 #[utoipa::path(
     post, path = "/credentials/{id}/test", tag = "credentials", security(("bearer" = ["credential:write"])),
@@ -87,6 +88,9 @@ pub(in crate::http) async fn test_credential(
     Path(id): Path<CredentialId>,
     Json(body): Json<TestBody>,
 ) -> Result<Answer<CredentialTestBody>, ApiError> {
+    if body.url.is_some() {
+        caller.require(Permission::CredentialUse)?;
+    }
     let row = app.credentials.find(caller.workspace(), id).await?;
     app.audit.record(caller.origin(), AuditEvent::CredentialTested(row.name.clone())).await;
     let probe = credential_types::find(&row.kind).map_or(Probe::None, |kind| kind.probe);
@@ -173,9 +177,10 @@ pub(in crate::http) async fn authorize_credential(
     State(app): State<AppState>,
     caller: May<CredentialWrite>,
     Path(id): Path<CredentialId>,
+    Via(way): Via,
     headers: HeaderMap,
 ) -> Result<Answer<AuthorizationBody>, ApiError> {
-    let redirect_uri = format!("{}/api/v1{CALLBACK}", public_url(&app, &headers)?);
+    let redirect_uri = format!("{}/api/v1{CALLBACK}", base_url(&app, way, &headers)?);
     let authorization = app.credentials.authorize((caller.workspace(), id), redirect_uri.clone()).await?;
     Ok(Answer(AuthorizationBody { url: authorization.url, expires_at: Time(authorization.expires_at), redirect_uri }))
 }
@@ -207,17 +212,6 @@ pub(in crate::http) async fn complete_authorization(
     let reason: String = query.error.unwrap_or_default().chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
     tracing::info!(reason, "a person has not authorized a credential");
     Ok((StatusCode::OK, Html(REFUSED)))
-}
-
-/// The address of this server, as browsers see it.
-fn public_url(app: &AppState, headers: &HeaderMap) -> Result<String, ApiError> {
-    if let Some(url) = &app.public_url {
-        return Ok(url.trim_end_matches('/').to_owned());
-    }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host =
-        host.ok_or_else(|| ApiError::new(&problem::INVALID_HEADER, "the header Host is missing: set `http.public_url`"))?;
-    Ok(format!("http://{host}"))
 }
 
 impl From<CredentialError> for ApiError {

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    auth::record_login,
     users::{ListQuery, created},
     workspaces::acts_in,
 };
 use crate::{
     actors::{
-        accounts::{Acceptance, NewInvitation},
+        accounts::{Acceptance, NewInvitation, PeopleError},
         audit::{AuditEntry, AuditEvent},
     },
     auth::permissions::permit::{MemberRead, MemberWrite},
@@ -22,7 +23,7 @@ use crate::{
         AppState,
         dto::{InvitationBody, MemberBody, Page, page_limit},
         error::ApiError,
-        extract::{Json, May, MaybeCaller, Path, Query, Unknown},
+        extract::{ClientAddress, Json, May, MaybeCaller, Path, Query, Unknown},
         openapi::Problems,
         problem,
     },
@@ -61,7 +62,7 @@ pub(in crate::http) struct AcceptBody {
     token: String,
     /// Needed for a new account.
     name: Option<String>,
-    /// Needed for a new account.
+    /// Of the account, or for a new one. Not needed beside the token of a session.
     password: Option<String>,
 }
 
@@ -132,18 +133,20 @@ pub(in crate::http) async fn delete_invitation(
 
 /// Joins a workspace by an invitation.
 ///
-/// Somebody new gets an account with the given name and password. Whoever has an account sends the token of their session along.
+/// Somebody new gets an account with the given name and password. Whoever has an account sends its password, or the token of their
+/// session along.
 #[utoipa::path(
     post, path = "/invitations/accept", tag = "people", security((), ("bearer" = [])),
     responses(
         (status = 200, description = "The new member.", body = MemberBody),
-        Problems<(problem::UNAUTHENTICATED, problem::PERMISSION_DENIED, problem::INVITATION_NOT_FOUND)>,
-        Problems<(problem::USER_EXISTS, problem::MEMBER_EXISTS, problem::LIMIT_REACHED, problem::OVERLOADED, problem::UNAVAILABLE)>,
+        Problems<(problem::UNAUTHENTICATED, problem::LOGIN_FAILED, problem::TOO_MANY_LOGINS, problem::PERMISSION_DENIED)>,
+        Problems<(problem::INVITATION_NOT_FOUND, problem::USER_EXISTS, problem::MEMBER_EXISTS, problem::LIMIT_REACHED, problem::OVERLOADED, problem::UNAVAILABLE)>,
     ),
 )]
 pub(in crate::http) async fn accept_invitation(
     State(app): State<AppState>,
     MaybeCaller(caller): MaybeCaller,
+    ClientAddress(address): ClientAddress,
     Unknown(origin): Unknown,
     Json(body): Json<AcceptBody>,
 ) -> Result<Answer<MemberBody>, ApiError> {
@@ -152,8 +155,13 @@ pub(in crate::http) async fn accept_invitation(
         caller: caller.as_ref().map(|caller| &caller.0),
         name: body.name.as_deref(),
         password: body.password.as_deref(),
+        address,
     };
-    let joined = app.accounts.accept_invitation(&acceptance).await?;
+    let joined = app.accounts.accept_invitation(&acceptance).await;
+    if let Err(PeopleError::Login(error)) = &joined {
+        record_login(&app, origin.clone(), Err(error)).await;
+    }
+    let joined = joined?;
     let entry = AuditEntry::from(AuditEvent::MemberAdded(joined.user)).with("role", joined.role.as_str());
     app.audit.record(origin.by_user(joined.workspace, joined.user), entry).await;
     Ok(Answer(joined.into()))

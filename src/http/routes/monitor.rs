@@ -65,8 +65,9 @@ pub(in crate::http) async fn get_stats(State(app): State<AppState>, _caller: May
 
 /// Shows the tree of actors at this moment.
 #[utoipa::path(get, path = "/actors", tag = "monitoring", security(("bearer" = ["actor:inspect"])), responses((status = 200, description = "The tree.", body = ActorsBody)))]
-pub(in crate::http) async fn list_actors(_caller: May<ActorInspect>) -> Answer<ActorsBody> {
-    Answer(observatory::snapshot().into())
+pub(in crate::http) async fn list_actors(caller: May<ActorInspect>) -> Result<Answer<ActorsBody>, ApiError> {
+    caller.require_first()?;
+    Ok(Answer(observatory::snapshot().into()))
 }
 
 /// Shows an actor with its children.
@@ -77,11 +78,9 @@ pub(in crate::http) async fn list_actors(_caller: May<ActorInspect>) -> Answer<A
     params(("id" = String, Path, description = "As in the tree; good as long as the actor lives")),
     responses((status = 200, description = "The actor.", body = ActorBody), Problems<problem::ACTOR_NOT_FOUND>)
 )]
-pub(in crate::http) async fn get_actor(
-    _caller: May<ActorInspect>,
-    Path(id): Path<String>,
-) -> Result<Answer<ActorBody>, ApiError> {
+pub(in crate::http) async fn get_actor(caller: May<ActorInspect>, Path(id): Path<String>) -> Result<Answer<ActorBody>, ApiError> {
     let missing = || ApiError::new(&problem::ACTOR_NOT_FOUND, "it has ended, or never was: GET /api/v1/actors lists them");
+    caller.require_first().map_err(|_| missing())?;
     let (actor, children) = observatory::view(&id).ok_or_else(missing)?;
     Ok(Answer(ActorBody::new(actor, children)))
 }
@@ -100,8 +99,9 @@ pub(in crate::http) async fn get_actor(
 )]
 pub(in crate::http) async fn stream_actors(
     State(app): State<AppState>,
-    _caller: May<ActorInspect>,
+    caller: May<ActorInspect>,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, ApiError> {
+    caller.require_first()?;
     let full =
         || ApiError::new(&problem::OVERLOADED, format!("{WATCHERS_MAX} streams are open")).with_retry_after_ms(RETRY_AFTER_MS);
     let watcher = app.monitor.actors.join().ok_or_else(full)?;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::{
-        accounts::{ExternalLoginError, LoginProvider, Whose},
+        accounts::{ExternalLogin, ExternalLoginError, LoginProvider, Whose},
         audit::AuditEvent,
     },
     auth::oidc::{self, OidcError},
@@ -119,9 +119,17 @@ pub(in crate::http) async fn finish_external_login(
     let code = find("code").ok_or_else(not_pending)?;
     let issuer = find("iss");
     let came = oidc::Answer { code: &code, issuer: issuer.as_deref() };
-    let session = app.accounts.login_external(&app.login_providers, &pending, &came).await?;
+    let login = app.accounts.login_external(&app.login_providers, &pending, &came).await;
+    if let Err(ExternalLoginError::Denied(_)) = &login {
+        app.audit.record(origin.clone(), AuditEvent::LoginFailed(None)).await;
+    }
+    let ExternalLogin { session, changes } = login?;
     let Whose { user, home } = session.whose;
-    app.audit.record(origin.by_user(home, user), AuditEvent::LoggedIn(user)).await;
+    let origin = origin.by_user(home, user);
+    for change in changes {
+        app.audit.record(origin.clone(), change).await;
+    }
+    app.audit.record(origin, AuditEvent::LoggedIn(user)).await;
     Ok(see_other(&pending.return_to, [way.set(&session), way.unset_login()]))
 }
 
@@ -137,7 +145,9 @@ fn see_other<const N: usize>(url: &str, cookies: [HeaderValue; N]) -> Response {
 }
 
 /// The address of this server, as browsers see it.
-fn base_url(app: &AppState, way: Way, headers: &HeaderMap) -> Result<String, ApiError> {
+///
+/// Errors: `invalid_header` where nobody says it.
+pub(in crate::http) fn base_url(app: &AppState, way: Way, headers: &HeaderMap) -> Result<String, ApiError> {
     if let Some(url) = &app.public_url {
         return Ok(url.trim_end_matches('/').to_owned());
     }

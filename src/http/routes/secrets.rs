@@ -14,7 +14,6 @@ use crate::{
         openapi::Problems,
         problem,
     },
-    model::ids::WorkspaceId,
 };
 
 /// Shows the master keys.
@@ -28,7 +27,7 @@ pub(in crate::http) async fn get_secrets(
     State(app): State<AppState>,
     caller: May<WorkspaceWrite>,
 ) -> Result<Answer<SecretsBody>, ApiError> {
-    require_first(caller.workspace())?;
+    caller.require_first()?;
     Ok(Answer(app.credentials.master_keys().await?.into()))
 }
 
@@ -44,7 +43,7 @@ pub(in crate::http) async fn rotate_secrets(
     State(app): State<AppState>,
     caller: May<WorkspaceWrite>,
 ) -> Result<Answer<RotationBody>, ApiError> {
-    require_first(caller.workspace())?;
+    caller.require_first()?;
     let rotated = app.credentials.rotate().await?;
     if rotated.is_done {
         let entry = AuditEvent::SecretsRotated(rotated.current.to_string());
@@ -52,11 +51,4 @@ pub(in crate::http) async fn rotate_secrets(
     }
     tracing::info!(resealed = rotated.resealed, retired = rotated.retired, done = rotated.is_done, "secrets rotated");
     Ok(Answer(rotated.into()))
-}
-
-fn require_first(workspace: WorkspaceId) -> Result<(), ApiError> {
-    if workspace == WorkspaceId::DEFAULT {
-        return Ok(());
-    }
-    Err(ApiError::new(&problem::WORKSPACE_DENIED, "master keys belong to the whole installation: use its first workspace"))
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::users::{ListQuery, created};
 use crate::{
-    actors::audit::{AuditEntry, AuditEvent},
+    actors::audit::{AuditEntry, AuditEvent, Origin},
     auth::permissions::permit::{MemberRead, MemberWrite, WorkspaceRead, WorkspaceWrite},
     http::{
         AppState,
@@ -124,7 +124,9 @@ pub(in crate::http) async fn delete_workspace(
 ) -> Result<StatusCode, ApiError> {
     acts_in(&caller, id)?;
     app.accounts.delete_workspace(&caller.0).await?;
-    app.audit.record(caller.origin(), AuditEvent::WorkspaceDeleted(id)).await;
+    // Nobody can read the log of the deleted one any more.
+    let origin = Origin { workspace: WorkspaceId::DEFAULT, ..caller.origin() };
+    app.audit.record(origin, AuditEvent::WorkspaceDeleted(id)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

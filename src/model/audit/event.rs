@@ -68,14 +68,13 @@ audit_events! {
     LoggedOut(Option<UserId>) = "session.ended";
     /// A refresh token came a second time: every session of its family is over.
     TokenReused(UserId) = "session.reused";
-    SessionsRevoked(UserId) = "session.revoked";
 
     UserCreated(UserId) = "user.created";
     UserUpdated(UserId) = "user.updated";
     UserDisabled(UserId) = "user.disabled";
     UserDeleted(UserId) = "user.deleted";
     PasswordChanged(UserId) = "user.password_changed";
-    PasswordResetAsked(UserId) = "user.password_reset_asked";
+    /// By the operator of the server.
     PasswordReset(UserId) = "user.password_reset";
 
     WorkspaceCreated(WorkspaceId) = "workspace.created";
@@ -87,7 +86,6 @@ audit_events! {
     MemberRemoved(UserId) = "member.removed";
 
     InvitationCreated(String) = "invitation.created";
-    InvitationAccepted(String) = "invitation.accepted";
     InvitationRevoked(String) = "invitation.revoked";
 
     RoleCreated(String) = "role.created";
@@ -132,9 +130,6 @@ audit_events! {
     ExecutionDeleted(ExecutionId) = "execution.deleted";
     BatchCreated(BatchId) = "batch.created";
     BatchCancelled(BatchId) = "batch.cancelled";
-
-    NodeDrained(String) = "node.drained";
-    NodeUncordoned(String) = "node.uncordoned";
 
     /// Somebody lacked a permission: its name.
     PermissionDenied(String) = "permission.denied";

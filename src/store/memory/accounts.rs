@@ -2,8 +2,8 @@
 
 use super::{State, take};
 use crate::{
-    model::ids::{SessionId, UserId, WorkspaceId},
-    store::{ClaimSetup, IdentityRow, OWNER_ROLE, Result, SetupState, SetupTokenRow, UserRow, journal::conflict},
+    model::ids::{UserId, WorkspaceId},
+    store::{ClaimSetup, IdentityRow, OWNER_ROLE, PasswordStep, Result, SetupState, SetupTokenRow, UserRow, journal::conflict},
 };
 
 impl State {
@@ -80,10 +80,11 @@ impl State {
         users.into_iter().take(take(limit)).cloned().collect()
     }
 
-    pub(super) fn set_password(&mut self, id: UserId, hash: &str, keep: Option<SessionId>) -> bool {
-        let Some(user) = self.users.get_mut(&id) else { return false };
+    pub(super) fn set_password(&mut self, id: UserId, hash: &str, step: PasswordStep<'_>) -> bool {
+        let is_the_one = |user: &&mut UserRow| step.from.is_none_or(|from| from == user.password_hash);
+        let Some(user) = self.users.get_mut(&id).filter(is_the_one) else { return false };
         hash.clone_into(&mut user.password_hash);
-        self.sessions.retain(|session, row| row.user != id || Some(*session) == keep);
+        self.sessions.retain(|session, row| row.user != id || Some(*session) == step.keep);
         true
     }
 

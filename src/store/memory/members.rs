@@ -101,6 +101,7 @@ impl State {
             return ChangeMember::LastOwner;
         }
         self.api_keys.retain(|_, key| key.workspace != workspace || key.user != user);
+        self.invitations.retain(|_, row| row.workspace != workspace || row.invited_by != Some(user));
         self.members.remove(&(workspace, user));
         let next = self.longest_joined(user);
         if let (Some(account), Some(next)) = (self.users.get_mut(&user), next)
@@ -126,6 +127,7 @@ impl State {
         account.disabled_at = change.disabled_at;
         if change.disabled_at.is_some() {
             self.sessions.retain(|_, session| session.user != id);
+            self.invitations.retain(|_, row| row.invited_by != Some(id));
         }
         ChangeMember::Changed
     }
@@ -141,7 +143,7 @@ impl State {
         self.api_keys.retain(|_, key| key.user != id);
         self.sessions.retain(|_, session| session.user != id);
         self.identities.retain(|_, user| *user != id);
-        self.invitations.values_mut().filter(|row| row.invited_by == Some(id)).for_each(|row| row.invited_by = None);
+        self.invitations.retain(|_, row| row.invited_by != Some(id));
         ChangeMember::Changed
     }
 

@@ -117,8 +117,9 @@ pub(super) async fn set_member_role(
 }
 
 pub(super) async fn delete_member(store: &PostgresStore, workspace: WorkspaceId, user: UserId) -> Result<ChangeMember> {
-    const STATEMENTS: [&str; 3] = [
+    const STATEMENTS: [&str; 4] = [
         "DELETE FROM api_keys WHERE workspace_id = $1 AND user_id = $2",
+        "DELETE FROM invitations WHERE workspace_id = $1 AND invited_by = $2",
         "DELETE FROM members WHERE workspace_id = $1 AND user_id = $2",
         "UPDATE users SET workspace_id = COALESCE(
             (SELECT members.workspace_id FROM members WHERE members.user_id = $2
@@ -142,7 +143,7 @@ pub(super) async fn delete_member(store: &PostgresStore, workspace: WorkspaceId,
 
 pub(super) async fn update_user(store: &PostgresStore, id: UserId, change: &UserChange) -> Result<ChangeMember> {
     const SQL: &str = "UPDATE users SET name = $2, disabled_at = $3 WHERE id = $1";
-    const SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
+    const ENDED: [&str; 2] = ["DELETE FROM sessions WHERE user_id = $1", "DELETE FROM invitations WHERE invited_by = $1"];
     let mut tx = store.begin(WRITING).await?;
     lock_owned(&mut tx, id).await?;
     if change.disabled_at.is_some() && is_last_owner(&mut tx, id).await? {
@@ -150,23 +151,26 @@ pub(super) async fn update_user(store: &PostgresStore, id: UserId, change: &User
     }
     let query = sqlx::query(SQL).bind(id.uuid()).bind(change.name.clone()).bind(change.disabled_at.map(millis));
     let updated = query.execute(&mut *tx).await.map_err(failed(WRITING))?;
-    if change.disabled_at.is_some() {
-        sqlx::query(SESSIONS).bind(id.uuid()).execute(&mut *tx).await.map_err(failed(WRITING))?;
+    for sql in ENDED.into_iter().filter(|_| change.disabled_at.is_some()) {
+        sqlx::query(sql).bind(id.uuid()).execute(&mut *tx).await.map_err(failed(WRITING))?;
     }
     tx.commit().await.map_err(failed(WRITING))?;
     Ok(if updated.rows_affected() > 0 { ChangeMember::Changed } else { ChangeMember::NotFound })
 }
 
 pub(super) async fn delete_user(store: &PostgresStore, id: UserId) -> Result<ChangeMember> {
-    const SQL: &str = "DELETE FROM users WHERE id = $1";
+    const STATEMENTS: [&str; 2] = ["DELETE FROM invitations WHERE invited_by = $1", "DELETE FROM users WHERE id = $1"];
     let mut tx = store.begin(WRITING).await?;
     lock_owned(&mut tx, id).await?;
     if is_last_owner(&mut tx, id).await? {
         return Ok(ChangeMember::LastOwner);
     }
-    let deleted = sqlx::query(SQL).bind(id.uuid()).execute(&mut *tx).await.map_err(failed(WRITING))?;
+    let mut deleted = 0;
+    for sql in STATEMENTS {
+        deleted = sqlx::query(sql).bind(id.uuid()).execute(&mut *tx).await.map_err(failed(WRITING))?.rows_affected();
+    }
     tx.commit().await.map_err(failed(WRITING))?;
-    Ok(if deleted.rows_affected() > 0 { ChangeMember::Changed } else { ChangeMember::NotFound })
+    Ok(if deleted > 0 { ChangeMember::Changed } else { ChangeMember::NotFound })
 }
 
 /// Why the workspace takes no new member of this role, if it does not.

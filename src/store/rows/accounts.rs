@@ -1,6 +1,15 @@
 //! Rows and requests about people, and about the token that makes the first of them.
 
-use crate::model::ids::{TokenId, UserId, WorkspaceId};
+use crate::model::ids::{SessionId, TokenId, UserId, WorkspaceId};
+
+/// How a password changes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PasswordStep<'a> {
+    /// The hash that it has now; any where it is not given.
+    pub from: Option<&'a str>,
+    /// The one session that goes on.
+    pub keep: Option<SessionId>,
+}
 
 /// A person's row.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::{SqliteStore, error::failed};
 use crate::{
     model::ids::{SessionId, UserId, WorkspaceId},
     store::{
-        ClaimSetup, IdentityRow, OWNER_ROLE, Result, SetupState, SetupTokenRow, UserRow,
+        ClaimSetup, IdentityRow, OWNER_ROLE, PasswordStep, Result, SetupState, SetupTokenRow, UserRow,
         columns::{self, SetupTokenColumns, UserColumns, millis},
     },
 };
@@ -133,15 +133,18 @@ pub(super) async fn list_accounts(store: &SqliteStore, after: Option<&str>, limi
     columns::all(rows)
 }
 
-pub(super) async fn set_password(store: &SqliteStore, id: UserId, hash: &str, keep: Option<SessionId>) -> Result<bool> {
-    const PASSWORD: &str = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
+pub(super) async fn set_password(store: &SqliteStore, id: UserId, hash: &str, step: PasswordStep<'_>) -> Result<bool> {
+    const PASSWORD: &str = "UPDATE users SET password_hash = ?2 WHERE id = ?1 AND (?3 IS NULL OR password_hash = ?3)";
     const SESSIONS: &str = "DELETE FROM sessions WHERE user_id = ?1 AND (?2 IS NULL OR id <> ?2)";
     let mut tx = store.begin(WRITING).await?;
-    let changed = sqlx::query(PASSWORD).bind(id.uuid()).bind(hash.to_owned()).execute(&mut *tx).await.map_err(failed(WRITING))?;
-    let sessions = sqlx::query(SESSIONS).bind(id.uuid()).bind(keep.map(SessionId::uuid));
+    let password = sqlx::query(PASSWORD).bind(id.uuid()).bind(hash.to_owned()).bind(step.from.map(str::to_owned));
+    if password.execute(&mut *tx).await.map_err(failed(WRITING))?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let sessions = sqlx::query(SESSIONS).bind(id.uuid()).bind(step.keep.map(SessionId::uuid));
     sessions.execute(&mut *tx).await.map_err(failed(WRITING))?;
     tx.commit().await.map_err(failed(WRITING))?;
-    Ok(changed.rows_affected() > 0)
+    Ok(true)
 }
 
 pub(super) async fn find_identity(store: &SqliteStore, issuer: &str, subject: &str) -> Result<Option<UserId>> {

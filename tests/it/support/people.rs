@@ -80,7 +80,7 @@ impl TestApp {
         let store = &self.running().store;
         let salt = [7; 16];
         let hash = Passwords::default().hash(PASSWORD, salt).await.unwrap();
-        assert!(store.set_password(user, &hash, None).await.unwrap());
+        assert!(store.set_password(user, &hash, citadel::store::PasswordStep::default()).await.unwrap());
         let email = store.find_user(user).await.unwrap().unwrap().email;
         let body = json!({ "email": email, "password": PASSWORD });
         self.client.anonymous().post("/auth/login", &body).await.text("access_token")

@@ -10,8 +10,8 @@ use citadel::{
     },
     store::{
         Append, ExecutionCursor, ExecutionFilter, IdempotencyKey, InboxRow, NewExecution, NewHook, NewWorkflow, OnTaken,
-        PageRequest, Publication, Result, RotateSession, SessionRow, ShardLease, Snapshot, StateChange, Store, StoreError,
-        WorkflowCursor, WorkflowFilter,
+        PageRequest, PasswordStep, Publication, Result, RotateSession, SessionRow, ShardLease, Snapshot, StateChange, Store,
+        StoreError, WorkflowCursor, WorkflowFilter,
     },
 };
 
@@ -274,7 +274,15 @@ impl Player {
             Operation::DeleteSession { session: number } => told(self.store.delete_session(session((*number).into())).await),
             Operation::SetPassword { user: of, keep } => {
                 let keep = keep.map(|number| session(number.into()));
-                told(self.store.set_password(user((*of).into()), &user_row((*of).into()).password_hash, keep).await)
+                told(
+                    self.store
+                        .set_password(
+                            user((*of).into()),
+                            &user_row((*of).into()).password_hash,
+                            PasswordStep { keep, from: None },
+                        )
+                        .await,
+                )
             }
             Operation::ReadAccounts { session: number, user: of } => {
                 let found = told(self.store.find_session(session((*number).into())).await);
