@@ -33,6 +33,10 @@ pub(super) enum Scenario {
     #[value(name = "code-js")]
     #[serde(rename = "code-js")]
     CodeJs,
+    /// The same with ten nodes of JavaScript in a row: ten fresh sandboxes.
+    #[value(name = "code-js-10")]
+    #[serde(rename = "code-js-10")]
+    CodeJs10,
     /// What finished executions in the store cost: `webhook-3` and `start-async` on an empty and on a full store.
     #[value(name = "start-cost")]
     #[serde(rename = "start-cost")]
@@ -71,6 +75,7 @@ impl Scenario {
             Self::Webhook3 | Self::StartCost => hook(("/branch", json!("high"))),
             Self::Effects3 => hook(("/stored", json!(true))),
             Self::CodeJs => hook(("/total", json!(151))),
+            Self::CodeJs10 => hook(("/total", json!(160))),
             Self::StartAsync => {
                 let path = format!("/api/v1/workflows/{workflow}/executions");
                 let body = json!({ "input": { "body": order() } }).to_string();
@@ -83,7 +88,7 @@ impl Scenario {
     fn definition(self, sink: SocketAddr) -> Value {
         let trigger = match self {
             Self::StartAsync => json!({ "id": "start", "type": "manual" }),
-            Self::Webhook3 | Self::Effects3 | Self::CodeJs | Self::StartCost => {
+            Self::Webhook3 | Self::Effects3 | Self::CodeJs | Self::CodeJs10 | Self::StartCost => {
                 let params = json!({ "path": format!("bench/{}", self.name()), "respond": "last_node" });
                 json!({ "id": "start", "type": "webhook", "params": params })
             }
@@ -95,15 +100,24 @@ impl Scenario {
                 json!({ "id": "mark", "type": "set", "params": { "fields": { "branch": "high" } } }),
             ],
             Self::Effects3 => ["first", "second", "third"].map(|id| post(id, sink)).to_vec(),
-            Self::CodeJs => {
-                let code = "return input.map(({ body }) => ({ customer: body.customer.name, total: body.amount * 2 }));";
-                vec![json!({ "id": "total", "type": "code", "params": { "language": "javascript", "code": code } })]
+            Self::CodeJs => vec![code_js("total", TOTAL)],
+            Self::CodeJs10 => {
+                let more = |number: u32| code_js(&format!("more-{number}"), MORE);
+                std::iter::once(code_js("total", TOTAL)).chain((2..=10).map(more)).collect()
             }
         };
         let nodes: Vec<Value> = std::iter::once(trigger).chain(steps).collect();
         let edges: Vec<Value> = nodes.windows(2).map(|pair| edge(&pair[0], &pair[1])).collect();
         json!({ "name": format!("bench {}", self.name()), "nodes": nodes, "edges": edges })
     }
+}
+
+/// JavaScript of the scenarios with code.
+const TOTAL: &str = "return input.map(({ body }) => ({ customer: body.customer.name, total: body.amount * 2 }));";
+const MORE: &str = "return input.map((item) => ({ ...item, total: item.total + 1 }));";
+
+fn code_js(id: &str, code: &str) -> Value {
+    json!({ "id": id, "type": "code", "params": { "language": "javascript", "code": code } })
 }
 
 /// What every execution begins with.
