@@ -18,7 +18,9 @@ use crate::{
         audit::AuditEvent,
         ids::{UserId, WorkspaceId},
     },
-    store::{API_KEYS_MAX, ChangeMember, IdentityRow, InsertMember, PageRequest, PasswordStep, StoreError, UserRow},
+    store::{
+        API_KEYS_MAX, ChangeMember, IdentityRow, InsertMember, PageRequest, PasswordStep, StoreError, UserRow, WORKSPACES_MAX,
+    },
 };
 
 /// What sealed logins belong to.
@@ -193,9 +195,11 @@ impl AccountsService {
             changes.push(AuditEvent::PasswordChanged(user.id));
         }
         let page = PageRequest { after: None, limit: API_KEYS_MAX };
-        for key in store.list_api_keys(WorkspaceId::DEFAULT, Some(user.id), &page).await? {
-            store.delete_api_key(WorkspaceId::DEFAULT, key.id).await?;
-            changes.push(AuditEvent::KeyDeleted(key.id.to_string()));
+        for joined in store.list_workspaces(user.id, None, WORKSPACES_MAX).await? {
+            for key in store.list_api_keys(joined.workspace.id, Some(user.id), &page).await? {
+                store.delete_api_key(joined.workspace.id, key.id).await?;
+                changes.push(AuditEvent::KeyDeleted(key.id.to_string()));
+            }
         }
         self.inner.cache.clear();
         Ok(UserRow { password_hash: String::new(), ..user })
