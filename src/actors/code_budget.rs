@@ -37,7 +37,10 @@ struct Bucket {
 
 /// A workspace has used up what it may for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the code of this workspace has used the {allowance_seconds} seconds of CPU time that it may use in a minute")]
+#[error(
+    "the code of this workspace has used the {allowance_seconds} seconds of CPU time that it may use in a minute; there is some again in {} s",
+    .retry_after_ms.div_ceil(1_000)
+)]
 pub struct BudgetSpent {
     pub allowance_seconds: u64,
     /// When there is some again, in milliseconds from now.

@@ -28,7 +28,7 @@ use crate::{
     },
     runtimes::{
         code::{Code, CodeInput, CodeRequest},
-        grants::Grants,
+        grants::{Grants, env_complaint},
         sandbox::MEMORY_BYTES_MAX,
     },
 };
@@ -135,6 +135,7 @@ impl CodeRunsHandle {
         }
         let mut problems = beyond(&request.limits);
         problems.extend(bad_names(&request.env));
+        problems.extend(env_complaint(&request.env).map(|detail| Problem::new("/env", codes::INVALID_PARAMETER, detail)));
         let languages = &self.engine.services.languages;
         match languages.get(&request.language) {
             Some(language) if !request.env.is_empty() && !language.info().grants.env => {

@@ -4,6 +4,18 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use crate::model::ids::WorkspaceId;
 
+/// All variables of one run together, names and values. **Units**: bytes. No system gives a process more than 128 KiB in one.
+pub const ENV_BYTES_MAX: usize = 120 * 1024;
+
+/// Why no process can have these variables, if that is so. Says names only: values may be secret.
+pub fn env_complaint(env: &BTreeMap<String, String>) -> Option<String> {
+    if let Some((name, _)) = env.iter().find(|(_, value)| value.contains('\0')) {
+        return Some(format!("the variable {name} has the character U+0000 in it"));
+    }
+    let bytes: usize = env.iter().map(|(name, value)| name.len() + value.len()).sum();
+    (bytes > ENV_BYTES_MAX).then(|| format!("the variables have {bytes} bytes together, more than {ENV_BYTES_MAX}"))
+}
+
 /// What one node run was granted, and who runs it. Empty by default.
 #[derive(Clone, Default)]
 pub struct Grants {
@@ -57,4 +69,18 @@ pub struct FetchResponse {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_obeyed_and_violated() {
+        let env = |value: String| BTreeMap::from([("A".to_owned(), value)]);
+        assert_eq!(env_complaint(&env("x".repeat(ENV_BYTES_MAX - 1))), None);
+        assert!(env_complaint(&env("x".repeat(ENV_BYTES_MAX))).is_some());
+        let complaint = env_complaint(&env("secret\0".to_owned())).unwrap();
+        assert!(complaint.contains("A has") && !complaint.contains("secret"), "{complaint}");
+    }
 }

@@ -86,7 +86,7 @@ fn what_is_not_there_is_said_to_be_so() {
     assert_eq!(runtimes.run(&["verify"], "").code, 0);
     let ran = runtimes.run(&["verify", "python"], "");
     ran.assert_failed(1, "Python is not installed");
-    assert!(ran.err.contains("hint: `citadel runtimes install`"), "{ran:?}");
+    assert!(ran.err.contains("hint: `citadel runtimes install python`"), "{ran:?}");
     assert!(runtimes.run(&["remove", "ruby"], "").out.contains("ruby was not installed"));
     let ran = runtimes.run(&["install", "perl"], "");
     assert_eq!(ran.code, 2, "{ran:?}");

@@ -61,6 +61,30 @@ fn memory_of_all_processes_together_obeyed_and_violated() {
 }
 
 #[test]
+fn what_sockets_hold_obeyed_and_violated() {
+    let source = |processes: u32, pairs: u32| {
+        format!(
+            "import os, socket, time\n\
+             for i in range({processes}):\n\
+             \x20   if os.fork() == 0:\n\
+             \x20       kept = [socket.socketpair() for _ in range({pairs})]\n\
+             \x20       for one, other in kept:\n\
+             \x20           one.setblocking(False)\n\
+             \x20           try:\n\
+             \x20               while True: one.send(b'x' * 4096)\n\
+             \x20           except BlockingIOError: pass\n\
+             \x20       time.sleep(0.3)\n\
+             \x20       os._exit(0)\n\
+             for i in range({processes}): os.wait()\n\
+             print(1)"
+        )
+    };
+    let limits = CodeLimits { memory_bytes: 64 << 20, ..CodeLimits::default() };
+    assert_eq!(with(limits, "python-native", &source(2, 20)), Ok(json!(1)));
+    assert_eq!(with(limits, "python-native", &source(6, 60)), Err(CodeErrorCode::Memory));
+}
+
+#[test]
 fn output_and_log_obeyed_and_violated() {
     let limits = CodeLimits { output_bytes: 100, log_bytes: 100, ..CodeLimits::default() };
     assert!(with(limits, "bash", "printf '%0100d'").is_ok());

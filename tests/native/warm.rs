@@ -116,6 +116,21 @@ fn limits_and_failures_are_those_of_any_run() {
 }
 
 #[test]
+fn what_a_run_leaves_behind_counts() {
+    let world = world_with("warm-orphans", "colorsys", 8);
+    let source = "import os, time\n\
+                  if os.fork() == 0:\n\
+                  \x20   os.setsid()\n\
+                  \x20   while time.process_time() < 0.4: pass\n\
+                  \x20   time.sleep(60)\n\
+                  time.sleep(2)\n\
+                  print(1)\n";
+    let output = warm_run(&world, || world.run("warm-orphans", source, Value::Null).unwrap());
+    assert_eq!(output.output, json!(1));
+    assert!(output.usage.cpu_ms >= 300.0, "{:?}", output.usage);
+}
+
+#[test]
 fn an_input_that_nobody_reads_is_no_failure() {
     let world = world_with("warm-unread", "stringprep", 8);
     warm_run(&world, || world.run("warm-unread", "print(1)", Value::Null).unwrap());

@@ -8,10 +8,11 @@ use super::{network::Network, params};
 use crate::{
     model::error::{NodeError, codes},
     nodes::{context::EffectContext, params::text_once},
-    runtimes::grants::{Fetch, Grants},
+    runtimes::grants::{Fetch, Grants, env_complaint},
 };
 
-/// Errors: `invalid_parameter` for a credential or field that is not there, or a value that is no text; those of expressions.
+/// Errors: `invalid_parameter` for a credential or field that is not there, a value that is no text, or variables that no process can
+/// have; those of expressions.
 pub(super) async fn of_run(granted: &params::Grants, ctx: &mut EffectContext) -> Result<Grants, NodeError> {
     let fields = match &ctx.credential {
         Some(name) if granted.env.values().any(|value| matches!(value, params::Granted::Credential { .. })) => {
@@ -26,6 +27,9 @@ pub(super) async fn of_run(granted: &params::Grants, ctx: &mut EffectContext) ->
             params::Granted::Value(param) => text_once(&mut ctx.pure(), param, &format!("grants.env.{name}"))?,
         };
         env.insert(name.clone(), value);
+    }
+    if let Some(complaint) = env_complaint(&env) {
+        return Err(NodeError::permanent(codes::INVALID_PARAMETER, format!("`grants.env`: {complaint}")));
     }
     let network = granted.network.then(|| Arc::new(Network::new(ctx.services.egress.clone())) as Arc<dyn Fetch>);
     Ok(Grants { workspace: Some(ctx.workspace), env, network })

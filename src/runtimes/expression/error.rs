@@ -97,7 +97,8 @@ impl From<GuestError> for ExpressionError {
             | GuestError::StackOverflow
             | GuestError::OutputMalformed(_)
             | GuestError::Scope(_)
-            | GuestError::Exited => ExpressionErrorKind::Exception,
+            | GuestError::Exited
+            | GuestError::Broken(_) => ExpressionErrorKind::Exception,
             GuestError::WallTime(_) | GuestError::CpuTime(_) => ExpressionErrorKind::Timeout,
             GuestError::Memory { .. } => ExpressionErrorKind::Memory,
             GuestError::OutputTooLarge { .. } => ExpressionErrorKind::OutputLimit,

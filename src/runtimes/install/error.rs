@@ -64,8 +64,10 @@ impl InstallError {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Absent(_) => Some("`citadel runtimes install` installs it"),
-            Self::Outdated(_) => Some("`citadel runtimes install` brings it up to date"),
+            Self::Absent(Installable::Python) => Some("`citadel runtimes install python` installs it"),
+            Self::Absent(Installable::Ruby) => Some("`citadel runtimes install ruby` installs it"),
+            Self::Outdated(Installable::Python) => Some("`citadel runtimes install python` brings it up to date"),
+            Self::Outdated(Installable::Ruby) => Some("`citadel runtimes install ruby` brings it up to date"),
             Self::NoProgram { program: "npm", .. } => Some("install npm (on Debian: apt-get install npm)"),
             Self::NoProgram { program: "python3" | PIP, .. } => {
                 Some("install Python 3 with pip (on Debian: apt-get install python3-pip)")

@@ -135,11 +135,8 @@ fn memory(limits: &CodeLimits) -> CodeError {
 
 /// A process that ended badly by itself: what it said last, and where.
 fn exception(spec: &LanguageSpec, limits: &CodeLimits, ended: &Ended, tail: &str) -> CodeError {
-    let says = |words: &[&str]| words.iter().any(|word| tail.contains(word));
-    if says(spec.failures.memory) {
-        return memory(limits);
-    }
-    let code = if says(spec.failures.syntax) { CodeErrorCode::Syntax } else { CodeErrorCode::Exception };
+    let memory = says(spec.failures.memory, tail).then(|| memory(limits));
+    let code = if says(spec.failures.syntax, tail) { CodeErrorCode::Syntax } else { CodeErrorCode::Exception };
     let how = match (ended.exit_code, ended.signal) {
         (Some(code), _) => format!("the program exited with {code}"),
         (None, Some(signal)) => format!("the program was ended by {}", signal_name(signal)),
@@ -155,8 +152,13 @@ fn exception(spec: &LanguageSpec, limits: &CodeLimits, ended: &Ended, tail: &str
         line: place.map(|(line, _)| line),
         column: place.and_then(|(_, column)| column),
         stack: (!tail.trim().is_empty()).then(|| tail.trim().to_owned()),
-        ..CodeError::new(code, message)
+        ..memory.unwrap_or_else(|| CodeError::new(code, message))
     }
+}
+
+/// Whether a line begins like this.
+fn says(pattern: &str, tail: &str) -> bool {
+    Regex::new(&format!("(?m)^(?:{pattern})")).expect("an expression of the table, each of which a test compiles").is_match(tail)
 }
 
 /// The line that says what went wrong: the last one that names an error, else the last one.
@@ -185,9 +187,14 @@ fn signal_name(signal: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    const LAST: Failures = Failures { syntax: &[], memory: &[], innermost_last: true };
+    use super::{
+        super::{plan::Walls, table::languages},
+        *,
+    };
+
+    const LAST: Failures = Failures { syntax: "x", memory: "x", innermost_last: true };
     const FIRST: Failures = Failures { innermost_last: false, ..LAST };
 
     #[track_caller]
@@ -229,6 +236,47 @@ mod tests {
         assert_eq!(said(r), Some("Error in f() : no"));
         assert_eq!(place("main.py", LAST, "nothing"), None);
         assert_eq!(said(" \n"), None);
+    }
+
+    #[test]
+    fn words_of_a_program_are_not_those_of_its_interpreter() {
+        let (specs, _) = languages(&BTreeMap::new());
+        let (syntax, memory, other) = (CodeErrorCode::Syntax, CodeErrorCode::Memory, CodeErrorCode::Exception);
+        for (language, tail, code) in [
+            ("bash", "/code/main.sh: line 1: syntax error near unexpected token `('\n", syntax),
+            ("bash", "sqlite3: syntax error near FROM\n", other),
+            ("bash", "/code/main.sh: fork: Cannot allocate memory\n", memory),
+            ("bash", "curl: cannot allocate memory\n", other),
+            ("python-native", "  File \"/code/main.py\", line 2\n    x = = 1\nSyntaxError: invalid syntax\n", syntax),
+            ("python-native", "ValueError: the SQL has a SyntaxError: near FROM\n", other),
+            ("python-native", "Traceback (most recent call last):\nMemoryError\n", memory),
+            ("python-native", "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8 GiB\n", memory),
+            ("python-native", "ValueError: remote said MemoryError\n", other),
+            ("node", "SyntaxError: Unexpected token '='\n    at wrapSafe (node:internal/modules/cjs/loader:1)\n", syntax),
+            ("node", "SyntaxError: Unexpected end of JSON input\n    at JSON.parse (<anonymous>)\n", other),
+            ("node", "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n", memory),
+            ("node", "Error: remote: JavaScript heap out of memory\n", other),
+            ("php", "PHP Fatal error:  Allowed memory size of 67108864 bytes exhausted\n", memory),
+            ("php", "PHP Fatal error:  Uncaught Exception: remote: Allowed memory size in /code/main.php:2\n", other),
+            ("go", "# command-line-arguments\n/code/main.go:3:3: x declared but not used\n", syntax),
+            ("go", "/code/main.go:2:8: package nope is not in std\n", syntax),
+            ("go", "panic: no\n\nmain.main()\n\t/code/main.go:3 +0x27\nexit status 2\n", other),
+            ("java", "Exception in thread \"main\" java.lang.OutOfMemoryError: Java heap space\n", memory),
+            ("java", "Exception in thread \"main\" java.lang.RuntimeException: remote OutOfMemoryError\n", other),
+            ("r", "Error: cannot allocate vector of size 7.6 Mb\n", memory),
+        ] {
+            let spec = specs.iter().find(|spec| spec.name == language).unwrap();
+            let ended = Ended {
+                exit_code: Some(1),
+                signal: None,
+                exceeded: None,
+                cpu_ms: 0.0,
+                memory_peak_bytes: 0,
+                walls: Walls::default(),
+            };
+            let error = exception(spec, &CodeLimits::default(), &ended, tail);
+            assert_eq!((error.code, error.stack.as_deref()), (code, Some(tail.trim())), "{language}: {tail}");
+        }
     }
 
     #[test]

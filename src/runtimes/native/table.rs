@@ -54,10 +54,11 @@ pub(super) struct LanguageSpec {
 /// How to read what a language writes to standard error when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Failures {
-    /// Words of a source that does not parse.
-    pub(super) syntax: &'static [&'static str],
-    /// Words of a program that got no memory.
-    pub(super) memory: &'static [&'static str],
+    /// How a line begins that says that a source does not compile: a regular expression. The program's own words may be like the
+    /// interpreter's, so it has to be as exact as that is.
+    pub(super) syntax: &'static str,
+    /// How one begins that says that there was no memory.
+    pub(super) memory: &'static str,
     /// Whether the innermost call is named last.
     pub(super) innermost_last: bool,
 }
@@ -78,7 +79,9 @@ struct Builtin {
     packages: Option<Packages>,
 }
 
-const NO_MARKS: Failures = Failures { syntax: &[], memory: &["Cannot allocate memory"], innermost_last: false };
+const NO_MARKS: Failures = Failures { syntax: NEVER, memory: r".*Cannot allocate memory", innermost_last: false };
+/// No line begins like this.
+const NEVER: &str = r"\z.";
 
 /// **Source** of the figures: what an empty program of each takes on x86_64 (Debian 12), doubled.
 const BUILTIN: &[Builtin] = &[
@@ -94,8 +97,8 @@ const BUILTIN: &[Builtin] = &[
         resident_mib: 16,
         reserved_mib: 32,
         failures: Failures {
-            syntax: &["syntax error"],
-            memory: &["cannot allocate", "Cannot allocate memory", "memory exhausted"],
+            syntax: r"(bash|\S*main\.sh): .*syntax error",
+            memory: r"(bash|\S*main\.sh): .*(cannot allocate|Cannot allocate memory|memory exhausted)",
             innermost_last: true,
         },
         packages: None,
@@ -115,8 +118,8 @@ const BUILTIN: &[Builtin] = &[
         // Each thread reserves 8 MiB for its stack.
         reserved_mib: 704,
         failures: Failures {
-            syntax: &["SyntaxError: ", "IndentationError: ", "TabError: "],
-            memory: &["MemoryError", "Unable to allocate"],
+            syntax: r"(SyntaxError|IndentationError|TabError): ",
+            memory: r"MemoryError\b|numpy\.\S*MemoryError: |.*: Cannot allocate memory$",
             innermost_last: true,
         },
         packages: Some(Packages::Python),
@@ -133,8 +136,9 @@ const BUILTIN: &[Builtin] = &[
         resident_mib: 96,
         reserved_mib: 1_024,
         failures: Failures {
-            syntax: &["SyntaxError: "],
-            memory: &["heap out of memory", "Array buffer allocation failed", "invalid array length Allocation failed"],
+            // Whoever parses JSON gets a SyntaxError, too: here it is the loader of modules that calls.
+            syntax: r"\s+at (wrapSafe|compileSourceTextModule) ",
+            memory: r"FATAL ERROR: .*([Oo]ut of memory|Allocation failed)|RangeError: Array buffer allocation failed",
             innermost_last: false,
         },
         packages: Some(Packages::Node),
@@ -162,8 +166,8 @@ const BUILTIN: &[Builtin] = &[
         resident_mib: 48,
         reserved_mib: 256,
         failures: Failures {
-            syntax: &["PHP Parse error", "Parse error: "],
-            memory: &["Allowed memory size", "Out of memory"],
+            syntax: r"(PHP )?Parse error: ",
+            memory: r"(PHP )?Fatal error: +(Allowed memory size|Out of memory)|mmap\(\) failed: ",
             innermost_last: false,
         },
         packages: None,
@@ -187,8 +191,9 @@ const BUILTIN: &[Builtin] = &[
         resident_mib: 768,
         reserved_mib: 2_048,
         failures: Failures {
-            syntax: &["syntax error:", "\n# command-line-arguments"],
-            memory: &["out of memory"],
+            // A stack has its places behind a tab.
+            syntax: r"# command-line-arguments$|\S*main\.go:\d",
+            memory: r"(fatal error: )?(runtime: )?(out of memory|cannot allocate memory)",
             innermost_last: false,
         },
         packages: None,
@@ -213,7 +218,11 @@ const BUILTIN: &[Builtin] = &[
         tasks_max: 128,
         resident_mib: 256,
         reserved_mib: 1_024,
-        failures: Failures { syntax: &["error: compilation failed"], memory: &["OutOfMemoryError"], innermost_last: false },
+        failures: Failures {
+            syntax: "error: compilation failed",
+            memory: r#"(Exception in thread "[^"]*" |Caused by: )?java\.lang\.OutOfMemoryError\b|Error occurred during initialization of VM"#,
+            innermost_last: false,
+        },
         packages: None,
     },
     Builtin {
@@ -227,7 +236,11 @@ const BUILTIN: &[Builtin] = &[
         tasks_max: TASKS_MAX,
         resident_mib: 128,
         reserved_mib: 512,
-        failures: Failures { syntax: &["Error: unexpected"], memory: &["cannot allocate"], innermost_last: false },
+        failures: Failures {
+            syntax: "Error: unexpected",
+            memory: r"(Error: |Error in .*: |  )?cannot allocate",
+            innermost_last: false,
+        },
         packages: None,
     },
 ];

@@ -13,6 +13,8 @@ import sys
 import traceback
 
 CHUNK = 65536
+# How often processes that have lost their parent are taken away, in milliseconds.
+REAP_MS = 100
 
 
 def read(count):
@@ -76,6 +78,35 @@ def become_the_program(job, stdin, stdout):
         os._exit(code & 0xFF)
 
 
+class Used:
+    """What the processes of a run have used, those that it has left behind among them: they come to this process."""
+
+    def __init__(self, program):
+        self.program, self.status, self.cpu_s, self.peak_kib = program, None, 0.0, 0
+
+    def reap(self, flags):
+        """Takes away one that has ended; false if there is none."""
+        try:
+            process, status, usage = os.wait4(-1, flags)
+        except ChildProcessError:
+            return False
+        if process == 0:
+            return False
+        if process == self.program:
+            self.status = status
+        self.cpu_s += usage.ru_utime + usage.ru_stime
+        self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
+        return True
+
+
+def end_all():
+    """All processes of this namespace but the first and this one."""
+    try:
+        os.kill(-1, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def run(job, data):
     (stdin, feed), (take, stdout) = os.pipe(), os.pipe()
     process = os.fork()
@@ -88,20 +119,21 @@ def run(job, data):
     poll = select.poll()
     poll.register(take, select.POLLIN)
     poll.register(feed, select.POLLOUT)
-    ended = select.poll()
     pidfd = os.pidfd_open(process)
     poll.register(pidfd, select.POLLIN)
+    used = Used(process)
     feeding = True
     is_over = False
     while not is_over:
-        for fd, _ in poll.poll():
+        while used.reap(os.WNOHANG):
+            pass
+        for fd, _ in poll.poll(REAP_MS):
             if fd == take:
                 part = os.read(take, CHUNK)
                 taken += part
                 if not part:
                     poll.unregister(take)
                 if len(taken) > job["output_bytes"]:
-                    os.kill(process, signal.SIGKILL)
                     is_over = True
             elif fd == feed and feeding:
                 try:
@@ -116,12 +148,10 @@ def run(job, data):
                     feeding = False
             elif fd == pidfd:
                 is_over = True
-    # Whatever it has started ends with it: all processes of this namespace but the first and this one.
-    try:
-        os.kill(-1, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    _, status, usage = os.wait4(process, 0)
+    # Whatever it has started ends with it.
+    end_all()
+    while used.reap(0):
+        end_all()
     os.set_blocking(take, False)
     while len(taken) <= job["output_bytes"]:
         try:
@@ -133,12 +163,12 @@ def run(job, data):
         taken += part
     for fd in (take, pidfd) + ((feed,) if feeding else ()):
         os.close(fd)
-    code = os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(used.status)
     head = {
         "exit_code": code if code >= 0 else None,
         "signal": -code if code < 0 else None,
-        "cpu_ms": (usage.ru_utime + usage.ru_stime) * 1000,
-        "memory_peak_bytes": usage.ru_maxrss * 1024,
+        "cpu_ms": used.cpu_s * 1000,
+        "memory_peak_bytes": used.peak_kib * 1024,
     }
     if len(taken) > job["output_bytes"]:
         send({**head, "is_too_large": True})

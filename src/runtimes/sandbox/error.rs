@@ -31,6 +31,9 @@ pub(in crate::runtimes) enum GuestError {
     Scope(String),
     #[error("the code ended its interpreter")]
     Exited,
+    /// It would do so again.
+    #[error("the code broke its interpreter: {0}")]
+    Broken(Trap),
     #[error("the sandbox failed")]
     Trapped(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -76,7 +79,8 @@ impl GuestError {
             (None, Some(Trap::StackOverflow)) => Self::StackOverflow,
             // No interpreter survives every allocation that fails.
             (None, _) if state.memory.is_refused => Self::Memory { bytes_max: limits.memory_bytes },
-            (None, _) => Self::Trapped(error.into()),
+            (None, Some(trap)) => Self::Broken(*trap),
+            (None, None) => Self::Trapped(error.into()),
         }
     }
 
@@ -90,6 +94,7 @@ impl GuestError {
             | Self::StackOverflow
             | Self::NoInstance
             | Self::Exited
+            | Self::Broken(_)
             | Self::Trapped(_) => true,
         }
     }
@@ -103,7 +108,8 @@ impl From<GuestError> for CodeError {
             | GuestError::StackOverflow
             | GuestError::OutputMalformed(_)
             | GuestError::Scope(_)
-            | GuestError::Exited => CodeErrorCode::Exception,
+            | GuestError::Exited
+            | GuestError::Broken(_) => CodeErrorCode::Exception,
             GuestError::WallTime(_) | GuestError::CpuTime(_) => CodeErrorCode::Timeout,
             GuestError::Memory { .. } => CodeErrorCode::Memory,
             GuestError::OutputTooLarge { .. } => CodeErrorCode::OutputLimit,

@@ -287,6 +287,9 @@ impl Log {
         let bytes = self.bytes_left.saturating_sub(LOG_LINE_BYTES).min(text.len());
         self.is_truncated = bytes < text.len() || self.bytes_left < LOG_LINE_BYTES;
         self.bytes_left = self.bytes_left.saturating_sub(LOG_LINE_BYTES + bytes);
+        if bytes == 0 && self.is_truncated && !self.lines.is_empty() {
+            return;
+        }
         let kept = String::from_utf8_lossy(&text[..bytes]);
         let text = kept.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned();
         self.lines.push(LogLine { at: clock::now_ms(), level, text });

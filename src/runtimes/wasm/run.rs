@@ -103,13 +103,11 @@ impl Run {
         if let Some(I32Exit(code)) = error.downcast_ref() {
             return Ok(*code);
         }
-        let is_trap = error.is::<wasmtime::Trap>();
-        let reason = error.root_cause().to_string();
-        match GuestError::of_instantiation(error, state, &self.limits) {
-            // What the program does wrong is its own failure, not that of the sandbox.
-            GuestError::Trapped(_) if is_trap => Err(GuestError::Scope(format!("the program trapped: {reason}"))),
-            other => Err(other),
-        }
+        Err(match GuestError::of_instantiation(error, state, &self.limits) {
+            // There is no interpreter: the code is the program.
+            GuestError::Broken(trap) => GuestError::Scope(format!("the program trapped: {trap}")),
+            other => other,
+        })
     }
 
     fn finish(self, ended: Ended, usage: Usage) -> Result<CodeOutput, CodeError> {

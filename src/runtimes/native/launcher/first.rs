@@ -115,6 +115,10 @@ fn start(plan: &Plan, program: &str, arguments: &[String], input: Option<File>, 
         .stdin(input.map_or_else(Stdio::null, |input| Stdio::from(OwnedFd::from(input))))
         .process_group(0);
     sys::limit_memory_of(&mut command, plan.limits.reserved_bytes);
+    if plan.is_waiting {
+        // It tells what each of its runs has used, with all that these have started.
+        sys::adopt_orphans(&mut command);
+    }
     let child = command.spawn().attempt(&format!("start {program}"))?;
     let program = Pid::from_raw(child.id().cast_signed());
     let status = wait_for(program)?;

@@ -16,7 +16,10 @@ use std::{
 
 use nix::{
     sched::CloneFlags,
-    sys::resource::{Resource, setrlimit},
+    sys::{
+        prctl,
+        resource::{Resource, setrlimit},
+    },
     unistd::Pid,
 };
 
@@ -101,6 +104,14 @@ pub(super) fn limit_memory_of(program: &mut Command, bytes: u64) {
     // SAFETY: runs between `fork` and `exec` in a process of one thread, and makes a single system call.
     unsafe {
         program.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_DATA, bytes, bytes)?));
+    }
+}
+
+/// Has processes that lose their parent come to this program, which waits for them.
+pub(super) fn adopt_orphans(program: &mut Command) {
+    // SAFETY: as in `limit_memory_of`.
+    unsafe {
+        program.pre_exec(|| Ok(prctl::set_child_subreaper(true)?));
     }
 }
 

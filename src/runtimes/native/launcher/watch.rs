@@ -1,7 +1,13 @@
 //! Looks at all processes of a run together, from outside: what they use, and whether that is more than they may. Limits of the
 //! operating system are per process, and a control group is not to be had everywhere.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use nix::unistd::Pid;
 
@@ -12,6 +18,12 @@ pub(super) const SAMPLE: Duration = Duration::from_millis(20);
 
 /// How often while it waits for work.
 pub(super) const SAMPLE_WAITING: Duration = Duration::from_secs(1);
+
+/// Sockets of a run that count for nothing: an event loop has a pair, and so have standard streams of a child.
+const SOCKETS_FREE: usize = 8;
+/// What each further one counts for: it may hold that much that nobody reads, in no process. **Source**: `net.core.wmem_default` of Linux,
+/// which code cannot change (no `setsockopt`), and one more message. **Units**: bytes.
+const SOCKET_BYTES: u64 = (208 + 64) * 1024;
 
 /// What a process has used, of `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +75,12 @@ impl Watch {
         self.cpu_ms = self.cpu_ms.max(sum(|status| status.cpu_ms).saturating_sub(self.cpu_before_ms));
         // Without the first one, which is ours.
         let inside = || states.iter().filter(|(process, _)| *process != first.as_raw());
-        let mut memory_bytes = inside().map(|(_, status)| status.resident_bytes).sum::<u64>();
+        let in_sockets = held_by_sockets(inside().map(|(process, _)| *process));
+        let mut memory_bytes = in_sockets + inside().map(|(_, status)| status.resident_bytes).sum::<u64>();
         if memory_bytes > limits.memory_bytes {
             // Slower, and exact: what several have together counts once, and what files hold does not.
-            memory_bytes = inside().map(|(process, status)| own_bytes(*process).unwrap_or(status.resident_bytes)).sum();
+            let own = inside().map(|(process, status)| own_bytes(*process).unwrap_or(status.resident_bytes));
+            memory_bytes = in_sockets + own.sum::<u64>();
         }
         self.memory_peak_bytes = self.memory_peak_bytes.max(memory_bytes);
         if memory_bytes > limits.memory_bytes {
@@ -100,6 +114,14 @@ fn children(path: &Path) -> Vec<i32> {
     listed.split_ascii_whitespace().filter_map(|process| process.parse().ok()).collect()
 }
 
+/// What the sockets of these processes may hold, each counted once. **Units**: bytes.
+fn held_by_sockets(processes: impl Iterator<Item = i32>) -> u64 {
+    let open = processes.filter_map(|process| fs::read_dir(format!("/proc/{process}/fd")).ok()).flatten().flatten();
+    let targets = open.filter_map(|fd| fs::read_link(fd.path()).ok());
+    let sockets: HashSet<PathBuf> = targets.filter(|target| target.as_os_str().as_bytes().starts_with(b"socket:")).collect();
+    u64::try_from(sockets.len().saturating_sub(SOCKETS_FREE)).unwrap_or(u64::MAX).saturating_mul(SOCKET_BYTES)
+}
+
 /// Memory of a process that is in no file, its part of what it shares counted. **Units**: bytes; the file has KiB.
 fn own_bytes(process: i32) -> Option<u64> {
     let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
@@ -131,5 +153,7 @@ mod tests {
         assert!(status.threads >= 1 && status.resident_bytes > 1_000_000);
         assert_eq!(tree(own, 10)[0], own);
         assert!(own_bytes(own).unwrap() > 100_000);
+        let pairs: Vec<_> = (0..SOCKETS_FREE).map(|_| std::os::unix::net::UnixStream::pair().unwrap()).collect();
+        assert!(held_by_sockets([own, own].into_iter()) >= SOCKET_BYTES * 8, "{} pairs", pairs.len());
     }
 }
