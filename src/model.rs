@@ -5,6 +5,7 @@ pub mod after_crash;
 pub mod audit;
 pub mod batch;
 pub mod catalog;
+pub mod change;
 pub mod children;
 pub mod definition;
 pub mod duration;

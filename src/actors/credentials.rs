@@ -38,6 +38,7 @@ use crate::{
     clock,
     model::{
         audit::Origin,
+        change::Change,
         error::{NodeError, codes},
         ids::{CredentialId, WorkflowId, WorkspaceId},
         limits::{NAME_CHARS_MAX, PROSE_CHARS_MAX},
@@ -167,10 +168,12 @@ impl CredentialsHandle {
         &self,
         (workspace, id): (WorkspaceId, CredentialId),
         expected_version: Option<u32>,
-        description: Option<String>,
+        description: Change<Option<String>>,
         fields: Option<&Map<String, Value>>,
     ) -> Result<CredentialRow> {
-        check_description(description.as_deref())?;
+        if let Change::To(text) = &description {
+            check_description(text.as_deref())?;
+        }
         for _ in 0..CHANGES_MAX {
             let row = self.find(workspace, id).await?;
             if let Some(expected) = expected_version.filter(|expected| *expected != row.version) {
@@ -182,7 +185,10 @@ impl CredentialsHandle {
             let fields = fields.map(|fields| self.check_fields(kind, fields)).transpose()?;
             let place = (workspace, id, row.version.saturating_add(1));
             let change = CredentialChange {
-                description: description.clone(),
+                description: match &description {
+                    Change::Keep => row.description.clone(),
+                    Change::To(text) => text.clone(),
+                },
                 fields: fields.map(|fields| sealing::seal_fields(self.keys(), place, &fields)),
                 at: clock::now_ms(),
             };

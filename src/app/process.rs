@@ -25,7 +25,9 @@ pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
 
 fn hint_of_store(error: &StoreError) -> Option<&'static str> {
     match error {
-        StoreError::Locked { .. } => Some("stop the other process, or choose another --data-dir"),
+        StoreError::Locked { .. } => {
+            Some("stop the other process, or choose another data directory: --data-dir or CITADEL__DATA_DIR")
+        }
         StoreError::SchemaTooOld { .. } => Some("run `citadel db migrate`, or start with --migrate auto"),
         StoreError::SchemaTooNew { .. } => Some("install the newer release of Citadel"),
         StoreError::InvalidUrl { .. } => Some("set store.url to sqlite://PATH or postgres://..."),

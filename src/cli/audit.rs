@@ -113,7 +113,7 @@ pub(super) async fn audit(arguments: AuditArguments, loaded: &Loaded) -> Result<
         AuditCommand::List { filter, list } => {
             let remote = connect()?;
             let found = remote.list(&["audit"], &filter.query(), &list).await?;
-            remote.output.show(&found, || table(items(&found)))?;
+            remote.output.show_list(&found, || table(items(&found)))?;
         }
         AuditCommand::Export { file } => export(&connect()?, file.as_deref()).await?,
         AuditCommand::Verify { file: Some(file), known } => say(&verify_file(&file, known)?),

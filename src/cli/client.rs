@@ -240,6 +240,15 @@ fn unreachable(target: &Target, error: reqwest::Error) -> Failure {
     if is_timeout && !is_connect {
         return Failure::timeout(message);
     }
+    // The TLS library's errors come wrapped by others: their words are what is left.
+    if message.contains("UnknownIssuer") {
+        let hint = "the certificate is not trusted here: SSL_CERT_FILE names a file with that of its authority";
+        return Failure::error(message).with_hint(hint);
+    }
+    if message.contains("invalid peer certificate") {
+        return Failure::error(message)
+            .with_hint("the server needs another certificate, or is to be called by the name in this one");
+    }
     Failure::transient(message)
         .with_hint("start a server with `citadel serve`, or name another with --url, --context or CITADEL__CLIENT__URL")
 }

@@ -32,12 +32,13 @@ enum CodeCommand {
     /// Runs a file of code once in a fresh sandbox of the server: its output to standard output, its log to standard error; exit
     /// code 3 if it fails.
     Run {
+        /// The code: a file in UTF-8, or a WebAssembly binary.
         file: PathBuf,
         /// One of GET /api/v1/runtimes; where it is not said, what the file's extension means.
         #[arg(long, value_name = "LANGUAGE")]
         lang: Option<String>,
         /// What the code finds as `input`: a JSON file, `-` for standard input, or JSON itself.
-        #[arg(short = 'i', long, value_name = "INPUT")]
+        #[arg(short = 'i', long, value_name = "INPUT", allow_hyphen_values = true)]
         input: Option<String>,
         /// How long it may take, such as `5s`.
         #[arg(long, value_name = "DURATION")]

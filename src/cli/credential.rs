@@ -90,7 +90,7 @@ pub(super) async fn credential(arguments: CredentialArguments, loaded: &Loaded) 
         CredentialCommand::List { kind, list } => {
             let query: Vec<_> = kind.map(|kind| ("type", kind)).into_iter().collect();
             let found = remote.list(&["credentials"], &query, &list).await?;
-            remote.output.show(&found, || table(items(&found)))?;
+            remote.output.show_list(&found, || table(items(&found)))?;
         }
         CredentialCommand::Get { credential } => {
             let id = find(&remote, &credential).await?;
@@ -113,7 +113,7 @@ pub(super) async fn credential(arguments: CredentialArguments, loaded: &Loaded) 
         CredentialCommand::Workflows { credential, list } => {
             let id = find(&remote, &credential).await?;
             let found = remote.list(&["credentials", &id, "workflows"], &[], &list).await?;
-            remote.output.show(&found, || users_table(items(&found)))?;
+            remote.output.show_list(&found, || users_table(items(&found)))?;
         }
     }
     Ok(ExitCode::SUCCESS)

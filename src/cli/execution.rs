@@ -187,8 +187,19 @@ fn described(execution: &Value) -> String {
 fn cause(error: &Value) -> String {
     let Some(code) = error["code"].as_str() else { return "-".to_owned() };
     let node = error["node_id"].as_str().map_or_else(String::new, |node| format!("at node `{node}`: "));
-    let message = error["message"].as_str().map_or_else(String::new, |message| format!(": {message}"));
+    let place = place(code, &error["details"]);
+    let message = error["message"].as_str().map_or_else(String::new, |message| format!(": {place}{message}"));
     format!("{node}{code}{message}")
+}
+
+/// Where in the code of a node an error happened, as far as its details tell: `line 3, column 9: `. Those of an expression tell
+/// where it stands in its text, which is no place in code.
+pub(super) fn place(code: &str, details: &Value) -> String {
+    match (code.starts_with("code_"), details["line"].as_u64(), details["column"].as_u64()) {
+        (true, Some(line), Some(column)) => format!("line {line}, column {column}: "),
+        (true, Some(line), None) => format!("line {line}: "),
+        _ => String::new(),
+    }
 }
 
 /// The end of an execution as the end of a command.
@@ -221,6 +232,9 @@ mod tests {
             failed.contains("the execution failed at node `fetch`: timeout: too slow") && failed.contains("code: 3"),
             "{failed}"
         );
+        let details = json!({ "line": 3, "column": null, "stack": null });
+        let thrown = json!({ "code": "code_exception", "message": "boom", "node_id": "c", "details": details });
+        assert_eq!(cause(&thrown), "at node `c`: code_exception: line 3: boom");
         let cancelled = format!("{:?}", conclude(&json!({ "id": "exe_1", "status": "cancelled", "error": null })).unwrap_err());
         assert!(cancelled.contains("the execution was cancelled"), "{cancelled}");
     }

@@ -17,10 +17,17 @@ pub(super) fn read_input(argument: &str) -> Result<Value, Failure> {
     let (text, origin) = match argument.strip_prefix('@') {
         Some(path) => (read_file(path)?, path),
         None if argument == "-" => (read_limited(std::io::stdin(), "standard input")?, "standard input"),
-        None if argument.starts_with(['{', '[', '"']) => (argument.as_bytes().to_vec(), "the input"),
+        None if is_json_itself(argument) => (argument.as_bytes().to_vec(), "the input"),
         None => (read_file(argument)?, argument),
     };
     serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{origin} is not JSON: {error}")).with_hint(HINT))
+}
+
+/// What begins as a document, a list or a text is JSON, also with a mistake in it. Numbers and words may be names of files, too: a
+/// file that is there wins.
+fn is_json_itself(argument: &str) -> bool {
+    argument.trim_start().starts_with(['{', '[', '"'])
+        || (serde_json::from_str::<Value>(argument).is_ok() && !Path::new(argument).exists())
 }
 
 fn read_file(path: &str) -> Result<Vec<u8>, Failure> {
@@ -54,6 +61,15 @@ mod tests {
         let path = directory.path().join("input.json");
         std::fs::write(&path, "[1, 2]").unwrap();
         assert_eq!(read_input("{\"a\": 1}").unwrap(), json!({ "a": 1 }));
+        for (given, meant) in
+            [("5", json!(5)), ("-1.5", json!(-1.5)), ("null", json!(null)), ("true", json!(true)), (" [1]\n", json!([1]))]
+        {
+            assert_eq!(read_input(given).unwrap(), meant, "{given}");
+        }
+        for broken in ["{\"a\": ", " [1", "\"a"] {
+            assert!(format!("{:?}", read_input(broken).unwrap_err()).contains("the input is not JSON"), "{broken}");
+        }
+        assert!(format!("{:?}", read_input("nul").unwrap_err()).contains("cannot read nul"));
         assert_eq!(read_input(path.to_str().unwrap()).unwrap(), json!([1, 2]));
         assert_eq!(read_input(&format!("@{}", path.display())).unwrap(), json!([1, 2]));
     }

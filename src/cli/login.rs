@@ -45,12 +45,9 @@ pub(super) async fn login(arguments: LoginArguments, loaded: &Loaded) -> Result<
     let file = ContextFile::of(&loaded.config);
     let contexts = file.read()?;
     let url = find_server(loaded, &contexts)?;
-    let token = match arguments.token.as_deref() {
-        Some("-") => Some(prompt::read_line()?),
-        Some(_) => {
-            return Err(Failure::usage("a token on the command line can be read by every user of this machine")
-                .with_hint("`--token -` reads it from standard input; CITADEL__CLIENT__TOKEN(_FILE) works, too"));
-        }
+    let hint = "`--token -` reads it from standard input; CITADEL__CLIENT__TOKEN(_FILE) works, too";
+    let token = match read_token(arguments.token.as_deref(), hint)? {
+        Some(token) => Some(token),
         // An address on the command line is meant for this login; a token in the environment for every command.
         None if arguments.email.is_some() => None,
         None => client_settings.token.as_ref().map(|token| token.expose().to_owned()),
@@ -60,6 +57,17 @@ pub(super) async fn login(arguments: LoginArguments, loaded: &Loaded) -> Result<
         None => log_in(&url, client_settings.email.as_deref(), client_settings.password.as_ref()).await?,
     };
     keep(&file, &url, credentials, arguments.name).await
+}
+
+/// The token of `--token`, which is read from standard input.
+///
+/// Errors: it is on the command line instead; `hint` says what to do then.
+pub(super) fn read_token(argument: Option<&str>, hint: &str) -> Result<Option<String>, Failure> {
+    match argument {
+        None => Ok(None),
+        Some("-") => prompt::read_line().map(Some),
+        Some(_) => Err(Failure::usage("a token on the command line can be read by every user of this machine").with_hint(hint)),
+    }
 }
 
 /// Tries credentials, and keeps them as a context.

@@ -40,6 +40,17 @@ impl OutputArguments {
         Ok(())
     }
 
+    /// Prints the beginning of a list. A table has no place for `next_cursor`: whether there is more is said behind it.
+    ///
+    /// Errors: as [`Self::show`].
+    pub(super) fn show_list(self, page: &Value, table: impl FnOnce() -> String) -> Result<(), Failure> {
+        self.show(page, table)?;
+        if self.is_table() && !page["next_cursor"].is_null() {
+            note("there is more: --all shows all of it, --limit COUNT the first so many");
+        }
+        Ok(())
+    }
+
     /// Whether it is for people.
     pub(super) fn is_table(self) -> bool {
         self.output == Output::Table

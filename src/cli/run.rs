@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Failure, input::read_input, output::print, progress::Screen, workflow::invalid};
+use super::{Failure, execution::place, input::read_input, output::print, progress::Screen, workflow::invalid};
 use crate::{
     app::{
         definition_file::read_file,
@@ -59,8 +59,25 @@ fn end(status: ExecutionStatus, error: Option<ExecutionError>) -> Result<ExitCod
     }
     let cause = error.map_or_else(String::new, |error| {
         let node = error.node_id.map_or_else(String::new, |node| format!(" at node `{node}`"));
-        format!("{node}: {}: {}", error.code, error.message)
+        let place = error.details.map_or_else(String::new, |details| place(&error.code, &details));
+        format!("{node}: {}: {place}{}", error.code, error.message)
     });
     let verb = if status == ExecutionStatus::Cancelled { "was cancelled" } else { status.as_str() };
     Err(Failure::run_failed(format!("the execution {verb}{cause}")).with_hint("--nodes shows every node run"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tells_the_line_of_code_that_failed() {
+        let details = Some(json!({ "line": 3, "column": 9, "stack": null }));
+        let error =
+            ExecutionError { code: "code_exception".to_owned(), message: "boom".to_owned(), node_id: Some("c".into()), details };
+        let failed = format!("{:?}", end(ExecutionStatus::Failed, Some(error)).unwrap_err());
+        assert!(failed.contains("the execution failed at node `c`: code_exception: line 3, column 9: boom"), "{failed}");
+    }
 }

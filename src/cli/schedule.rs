@@ -62,7 +62,7 @@ pub(super) async fn schedule(arguments: ScheduleArguments, loaded: &Loaded) -> R
                 None => Vec::new(),
             };
             let found = remote.list(&["schedules"], &query, &list).await?;
-            remote.output.show(&found, || table(items(&found)))?;
+            remote.output.show_list(&found, || table(items(&found)))?;
         }
         ScheduleCommand::Get { id } => show(&remote, &remote.client.get(&["schedules", &id]).await?)?,
         ScheduleCommand::Next { id, count } => {

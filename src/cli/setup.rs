@@ -8,8 +8,7 @@ use serde_json::json;
 use super::{
     Failure,
     client::{Client, ContextFile, Method, Target, find_setup_token, read_tokens},
-    login::{ask_email, ask_password, find_server, keep},
-    prompt,
+    login::{ask_email, ask_password, find_server, keep, read_token},
 };
 use crate::config::{Flags, Loaded};
 
@@ -18,8 +17,8 @@ pub(super) struct SetupArguments {
     /// The server; where none is named, the one on this machine.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The setup token; `-` reads it from standard input. A server on this machine has it in its data directory.
-    #[arg(long, value_name = "TOKEN")]
+    /// The setup token, from standard input: `-`. That of a server on this machine is found in its data directory.
+    #[arg(long, value_name = "-")]
     token: Option<String>,
     /// The owner's e-mail address; the password is asked for, or read from standard input or CITADEL__CLIENT__PASSWORD(_FILE).
     #[arg(long, value_name = "ADDRESS")]
@@ -44,14 +43,15 @@ pub(super) async fn setup(arguments: SetupArguments, loaded: &Loaded) -> Result<
     let settings = &loaded.config.client;
     let file = ContextFile::of(&loaded.config);
     let url = find_server(loaded, &file.read()?)?;
-    let token = match arguments.token.as_deref() {
-        Some("-") => prompt::read_line()?,
-        Some(token) => token.to_owned(),
+    let hint = "`--token -` reads it from standard input; that of a server on this machine is found without it";
+    let token = match read_token(arguments.token.as_deref(), hint)? {
+        Some(token) => token,
         None => match find_setup_token(&loaded.config, &url) {
             Some((token, _)) => token.expose().to_owned(),
             None => {
-                return Err(Failure::usage(format!("there is no setup token for {url} here"))
-                    .with_hint("give the --token that the server's first start has printed; with an owner: `citadel login`"));
+                return Err(Failure::usage(format!("there is no setup token for {url} here")).with_hint(
+                    "`--token -` reads the one that the server's first start has printed; with an owner: `citadel login`",
+                ));
             }
         },
     };

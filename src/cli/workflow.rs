@@ -116,7 +116,7 @@ pub(super) async fn workflow(arguments: WorkflowArguments, loaded: &Loaded) -> R
 
 async fn show_list(remote: &Remote, list: &ListArguments) -> Result<(), Failure> {
     let found = remote.list(&["workflows"], &[], list).await?;
-    remote.output.show(&found, || table(items(&found)))
+    remote.output.show_list(&found, || table(items(&found)))
 }
 
 async fn get(remote: &Remote, workflow: &str, only_definition: bool) -> Result<(), Failure> {
@@ -134,7 +134,7 @@ async fn get(remote: &Remote, workflow: &str, only_definition: bool) -> Result<(
 async fn versions(remote: &Remote, workflow: &str, list: &ListArguments) -> Result<(), Failure> {
     let id = find(remote, workflow).await?;
     let found = remote.list(&["workflows", &id, "versions"], &[], list).await?;
-    remote.output.show(&found, || {
+    remote.output.show_list(&found, || {
         let mut table = Table::new(&["VERSION", "CREATED"]);
         for row in items(&found) {
             table.push([field(row, "version"), field(row, "created_at")]);

@@ -12,8 +12,8 @@ mod trace;
 pub(super) use self::{
     body::{Body, BodyTime, Json, is_json, media_type, read_fields, read_json, read_object, require_json},
     caller::{
-        Authenticated, Caller, ClientAddress, Denied, May, MaybeCaller, OptionalBearer, OverTls, Via, presented, refuse_token,
-        unauthenticated, wanted_workspace,
+        Authenticated, Caller, ClientAddress, Denied, May, MaybeCaller, OptionalBearer, OverTls, Via, no_workspace, presented,
+        refuse_token, unauthenticated, wanted_workspace,
     },
     definition::{Definition, MaybeDefinition},
     headers::{IdempotencyKey, IfMatch, KEY_CHARS_MAX, LastEventId, OptionalIfMatch, PreferWait, REPLAYED, etag, read_key},

@@ -64,7 +64,7 @@ pub(super) async fn guard(State(app): State<AppState>, request: Request, next: N
     }
     let is_foreign =
         changes_something(request.method()) && is_cross_site(&request) && (listed.is_none() || acts_by_cookie(request.headers()));
-    let response = if is_foreign { refuse().into_response() } else { next.run(request).await };
+    let response = if is_foreign { refuse(listed.is_some()).into_response() } else { next.run(request).await };
     match &listed {
         Some(origin) => allow(response, origin, false),
         None if !app.origins.0.is_empty() => varied(response),
@@ -110,8 +110,14 @@ fn is_own(origin: &HeaderValue, host: Option<&HeaderValue>, extensions: &Extensi
     named.is_some_and(|named| host.is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(named.as_bytes())))
 }
 
-fn refuse() -> ApiError {
-    ApiError::new(&problem::CROSS_SITE, "only the server's own pages and those of `http.cors_origins` may do this")
+/// A page of a listed origin is refused for its cookie only.
+fn refuse(is_listed: bool) -> ApiError {
+    let detail = if is_listed {
+        "a page of `http.cors_origins` sends a token as `Authorization`, no cookie"
+    } else {
+        "only the server's own pages and those of `http.cors_origins` may do this"
+    };
+    ApiError::new(&problem::CROSS_SITE, detail)
 }
 
 /// Lets a page read the answer.

@@ -68,7 +68,7 @@ problem_types! {
     ACTOR_NOT_FOUND = NOT_FOUND, "actor_not_found", "There is no such actor";
     USER_NOT_FOUND = NOT_FOUND, "user_not_found", "There is no such user in the workspace";
     MEMBER_NOT_FOUND = NOT_FOUND, "member_not_found", "The workspace has no such member";
-    WORKSPACE_NOT_FOUND = NOT_FOUND, "workspace_not_found", "The request does not act in such a workspace";
+    WORKSPACE_NOT_FOUND = NOT_FOUND, "workspace_not_found", "There is no such workspace";
     INVITATION_NOT_FOUND = NOT_FOUND, "invitation_not_found", "There is no such invitation";
     ROLE_NOT_FOUND = NOT_FOUND, "role_not_found", "There is no such role";
     API_KEY_NOT_FOUND = NOT_FOUND, "api_key_not_found", "There is no such API key";

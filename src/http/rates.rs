@@ -137,7 +137,7 @@ async fn admit(app: &AppState, request: &mut Request) -> Result<Allowance, ApiEr
     let Ok(presented) = presented(request.headers(), request.extensions()) else {
         return app.rates.check_address(address.as_ref()).await;
     };
-    let wanted = wanted_workspace(request.headers());
+    let wanted = wanted_workspace(request.headers(), request.uri());
     if let Some(caller) = wanted.ok().and_then(|wanted| app.accounts.recall(presented, wanted)) {
         request.extensions_mut().insert(Authenticated(Ok(caller)));
         return app.rates.check_token(caller.token).await;

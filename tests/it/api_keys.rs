@@ -93,13 +93,49 @@ async fn a_key_ends_when_it_is_deleted_or_at_its_time() {
         refused.assert_problem(422, "invalid_body");
         assert_eq!(refused.body["errors"][0]["pointer"], "/expires_at");
     }
-    let change = json!({ "name": "longer", "permissions": ["stats:read"] });
+    let change = json!({ "name": "longer", "permissions": ["stats:read"], "expires_at": null });
     let changed = send(owner.client.request(Method::PUT, &path).json(&change)).await;
     assert_eq!((changed.text("name").as_str(), &changed.body["expires_at"]), ("longer", &Value::Null));
     key.get("/workflows").await.assert_problem(403, "permission_denied");
     assert_eq!(owner.client.delete(&path).await.status, 204);
     key.get("/stats").await.assert_problem(401, "unauthenticated");
     owner.client.delete(&path).await.assert_problem(404, "api_key_not_found");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_of_a_key_leaves_what_it_does_not_say() {
+    let app = TestApp::start().await;
+    let owner = app.person("owner", "owner").await;
+    let ends = "2999-01-01T00:00:00.000Z";
+    let draft = json!({ "name": "reader", "permissions": ["workflow:read"], "expires_at": ends });
+    let made = owner.client.post("/api-keys", &draft).await;
+    let path = format!("/api-keys/{}", made.body["key"]["id"].as_str().unwrap());
+    let change = async |body: Value| {
+        let changed = send(owner.client.request(Method::PUT, &path).json(&body)).await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+        changed.body
+    };
+    let renamed = change(json!({ "name": "renamed" })).await;
+    assert_eq!((&renamed["name"], &renamed["permissions"]), (&json!("renamed"), &json!(["workflow:read"])));
+    assert_eq!(renamed["expires_at"], ends);
+    app.client.with_token(&made.text("secret")).get("/stats").await.assert_problem(403, "permission_denied");
+    let endless = change(json!({ "name": "renamed", "expires_at": null })).await;
+    assert_eq!((&endless["permissions"], &endless["expires_at"]), (&json!(["workflow:read"]), &Value::Null));
+    let ending = change(json!({ "name": "renamed", "permissions": null, "expires_at": ends })).await;
+    let everything = ending["permissions"].as_array().unwrap().len();
+    assert!(everything > 1, "{ending}");
+    assert_eq!(change(json!({ "name": "again" })).await["permissions"].as_array().unwrap().len(), everything);
+
+    let rows = owner.client.get("/audit?action=key.updated&order=oldest").await.body;
+    let details: Vec<&Value> = rows["items"].as_array().unwrap().iter().map(|row| &row["details"]).collect();
+    let expected = [
+        json!({ "permissions": 1, "expires_at": ends }),
+        json!({ "permissions": 1, "expires_at": null }),
+        json!({ "permissions": everything, "expires_at": ends }),
+        json!({ "permissions": everything, "expires_at": ends }),
+    ];
+    assert_eq!(details, expected.iter().collect::<Vec<_>>());
     app.stop().await;
 }
 

@@ -297,6 +297,25 @@ async fn a_row_that_was_changed_in_the_database_is_named() {
 }
 
 #[tokio::test]
+async fn a_row_that_cannot_be_read_any_more_is_named() {
+    for damage in ["UPDATE audit SET details = '{' WHERE seq = 2", "UPDATE audit SET hash = x'00' WHERE seq = 2"] {
+        let mut server = ServerProcess::start();
+        for name in ["a", "b", "c"] {
+            server.client().post("/variables", &json!({ "name": name, "value": 1 })).await;
+        }
+        server.terminate();
+        assert!(server.ended().await.success());
+        let url = format!("sqlite://{}", server.data_dir().join("citadel.db").display());
+        let mut database = SqliteConnection::connect(&url).await.unwrap();
+        database.execute("DROP TRIGGER audit_unchanged").await.unwrap();
+        database.execute(damage).await.unwrap();
+        database.close().await.unwrap();
+        let server = server.restart();
+        server.command(&["audit", "verify"]).run().assert_failed(1, "the log is broken: row 2");
+    }
+}
+
+#[tokio::test]
 async fn rows_that_are_too_old_go_and_the_chain_goes_on() {
     let server = ServerProcess::start_with(&[("CITADEL__RETENTION__AUDIT", "1ms")]);
     for name in ["a", "b"] {

@@ -106,7 +106,9 @@ async fn pages_of_others_change_nothing_with_a_cookie() {
     assert_eq!(status(&[cookie, ("origin", &own)]).await, 204);
     let listed = [("origin", LISTED), ("sec-fetch-site", "cross-site")];
     assert_eq!(status(&listed).await, 204, "a listed page logs in and out");
-    send(login(&[&[cookie], &listed[..]].concat())).await.assert_problem(403, "cross_site_request");
+    let by_cookie = send(login(&[&[cookie], &listed[..]].concat())).await;
+    by_cookie.assert_problem(403, "cross_site_request");
+    assert!(by_cookie.text("detail").contains("sends a token"), "it is told what it may do: {by_cookie:?}");
     assert_eq!(status(&[]).await, 204, "no browser, no cookie");
     let with_token = app.client.request(Method::POST, "/workflows/validate").header("origin", UNLISTED);
     assert_eq!(send(with_token.json(&workflows::mark())).await.status, 200, "a token is sent by whoever has it only");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, Receiver, workflows};
+use crate::support::{Project, Receiver, ServerProcess, command, workflows};
 
 const GREETING: &str = "
 name: greeting
@@ -165,6 +165,20 @@ async fn tells_failures_apart_by_the_exit_code() {
     project.run(&["execution", "cancel", &id]).assert_failed(1, "execution_finished");
     assert_eq!(project.run(&["execution", "frobnicate"]).code, 2);
     assert_eq!(project.run(&["workflow", "run", "slow", "--timeout", "1s"]).code, 2, "a limit needs --wait");
+}
+
+#[test]
+fn says_what_to_do_about_a_certificate_that_nobody_here_knows() {
+    let fixture = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (cert, key) = (fixture("first.pem"), fixture("first.key"));
+    let server =
+        ServerProcess::start_with(&[("CITADEL__HTTP__TLS__CERT", cert.as_str()), ("CITADEL__HTTP__TLS__KEY", key.as_str())]);
+    let url = server.url().replace("http://", "https://");
+    let list = || command(&["workflow", "list", "--url", &url]);
+    let stranger = list().run();
+    stranger.assert_failed(1, "cannot reach");
+    assert!(stranger.err.contains("\nhint: the certificate is not trusted here: SSL_CERT_FILE"), "{stranger:?}");
+    list().env("SSL_CERT_FILE", fixture("ca.pem")).run().assert_failed(5, "unauthenticated");
 }
 
 #[test]

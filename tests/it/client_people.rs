@@ -131,4 +131,34 @@ fn looks_after_roles_keys_and_workspaces() {
     assert_eq!(demo.json("owner", &["workspace", "rename", "lab"])["name"], "lab");
     assert_eq!(demo.json("owner", &["workspace", "create", "other"])["name"], "other");
     demo.run("owner", &["workspace", "delete", workspace], "").assert_failed(1, "workspace_in_use");
+    let damaged = demo.run("owner", &["key", "get", "nix"], "");
+    assert!(damaged.code == 1 && !damaged.err.contains("older"), "{damaged:?}");
+}
+
+#[test]
+fn keeps_what_a_role_is_for_unless_it_is_said_anew() {
+    let demo = Demo::new();
+    let set = |more: &[&str]| {
+        let set = ["role", "set", "deployer", "--permission", "workflow:read"];
+        demo.json("owner", &[&set[..], more].concat())["description"].clone()
+    };
+    assert_eq!(set(&["--description", "deploys"]), "deploys");
+    assert_eq!(set(&["--permission", "workflow:execute"]), "deploys");
+    assert_eq!(set(&["--description", "reads"]), "reads");
+    demo.run("owner", &["role", "set", "viewer", "--permission", "workflow:read"], "").assert_failed(1, "role_built_in");
+}
+
+#[test]
+fn deletes_a_workspace_that_is_not_ones_home() {
+    let (demo, home) = (Demo::new(), tempfile::tempdir().unwrap());
+    let run = |arguments: &[&str], input: &str| demo.server.command(arguments).env("HOME", home.path()).input(input).run();
+    let owner = demo.seeded["people"].as_array().unwrap().iter().find(|person| person["role"] == "owner").unwrap();
+    let (email, password) = (owner["email"].as_str().unwrap(), owner["password"].as_str().unwrap());
+    let logged_in = run(&["login", "--email", email], &format!("{password}\n"));
+    assert_eq!(logged_in.code, 0, "{logged_in:?}");
+    let made = run(&["workspace", "create", "other", "-o", "json"], "").json();
+    let id = made["id"].as_str().unwrap();
+    let deleted = run(&["workspace", "delete", id], "");
+    assert_eq!(deleted.code, 0, "{deleted:?}");
+    assert!(!run(&["workspace", "list"], "").out.contains(id));
 }

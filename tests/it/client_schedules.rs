@@ -45,6 +45,8 @@ fn lists_schedules_in_every_form_and_by_workflow() {
     assert_eq!(project.yaml(&["schedule", "list"]), listed);
     let first = project.json(&["schedule", "list", "--limit", "1"]);
     assert!(first["items"] == json!([listed["items"][0]]) && first["next_cursor"].is_string(), "{first}");
+    let (part, whole) = (project.run(&["schedule", "list", "--limit", "1"]), project.run(&["schedule", "list", "--all"]));
+    assert!(part.err.contains("there is more: --all") && !whole.err.contains("there is more"), "{part:?} {whole:?}");
     assert_eq!(project.json(&["schedule", "list", "--workflow", text(&yearly, "workflow_id")])["items"], json!([yearly]));
     project.run(&["schedule", "list", "--workflow", "weekly"]).assert_failed(1, "there is no workflow weekly");
     assert_eq!(project.run(&["schedule", "list", "--limit", "0"]).code, 2);

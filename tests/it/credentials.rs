@@ -90,7 +90,9 @@ async fn makes_changes_and_deletes_a_credential() {
     let stale = client.put(&path, "\"1\"", &change).await;
     stale.assert_problem(412, "stale");
     assert_eq!(stale.header("etag"), "\"2\"");
-    assert_eq!(client.put(&path, "*", &json!({})).await.body["version"], 3);
+    let kept = client.put(&path, "*", &json!({})).await;
+    assert_eq!((&kept.body["version"], &kept.body["description"]), (&json!(3), &json!("the new one")), "what is left out stays");
+    assert_eq!(client.put(&path, "*", &json!({ "description": null })).await.body["description"], Value::Null);
     client.put(&format!("/credentials/{NOBODY}"), "*", &change).await.assert_problem(404, "credential_not_found");
 
     for name in ["b", "a", "C"] {

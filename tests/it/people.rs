@@ -56,7 +56,10 @@ async fn makes_shows_changes_and_deletes_an_account() {
         (disabled.status, disabled.text("name").as_str(), disabled.body["disabled_at"].is_string()),
         (200, "Ada L.", true)
     );
-    assert_eq!(put(client, &path, json!({ "name": "Ada" })).await.body["disabled_at"], Value::Null);
+    let renamed = put(client, &path, json!({ "name": "Ada" })).await;
+    assert_eq!((&renamed.body["disabled_at"], renamed.text("name").as_str()), (&disabled.body["disabled_at"], "Ada"));
+    let enabled = put(client, &path, json!({ "name": "Ada", "disabled": false })).await;
+    assert_eq!(enabled.body["disabled_at"], Value::Null);
     let listed = client.get("/users?limit=1").await.body;
     assert_eq!(listed["items"][0]["email"], "owner@example.org");
     let rest = client.get(&format!("/users?cursor={}", listed["next_cursor"].as_str().unwrap())).await.body;
@@ -322,7 +325,10 @@ async fn every_change_leaves_a_row_in_the_audit_log() {
     client.delete("/roles/deployer").await;
     set_role(client, &viewer, "editor").await;
     put(client, &format!("/users/{}", viewer.user), json!({ "name": "v", "disabled": true })).await;
+    // Neither changes anything, so neither leaves a row.
     put(client, &format!("/users/{}", viewer.user), json!({ "name": "v" })).await;
+    put(client, &format!("/users/{}", viewer.user), json!({ "name": "v", "disabled": true })).await;
+    put(client, &format!("/users/{}", viewer.user), json!({ "name": "v", "disabled": false })).await;
     client.delete(&members(viewer.user)).await;
     let invited = invite(client, "new@example.org", "viewer").await;
     let body = json!({ "token": invited.text("token"), "name": "New", "password": PASSWORD });
@@ -347,6 +353,7 @@ async fn every_change_leaves_a_row_in_the_audit_log() {
         "role.deleted",
         "role.updated",
         "user.disabled",
+        "user.enabled",
         "user.updated",
     ];
     assert_eq!(actions, expected, "{listed}");

@@ -87,7 +87,13 @@ fn the_commands_make_the_owner_and_log_them_in() {
         run.env("CITADEL__DATA_DIR", server.data_dir()).input(input).run()
     };
     run(&["setup", "--email", "ada@example.org"], "short\n").assert_failed(1, "invalid_body");
-    let made = run(&["setup", "--email", "ada@example.org", "--owner", "Ada"], &format!("{PASSWORD}\n"));
+    let token = std::fs::read_to_string(server.data_dir().join("owner-token")).unwrap().trim().to_owned();
+    run(&["setup", "--email", "ada@example.org", "--token", &token], &format!("{PASSWORD}\n"))
+        .assert_failed(2, "can be read by every user of this machine");
+    run(&["setup", "--email", "ada@example.org", "--token", "-"], &format!("ctd_live_nonsense\n{PASSWORD}\n"))
+        .assert_failed(5, "unauthenticated");
+    let given = format!("{token}\n{PASSWORD}\n");
+    let made = run(&["setup", "--email", "ada@example.org", "--owner", "Ada", "--token", "-"], &given);
     assert!(made.code == 0 && made.out.contains("as ada@example.org"), "{made:?}");
     assert_eq!(run(&["workflow", "list", "-o", "json"], "").json()["items"], json!([]));
     run(&["setup", "--email", "eve@example.org"], &format!("{PASSWORD}\n")).assert_failed(2, "there is no setup token");

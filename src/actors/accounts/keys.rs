@@ -14,7 +14,10 @@ use crate::{
         token::{Label, Token},
     },
     clock,
-    model::ids::{KeyId, TokenId, UserId, WorkspaceId},
+    model::{
+        change::Change,
+        ids::{KeyId, TokenId, UserId, WorkspaceId},
+    },
     store::{ApiKeyChange, ApiKeyCursor, ApiKeyRow, KeySecret, PageRequest, RotateApiKey, StoreError},
 };
 
@@ -32,6 +35,16 @@ pub struct KeyDraft<'a> {
     /// Everything that the caller may do, where it does not say.
     pub permissions: Option<&'a [String]>,
     pub expires_at: Option<u64>,
+}
+
+/// What is to change about a key.
+#[derive(Debug, Clone)]
+pub struct KeyChange {
+    pub name: String,
+    /// `None` is everything that the caller may do.
+    pub permissions: Change<Option<Vec<String>>>,
+    /// `None` is never.
+    pub expires_at: Change<Option<u64>>,
 }
 
 impl AccountsService {
@@ -141,13 +154,22 @@ impl AccountsService {
         row.filter(is_seen).ok_or(PeopleError::NotFound(Thing::ApiKey))
     }
 
-    /// Changes one of the caller's own keys.
+    /// Changes one of the caller's own keys. What it may do and when it ends stay as they are, unless the change says.
     ///
     /// Errors: `NotFound`, `Invalid`, `Above`, `Refused`, `Store`.
-    pub async fn update_key(&self, caller: &Caller, id: KeyId, draft: &KeyDraft<'_>) -> Result<ApiKeyRow, PeopleError> {
-        self.find_own_key(caller, id).await?;
-        let change = read_draft(caller, draft)?;
-        self.within_life(caller, change.expires_at).await?;
+    pub async fn update_key(&self, caller: &Caller, id: KeyId, change: &KeyChange) -> Result<ApiKeyRow, PeopleError> {
+        let present = self.find_own_key(caller, id).await?;
+        let name = check_name(&change.name)?;
+        let permissions = match &change.permissions {
+            Change::Keep => present.permissions,
+            Change::To(names) => granted(caller, names.as_deref())?,
+        };
+        let expires_at = match change.expires_at {
+            Change::Keep => present.expires_at,
+            Change::To(end) => check_end(end)?,
+        };
+        self.within_life(caller, expires_at).await?;
+        let change = ApiKeyChange { name, permissions, expires_at };
         let row = self.inner.store.update_api_key(caller.workspace, id, &change).await?;
         self.inner.cache.clear();
         row.ok_or(PeopleError::NotFound(Thing::ApiKey))
@@ -209,14 +231,23 @@ impl AccountsService {
 /// What a draft means, if the caller may do all of it.
 fn read_draft(caller: &Caller, draft: &KeyDraft<'_>) -> Result<ApiKeyChange, PeopleError> {
     let name = check_name(draft.name)?;
-    let permissions = match draft.permissions {
+    Ok(ApiKeyChange { name, permissions: granted(caller, draft.permissions)?, expires_at: check_end(draft.expires_at)? })
+}
+
+/// What a key is given: permissions by their names, of which the caller has all, or everything that the caller may do.
+fn granted(caller: &Caller, names: Option<&[String]>) -> Result<Vec<String>, PeopleError> {
+    let permissions = match names {
         Some(names) => read_permissions(caller, names)?,
         None => caller.permissions,
     };
-    if draft.expires_at.is_some_and(|at| at <= clock::now_ms()) {
+    Ok(names_of(permissions))
+}
+
+fn check_end(expires_at: Option<u64>) -> Result<Option<u64>, PeopleError> {
+    if expires_at.is_some_and(|at| at <= clock::now_ms()) {
         return Err(invalid("/expires_at", "past", "a key ends in the future"));
     }
-    Ok(ApiKeyChange { name, permissions: names_of(permissions), expires_at: draft.expires_at })
+    Ok(expires_at)
 }
 
 /// Draws the text of a key.

@@ -30,6 +30,13 @@ pub struct Enrolment<'a> {
     pub role: &'a str,
 }
 
+/// An account before and after a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedUser {
+    pub before: MemberRow,
+    pub after: MemberRow,
+}
+
 /// What an account is made of, besides its password.
 pub(super) struct NewAccount {
     pub(super) id: UserId,
@@ -84,7 +91,8 @@ impl AccountsService {
         Ok(self.inner.store.list_members(caller.workspace, after, limit).await?)
     }
 
-    /// Renames, disables or enables an account. Nothing opens for somebody who is disabled.
+    /// Renames, disables or enables an account. Nothing opens for somebody who is disabled; whether they are stays as it is where
+    /// `is_disabled` does not say.
     ///
     /// Errors: `NotFound`, `Invalid`, `Above`, `Refused`, `LastOwner`, `Store`.
     pub async fn update_user(
@@ -92,15 +100,18 @@ impl AccountsService {
         caller: &Caller,
         id: UserId,
         name: &str,
-        is_disabled: bool,
-    ) -> Result<MemberRow, PeopleError> {
+        is_disabled: Option<bool>,
+    ) -> Result<ChangedUser, PeopleError> {
         let name = check_name(name)?;
-        let member = self.find_looked_after(caller, id).await?;
-        let disabled_at = is_disabled.then(|| member.disabled_at.unwrap_or_else(clock::now_ms));
+        let before = self.find_looked_after(caller, id).await?;
+        let disabled_at = match is_disabled {
+            None => before.disabled_at,
+            Some(is_disabled) => is_disabled.then(|| before.disabled_at.unwrap_or_else(clock::now_ms)),
+        };
         let outcome = self.inner.store.update_user(id, &UserChange { name, disabled_at }).await?;
         self.inner.cache.clear();
         changed(outcome, Thing::User)?;
-        self.find_member(caller, id).await
+        Ok(ChangedUser { before, after: self.find_member(caller, id).await? })
     }
 
     /// Deletes an account with its memberships, sessions and keys.

@@ -64,9 +64,9 @@ async fn a_run_after_a_write_sees_it() {
     assert_eq!(value(&handle, "alerting", "token").await.unwrap(), "first", "the workspace's own goes first");
     assert_eq!(row.fields.names, ["token"]);
     assert!(!row.fields.value.bytes.windows(5).any(|part| part == b"first"), "it is not stored as it is");
-    handle.update((HERE, row.id), Some(1), None, Some(&map(json!({ "token": "second" })))).await.unwrap();
+    handle.update((HERE, row.id), Some(1), Change::Keep, Some(&map(json!({ "token": "second" })))).await.unwrap();
     assert_eq!(value(&handle, "alerting", "token").await.unwrap(), "second");
-    handle.update((HERE, row.id), None, Some("described".to_owned()), None).await.unwrap();
+    handle.update((HERE, row.id), None, Change::To(Some("described".to_owned())), None).await.unwrap();
     assert_eq!(value(&handle, "alerting", "token").await.unwrap(), "second", "the fields stay");
     handle.delete((HERE, row.id), Some(3), false).await.unwrap();
     assert_eq!(value(&handle, "alerting", "token").await.unwrap(), "of the operator");
@@ -81,7 +81,7 @@ async fn keeps_what_it_read_for_a_moment_only() {
     assert_eq!(value(&here, "a", "token").await.unwrap(), "first");
     store.set("find_credential_by_name", Some(Fault::Unavailable));
     assert_eq!(value(&here, "a", "token").await.unwrap(), "first", "the store is not asked again");
-    elsewhere.update((HERE, row.id), None, None, Some(&map(json!({ "token": "second" })))).await.unwrap();
+    elsewhere.update((HERE, row.id), None, Change::Keep, Some(&map(json!({ "token": "second" })))).await.unwrap();
     store.set("find_credential_by_name", None);
     let deadline = Instant::now() + 10 * FRESH;
     while value(&here, "a", "token").await.unwrap() == "first" {
@@ -214,7 +214,7 @@ async fn a_refusal_is_told_and_does_not_block_the_next_attempt() {
         assert!(error.message.contains("status 502"), "{error}");
     }
     let fields = json!({ "token_url": "http://10.0.0.1/token", "client_id": "me", "client_secret": "s3cret" });
-    handle.update((HERE, row.id), None, None, Some(&map(fields))).await.unwrap();
+    handle.update((HERE, row.id), None, Change::Keep, Some(&map(fields))).await.unwrap();
     let Err(error) = handle.get(HERE, "api").await else { panic!("it may not be reached") };
     assert_eq!((&*error.code, error.retryable), (codes::EGRESS_DENIED, false));
 }

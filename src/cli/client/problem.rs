@@ -43,7 +43,9 @@ impl Problem {
 
     /// Whether the server does not know the path or the method: an older one.
     pub(in crate::cli) fn is_unknown_route(&self) -> bool {
-        let missing = self.status == StatusCode::NOT_FOUND && matches!(&*self.body.code, "" | "not_found");
+        // A route that is there, with an id that is none, has the same code.
+        let is_bad_id = self.body.detail.starts_with("Invalid URL");
+        let missing = self.status == StatusCode::NOT_FOUND && matches!(&*self.body.code, "" | "not_found") && !is_bad_id;
         missing || self.status == StatusCode::METHOD_NOT_ALLOWED
     }
 
@@ -154,11 +156,14 @@ mod tests {
 
     #[test]
     fn tells_an_unknown_route_from_a_missing_thing() {
-        let read = |status: u16, code: &str| {
-            let body = json!({ "code": code }).to_string();
+        let read_with = |status: u16, code: &str, detail: &str| {
+            let body = json!({ "code": code, "detail": detail }).to_string();
             Problem::read(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
         };
+        let read = |status: u16, code: &str| read_with(status, code, "");
         assert!(read(404, "not_found").is_unknown_route() && read(405, "method_not_allowed").is_unknown_route());
         assert!(!read(404, "execution_not_found").is_unknown_route());
+        let bad_id = read_with(404, "not_found", "Invalid URL: expected an id that starts with `key_`");
+        assert!(!bad_id.is_unknown_route() && bad_id.hint(&target()).is_none());
     }
 }

@@ -60,7 +60,7 @@ impl FilterArguments {
 pub(super) async fn show(remote: &Remote, filter: FilterArguments, list: &ListArguments) -> Result<(), Failure> {
     let query = filter.query(remote).await?;
     let found = remote.list(&["executions"], &query, list).await?;
-    remote.output.show(&found, || {
+    remote.output.show_list(&found, || {
         let mut table = Table::new(&["ID", "WORKFLOW", "STATUS", "TRIGGER", "CREATED", "DURATION", "ERROR"]);
         for row in items(&found) {
             table.push([

@@ -68,7 +68,7 @@ pub(in crate::cli) async fn key(arguments: KeyArguments, loaded: &Loaded) -> Res
     match arguments.command {
         KeyCommand::List { list } => {
             let found = remote.list(&["api-keys"], &[], &list).await?;
-            remote.output.show(&found, || table(items(&found)))?;
+            remote.output.show_list(&found, || table(items(&found)))?;
         }
         KeyCommand::Get { id } => {
             let found = remote.client.get(&["api-keys", &id]).await?;

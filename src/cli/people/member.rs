@@ -83,7 +83,7 @@ pub(in crate::cli) async fn member(arguments: MemberArguments, loaded: &Loaded) 
     match arguments.command {
         MemberCommand::List { list } => {
             let found = remote.list(&["workspaces", workspace, "members"], &[], &list).await?;
-            remote.output.show(&found, || members(items(&found)))?;
+            remote.output.show_list(&found, || members(items(&found)))?;
         }
         MemberCommand::Role { user, role } => {
             let id = find_user(&remote, &user).await?;
@@ -106,7 +106,7 @@ pub(in crate::cli) async fn member(arguments: MemberArguments, loaded: &Loaded) 
         }
         MemberCommand::Invitations { list } => {
             let found = remote.list(&["workspaces", workspace, "invitations"], &[], &list).await?;
-            remote.output.show(&found, || invitations(items(&found)))?;
+            remote.output.show_list(&found, || invitations(items(&found)))?;
         }
         MemberCommand::Uninvite { id } => {
             let path = ["workspaces", workspace, "invitations", &id];

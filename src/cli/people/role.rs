@@ -37,7 +37,8 @@ enum RoleCommand {
         /// What it may do: `workflow:read`; repeatable.
         #[arg(long = "permission", value_name = "PERMISSION", required = true, value_delimiter = ',')]
         permissions: Vec<String>,
-        #[arg(long)]
+        /// What it is for; where it is not said, what was said before stays.
+        #[arg(long, value_name = "TEXT")]
         description: Option<String>,
     },
     /// Deletes a role that nobody has.
@@ -72,7 +73,20 @@ pub(in crate::cli) async fn role(arguments: RoleArguments, loaded: &Loaded) -> R
 
 /// Changes the role if it is there, and makes it otherwise.
 async fn set(remote: &Remote, name: &str, mut body: Value) -> Result<Value, Failure> {
-    let call = remote.client.api(Method::PUT, &["roles", name]).await?.header("if-match", "*").json(&body);
+    let mut tag = "*".to_owned();
+    if body["description"].is_null() {
+        match remote.client.api(Method::GET, &["roles", name]).await?.attempt().await? {
+            Ok(present) => {
+                // A role that every workspace has bears no tag: the change is refused with the reason.
+                tag = present.etag().map_or(tag, str::to_owned);
+                body["description"] = present.body["description"].clone();
+            }
+            // The change finds out, and makes it.
+            Err(problem) if problem.body.code == "role_not_found" => {}
+            Err(problem) => return Err(problem.into_failure(remote.client.target())),
+        }
+    }
+    let call = remote.client.api(Method::PUT, &["roles", name]).await?.header("if-match", &tag).json(&body);
     match call.attempt().await? {
         Ok(answer) => Ok(answer.body),
         Err(problem) if problem.body.code == "role_not_found" => {

@@ -68,7 +68,7 @@ pub(in crate::cli) async fn user(arguments: UserArguments, loaded: &Loaded) -> R
     match arguments.command {
         UserCommand::List { list } => {
             let found = remote.list(&["users"], &[], &list).await?;
-            remote.output.show(&found, || table(items(&found)))?;
+            remote.output.show_list(&found, || table(items(&found)))?;
         }
         UserCommand::Get { user } => {
             let id = find_user(&remote, &user).await?;

@@ -54,7 +54,7 @@ pub(in crate::cli) async fn workspace(arguments: WorkspaceArguments, loaded: &Lo
     match arguments.command {
         WorkspaceCommand::List { list } => {
             let found = remote.list(&["workspaces"], &[], &list).await?;
-            remote.output.show(&found, || table(items(&found)))?;
+            remote.output.show_list(&found, || table(items(&found)))?;
         }
         WorkspaceCommand::Create { name } => {
             let made = remote.client.post(&["workspaces"], &json!({ "name": name })).await?;
@@ -67,7 +67,9 @@ pub(in crate::cli) async fn workspace(arguments: WorkspaceArguments, loaded: &Lo
             remote.output.show(&renamed, || table([&renamed]))?;
         }
         WorkspaceCommand::Delete { id } => {
-            remote.client.api(Method::DELETE, &["workspaces", &id]).await?.send().await?;
+            // The server deletes only the workspace that a request acts in.
+            let client = remote.client.in_workspace(Some(id.clone()));
+            client.api(Method::DELETE, &["workspaces", &id]).await?.send().await?;
             note(format_args!("the workspace {id} is deleted"));
         }
     }

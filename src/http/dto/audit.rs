@@ -1,7 +1,7 @@
 //! Rows of the audit log.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
 use super::Time;
@@ -80,11 +80,17 @@ impl TryFrom<AuditRow> for AuditBody {
             request_id: record.request_id,
             before: record.before,
             after: record.after,
-            details: RawValue::from_string(record.details).map_err(ApiError::internal)?,
+            details: details(record.details)?,
             prev_hash,
             hash,
         })
     }
+}
+
+/// What somebody has written into the database instead of JSON is shown as text, so that the row can be named.
+fn details(stored: String) -> Result<Box<RawValue>, ApiError> {
+    let text = Value::from(stored.as_str()).to_string();
+    RawValue::from_string(stored).or_else(|_| RawValue::from_string(text)).map_err(ApiError::internal)
 }
 
 impl AuditChainBody {

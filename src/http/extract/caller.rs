@@ -4,7 +4,7 @@ use std::{marker::PhantomData, net::IpAddr, ops::Deref, str::FromStr};
 
 use axum::{
     extract::FromRequestParts,
-    http::{Extensions, HeaderMap, HeaderValue, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, Uri, header, request::Parts},
 };
 
 use super::origin::of_caller;
@@ -121,13 +121,16 @@ impl FromRequestParts<AppState> for Caller {
             Some(Authenticated(found)) => found.map_err(TokenError::from),
             None => {
                 let presented = presented(&parts.headers, &parts.extensions)?;
-                match wanted_workspace(&parts.headers) {
+                match wanted_workspace(&parts.headers, &parts.uri) {
                     Ok(wanted) => app.accounts.authenticate(presented, wanted).await,
                     Err(denied) => Err(denied.into()),
                 }
             }
         };
-        let caller = found.map_err(refuse_token)?;
+        let caller = found.map_err(|error| match (&error, workspace_of(&parts.uri)) {
+            (TokenError::Workspace, Some(_)) if !parts.headers.contains_key(WORKSPACE) => no_workspace(),
+            _ => refuse_token(error),
+        })?;
         Ok(Self(caller, of_caller(&parts.extensions, &caller)))
     }
 }
@@ -213,13 +216,24 @@ pub(in crate::http) fn presented<'a>(headers: &'a HeaderMap, extensions: &Extens
     cookie.map(Presented::Cookie).ok_or_else(|| unauthenticated("send `Authorization: Bearer <token>`"))
 }
 
-/// The workspace that the request names.
+/// The workspace that the request names: by its header, else by its path.
 ///
 /// Errors: there can be none of this name.
-pub(in crate::http) fn wanted_workspace(headers: &HeaderMap) -> Result<Option<WorkspaceId>, Denied> {
-    let Some(wanted) = headers.get(WORKSPACE) else { return Ok(None) };
+pub(in crate::http) fn wanted_workspace(headers: &HeaderMap, uri: &Uri) -> Result<Option<WorkspaceId>, Denied> {
+    let Some(wanted) = headers.get(WORKSPACE) else { return Ok(workspace_of(uri)) };
     let wanted = wanted.to_str().ok().and_then(|text| WorkspaceId::from_str(text).ok());
     wanted.map(Some).ok_or(Denied::Workspace)
+}
+
+/// The workspace that a path is about.
+fn workspace_of(uri: &Uri) -> Option<WorkspaceId> {
+    let path = uri.path().strip_prefix("/api/v1").unwrap_or(uri.path());
+    path.strip_prefix("/workspaces/")?.split('/').next()?.parse().ok()
+}
+
+/// The problem of a path about a workspace that is not there for the caller.
+pub(in crate::http) fn no_workspace() -> ApiError {
+    ApiError::new(&problem::WORKSPACE_NOT_FOUND, "GET /api/v1/workspaces lists yours")
 }
 
 /// The token in `Authorization: Bearer`.

@@ -13,8 +13,12 @@ use super::{
     users::{ListQuery, created},
 };
 use crate::{
-    actors::{accounts::KeyDraft, audit::AuditEvent},
+    actors::{
+        accounts::{KeyChange, KeyDraft},
+        audit::{AuditEntry, AuditEvent},
+    },
     auth::permissions::{Permission, permit::KeyWrite},
+    clock,
     http::{
         AppState,
         cursor::Place,
@@ -24,11 +28,11 @@ use crate::{
         openapi::Problems,
         problem,
     },
-    model::{ids::KeyId, problem::Problem},
+    model::{change::Change, ids::KeyId, problem::Problem},
     store::{ApiKeyCursor, ApiKeyRow, PageRequest},
 };
 
-/// A key to make, or what a key becomes.
+/// A key to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ApiKeyDraft)]
@@ -40,6 +44,22 @@ pub(in crate::http) struct DraftBody {
     /// When it ends; never, where it is not given.
     #[schema(value_type = Option<Time>)]
     expires_at: Option<String>,
+}
+
+/// What a key becomes. What is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ApiKeyChange)]
+pub(in crate::http) struct ChangeBody {
+    name: String,
+    /// What it may do at most: null is everything that the caller may do; left out, it stays as it is.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Permission>>)]
+    permissions: Change<Option<Vec<String>>>,
+    /// When it ends: null is never; left out, it stays as it is.
+    #[serde(default)]
+    #[schema(value_type = Option<Time>)]
+    expires_at: Change<Option<String>>,
 }
 
 /// How to rotate a key.
@@ -119,6 +139,8 @@ pub(in crate::http) async fn get_api_key(
 }
 
 /// Changes one of the caller's own keys.
+///
+/// Permissions and an end that are left out stay as they are; null is everything that the caller may do, and no end.
 #[utoipa::path(
     put, path = "/api-keys/{id}", tag = "people", security(("bearer" = ["key:write"])), params(("id" = KeyId, Path)),
     responses((status = 200, description = "The key.", body = ApiKeyBody), Problems<problem::API_KEY_NOT_FOUND>),
@@ -127,10 +149,13 @@ pub(in crate::http) async fn update_api_key(
     State(app): State<AppState>,
     caller: May<KeyWrite>,
     Path(id): Path<KeyId>,
-    Json(body): Json<DraftBody>,
+    Json(body): Json<ChangeBody>,
 ) -> Result<Answer<ApiKeyBody>, ApiError> {
-    let changed = app.accounts.update_key(&caller.0, id, &body.draft()?).await?;
-    app.audit.record(caller.origin(), AuditEvent::KeyUpdated(id.to_string())).await;
+    let changed = app.accounts.update_key(&caller.0, id, &body.change()?).await?;
+    let entry = AuditEntry::from(AuditEvent::KeyUpdated(id.to_string()))
+        .with("permissions", changed.permissions.len())
+        .with("expires_at", changed.expires_at.map(clock::rfc3339));
+    app.audit.record(caller.origin(), entry).await;
     Ok(Answer(changed.into()))
 }
 
@@ -168,11 +193,25 @@ pub(in crate::http) async fn delete_api_key(
 
 impl DraftBody {
     fn draft(&self) -> Result<KeyDraft<'_>, ApiError> {
-        let invalid = || {
-            let wrong = Problem::new("/expires_at", "invalid_time", "a time is RFC 3339, such as 2030-01-31T12:00:00Z");
-            ApiError::new(&problem::INVALID_BODY, wrong.detail.clone()).with_errors(vec![wrong])
-        };
-        let expires_at = self.expires_at.as_deref().map(|text| parse_time(text).ok_or_else(invalid)).transpose()?;
+        let expires_at = read_end(self.expires_at.as_deref())?;
         Ok(KeyDraft { name: &self.name, permissions: self.permissions.as_deref(), expires_at })
     }
+}
+
+impl ChangeBody {
+    fn change(self) -> Result<KeyChange, ApiError> {
+        let expires_at = match self.expires_at {
+            Change::Keep => Change::Keep,
+            Change::To(text) => Change::To(read_end(text.as_deref())?),
+        };
+        Ok(KeyChange { name: self.name, permissions: self.permissions, expires_at })
+    }
+}
+
+fn read_end(text: Option<&str>) -> Result<Option<u64>, ApiError> {
+    let invalid = || {
+        let wrong = Problem::new("/expires_at", "invalid_time", "a time is RFC 3339, such as 2030-01-31T12:00:00Z");
+        ApiError::new(&problem::INVALID_BODY, wrong.detail.clone()).with_errors(vec![wrong])
+    };
+    text.map(|text| parse_time(text).ok_or_else(invalid)).transpose()
 }

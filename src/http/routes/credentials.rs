@@ -23,7 +23,10 @@ use crate::{
         openapi::Problems,
         problem,
     },
-    model::ids::{CredentialId, WorkflowId},
+    model::{
+        change::Change,
+        ids::{CredentialId, WorkflowId},
+    },
     nodes::credential_types,
     store::CredentialRow,
 };
@@ -46,13 +49,15 @@ pub(in crate::http) struct NewBody {
     fields: Map<String, Value>,
 }
 
-/// What a credential becomes.
+/// What a credential becomes. What is left out stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CredentialChange)]
 pub(in crate::http) struct ChangeBody {
-    #[schema(max_length = 20_000)]
-    description: Option<String>,
+    /// Null is none; left out, it stays as it is.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 20_000)]
+    description: Change<Option<String>>,
     /// All of its fields; left out, they stay as they are. New ones end an authorization by a person.
     #[schema(value_type = Option<Object>)]
     fields: Option<Map<String, Value>>,

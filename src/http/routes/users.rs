@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::{
-        accounts::NewUser,
+        accounts::{ChangedUser, NewUser},
         audit::{AuditEntry, AuditEvent},
     },
     auth::permissions::permit::{MemberRead, MemberWrite},
@@ -65,9 +65,8 @@ pub(in crate::http) struct NewBody {
 #[schema(as = AccountChange)]
 pub(in crate::http) struct ChangeBody {
     name: String,
-    /// Whether nothing opens for them: no login, no session, no key.
-    #[serde(default)]
-    disabled: bool,
+    /// Whether nothing opens for them: no login, no session, no key. Left out, it stays as it is.
+    disabled: Option<bool>,
 }
 
 /// Makes an account for somebody, in the caller's workspace.
@@ -142,9 +141,10 @@ pub(in crate::http) async fn update_user(
     Json(body): Json<ChangeBody>,
 ) -> Result<Answer<AccountBody>, ApiError> {
     let changed = app.accounts.update_user(&caller.0, id, &body.name, body.disabled).await?;
-    let event = if body.disabled { AuditEvent::UserDisabled(id) } else { AuditEvent::UserUpdated(id) };
-    app.audit.record(caller.origin(), event).await;
-    Ok(Answer(changed.into()))
+    for event in events_of(&changed) {
+        app.audit.record(caller.origin(), event).await;
+    }
+    Ok(Answer(changed.after.into()))
 }
 
 /// Deletes an account with its memberships, sessions and keys.
@@ -160,6 +160,17 @@ pub(in crate::http) async fn delete_user(
     app.accounts.delete_user(&caller.0, id).await?;
     app.audit.record(caller.origin(), AuditEvent::UserDeleted(id)).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the audit log says about a change: each thing that has become another one, and nothing about what has not.
+fn events_of(ChangedUser { before, after }: &ChangedUser) -> impl Iterator<Item = AuditEvent> {
+    let is_renamed = before.name != after.name;
+    let switched = match (before.disabled_at, after.disabled_at) {
+        (None, Some(_)) => Some(AuditEvent::UserDisabled(after.user)),
+        (Some(_), None) => Some(AuditEvent::UserEnabled(after.user)),
+        (None, None) | (Some(_), Some(_)) => None,
+    };
+    is_renamed.then_some(AuditEvent::UserUpdated(after.user)).into_iter().chain(switched)
 }
 
 /// The headers of something made at a path.

@@ -16,7 +16,7 @@ use crate::{
         AppState,
         dto::{JoinedWorkspaceBody, MemberBody, Page, WorkspaceBody, page_limit},
         error::ApiError,
-        extract::{Caller, IdempotencyKey, Json, May, Path, Query},
+        extract::{Caller, IdempotencyKey, Json, May, Path, Query, no_workspace},
         openapi::Problems,
         problem,
     },
@@ -196,9 +196,5 @@ pub(in crate::http) async fn remove_member(
 ///
 /// Errors: `workspace_not_found`.
 pub(super) fn acts_in(caller: &Caller, id: WorkspaceId) -> Result<(), ApiError> {
-    if caller.workspace() == id {
-        return Ok(());
-    }
-    let detail = "name the workspace in the header Citadel-Workspace, too: GET /api/v1/workspaces lists yours";
-    Err(ApiError::new(&problem::WORKSPACE_NOT_FOUND, detail))
+    if caller.workspace() == id { Ok(()) } else { Err(no_workspace()) }
 }

@@ -72,6 +72,7 @@ audit_events! {
     UserCreated(UserId) = "user.created";
     UserUpdated(UserId) = "user.updated";
     UserDisabled(UserId) = "user.disabled";
+    UserEnabled(UserId) = "user.enabled";
     UserDeleted(UserId) = "user.deleted";
     PasswordChanged(UserId) = "user.password_changed";
     /// By the operator of the server.
