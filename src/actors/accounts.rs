@@ -22,7 +22,7 @@ use std::{path::PathBuf, sync::Arc};
 pub use self::{
     access::Access,
     authenticate::Presented,
-    external::{ExternalLogin, ExternalLoginError, GroupRules, LoginProvider, LoginProviders},
+    external::{ExternalLoginError, GroupRules, LoginProvider, LoginProviders},
     invitations::{Acceptance, INVITATION_MS_MAX, NewInvitation},
     keys::{GRACE_MS_MAX, KeyChange, KeyDraft},
     login::{CONSOLE_MS, ConsoleSession, TokenPair, Whose},
@@ -107,6 +107,9 @@ pub enum TokenError {
     /// It is not good for the wanted workspace, or its user belongs to none.
     #[error("the token is not good for this workspace")]
     Workspace,
+    /// A key, whose owner is a member of the wanted workspace: it is good for its own only.
+    #[error("the key is not good for this workspace")]
+    KeyElsewhere,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -185,10 +185,7 @@ impl CredentialsHandle {
             let fields = fields.map(|fields| self.check_fields(kind, fields)).transpose()?;
             let place = (workspace, id, row.version.saturating_add(1));
             let change = CredentialChange {
-                description: match &description {
-                    Change::Keep => row.description.clone(),
-                    Change::To(text) => text.clone(),
-                },
+                description: description.clone().over(row.description.clone()),
                 fields: fields.map(|fields| sealing::seal_fields(self.keys(), place, &fields)),
                 at: clock::now_ms(),
             };

@@ -155,6 +155,7 @@ async fn admit(app: &AppState, request: &mut Request) -> Result<Allowance, ApiEr
         Ok(caller) => (Ok(caller), app.rates.check_token(caller.token).await?),
         Err(TokenError::Invalid | TokenError::Reused { .. }) => (Err(Denied::Token), allowance),
         Err(TokenError::Workspace) => (Err(Denied::Workspace), allowance),
+        Err(TokenError::KeyElsewhere) => (Err(Denied::KeyElsewhere), allowance),
         Err(error @ TokenError::Store(_)) => return Err(refuse_token(error)),
     };
     request.extensions_mut().insert(Authenticated(authenticated));

@@ -222,7 +222,8 @@ async fn nobody_is_let_in_who_is_disabled() {
     let (member, _owner) = (app.person("member", "viewer").await, app.person("owner", "owner").await);
     let session = app.client.with_token(&app.log_in_as(member.user).await);
     assert_eq!(session.get("/auth/me").await.status, 200);
-    let change = citadel::store::UserChange { name: "member".to_owned(), disabled_at: Some(1) };
+    let change =
+        citadel::store::UserChange { name: "member".to_owned(), disabled_at: citadel::model::change::Change::To(Some(1)) };
     app.running().store.update_user(member.user, &change).await.unwrap();
     eventually("the session opens nothing", async || (session.get("/auth/me").await.status == 401).then_some(())).await;
     let wrong = json!({ "email": "member@example.org", "password": PASSWORD });

@@ -279,8 +279,8 @@ fn the_command_lists_exports_and_verifies() {
     assert!(piped.code == 0 && piped.out.starts_with("the log is whole: 1 rows"), "{piped:?}");
 }
 
-#[tokio::test]
-async fn a_row_that_was_changed_in_the_database_is_named() {
+/// A server with three rows, of which somebody has changed the second in the database.
+async fn with_damage(damage: &'static str) -> ServerProcess {
     let mut server = ServerProcess::start();
     for name in ["a", "b", "c"] {
         server.client().post("/variables", &json!({ "name": name, "value": 1 })).await;
@@ -290,27 +290,21 @@ async fn a_row_that_was_changed_in_the_database_is_named() {
     let url = format!("sqlite://{}", server.data_dir().join("citadel.db").display());
     let mut database = SqliteConnection::connect(&url).await.unwrap();
     database.execute("DROP TRIGGER audit_unchanged").await.unwrap();
-    database.execute("UPDATE audit SET target = 'x' WHERE seq = 2").await.unwrap();
+    database.execute(damage).await.unwrap();
     database.close().await.unwrap();
-    let server = server.restart();
+    server.restart()
+}
+
+#[tokio::test]
+async fn a_row_that_was_changed_in_the_database_is_named() {
+    let server = with_damage("UPDATE audit SET target = 'x' WHERE seq = 2").await;
     server.command(&["audit", "verify"]).run().assert_failed(1, "the log is broken: row 2 was changed");
 }
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_any_more_is_named() {
     for damage in ["UPDATE audit SET details = '{' WHERE seq = 2", "UPDATE audit SET hash = x'00' WHERE seq = 2"] {
-        let mut server = ServerProcess::start();
-        for name in ["a", "b", "c"] {
-            server.client().post("/variables", &json!({ "name": name, "value": 1 })).await;
-        }
-        server.terminate();
-        assert!(server.ended().await.success());
-        let url = format!("sqlite://{}", server.data_dir().join("citadel.db").display());
-        let mut database = SqliteConnection::connect(&url).await.unwrap();
-        database.execute("DROP TRIGGER audit_unchanged").await.unwrap();
-        database.execute(damage).await.unwrap();
-        database.close().await.unwrap();
-        let server = server.restart();
+        let server = with_damage(damage).await;
         server.command(&["audit", "verify"]).run().assert_failed(1, "the log is broken: row 2");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ran, ServerProcess, rows};
+use crate::support::{Ran, ServerProcess, command, rows};
 
 const USERS: &str = "ID EMAIL NAME ROLE DISABLED";
 
@@ -97,6 +97,12 @@ fn invites_somebody_who_joins() {
     let joined =
         demo.run("owner", &["member", "join", "--name", "New", "-o", "json"], &format!("{token}correct horse battery\n"));
     assert_eq!((joined.json()["role"].as_str(), joined.json()["email"].as_str()), (Some("operator"), Some("new@example.org")));
+    // Who is in no workspace any more comes back with the password of the account.
+    demo.prints(&["member", "remove", "new@example.org"], "");
+    let token = demo.prints(&["member", "invite", "new@example.org", "--role", "viewer"], "");
+    let url = demo.server.url();
+    let back = command(&["member", "join", "--url", url, "-o", "json"]).input(&format!("{token}correct horse battery\n")).run();
+    assert_eq!(back.json()["role"], "viewer", "{back:?}");
     demo.prints(&["member", "invite", "late@example.org", "--role", "viewer"], "");
     let id = demo.json("owner", &["member", "invitations"])["items"][0]["id"].as_str().unwrap().to_owned();
     demo.prints(&["member", "uninvite", &id], "");

@@ -177,6 +177,14 @@ async fn nobody_is_let_in_without_a_group_or_by_an_address_that_is_not_verified(
         browser.me(&app).await.assert_problem(401, "unauthenticated");
     }
     assert!(app.running().store.find_user_by_email("grace@example.org").await.unwrap().is_none());
+    // Whoever has an account and is not let in loses nothing.
+    let grace = app.person("grace", "viewer").await;
+    app.log_in_as(grace.user).await;
+    let mut browser = Browser::new();
+    let back = browser.log_in(&app, "grace").await;
+    assert_eq!(browser.come_back(&app, &back).await.status(), 401);
+    assert_eq!(grace.client.get("/auth/me").await.status, 200);
+    assert!(!app.running().store.find_user(grace.user).await.unwrap().unwrap().password_hash.is_empty());
     // Who has the address keeps the account; the last owner stays one, whatever the groups say.
     let mut browser = Browser::new();
     let back = browser.log_in(&app, "ada").await;

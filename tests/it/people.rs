@@ -300,8 +300,13 @@ async fn a_workspace_is_made_renamed_and_deleted_by_its_owner() {
         .map(|row| (row["name"].as_str().unwrap(), row["role"].as_str().unwrap()))
         .collect();
     assert_eq!(shown, [("of stranger", "owner"), ("lab", "owner")]);
-    // A request acts in one workspace; others are not there for it.
-    client.get(&format!("/workspaces/{}", made.text("id"))).await.assert_problem(404, "workspace_not_found");
+    // A key is good for one workspace; a person acts in any of theirs, and others are not there.
+    let lab = format!("/workspaces/{}", made.text("id"));
+    client.get(&lab).await.assert_problem(403, "workspace_denied");
+    let session = client.with_token(&app.log_in_as(stranger.user).await);
+    assert_eq!(session.get(&lab).await.text("name"), "lab");
+    assert_eq!(session.delete(&lab).await.status, 204);
+    session.get(&format!("/workspaces/{HERE}/members")).await.assert_problem(404, "workspace_not_found");
     client.get(&format!("/workspaces/{HERE}/members")).await.assert_problem(404, "workspace_not_found");
     let path = format!("/workspaces/{here}");
     assert_eq!(put(client, &path, json!({ "name": "moon" })).await.text("name"), "moon");

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use citadel::{
-    model::ids::{KeyId, UserId, WorkspaceId},
+    model::{
+        change::Change,
+        ids::{KeyId, UserId, WorkspaceId},
+    },
     store::{API_KEYS_MAX, ApiKeyChange, ApiKeyCursor, ApiKeyRow, KeySecret, PageRequest, PreviousSecret, RotateApiKey, Store},
 };
 use uuid::Uuid;
@@ -87,9 +90,13 @@ async fn changes_and_deletes_a_key(store: Arc<dyn Store>) {
     join(&*store, 1, "owner").await;
     let row = key_row(1, user(1));
     store.insert_api_key(&row).await.unwrap();
-    let change = ApiKeyChange { name: "other".to_owned(), permissions: vec!["stats:read".to_owned()], expires_at: None };
-    let changed =
-        ApiKeyRow { name: change.name.clone(), permissions: change.permissions.clone(), expires_at: None, ..row.clone() };
+    let renamed = ApiKeyChange { name: "renamed".to_owned(), permissions: Change::Keep, expires_at: Change::Keep };
+    let kept = store.update_api_key(HERE, row.id, &renamed).await.unwrap();
+    assert_eq!(kept, Some(ApiKeyRow { name: "renamed".to_owned(), ..row.clone() }));
+    let permissions = vec!["stats:read".to_owned()];
+    let change =
+        ApiKeyChange { name: "other".to_owned(), permissions: Change::To(permissions.clone()), expires_at: Change::To(None) };
+    let changed = ApiKeyRow { name: change.name.clone(), permissions, expires_at: None, ..row.clone() };
     assert_eq!(store.update_api_key(stranger(), row.id, &change).await.unwrap(), None);
     assert_eq!(store.update_api_key(HERE, row.id, &change).await.unwrap().as_ref(), Some(&changed));
     assert_eq!(store.get_api_key(row.id).await.unwrap(), Some(changed));

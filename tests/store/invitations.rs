@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use citadel::{
-    model::ids::{InvitationId, WorkspaceId},
+    model::{
+        change::Change,
+        ids::{InvitationId, WorkspaceId},
+    },
     store::{AcceptInvitation, INVITATIONS_MAX, InsertInvitation, InvitationRow, Invitee, Store, UserChange, UserRow},
 };
 use uuid::Uuid;
@@ -80,7 +83,7 @@ async fn invitations_end_with_whoever_made_them(store: Arc<dyn Store>) {
     }
     invite(&*store, &InvitationRow { invited_by: Some(user(9)), ..invitation(5) }).await;
     store.delete_member(HERE, user(6)).await.unwrap();
-    store.update_user(user(7), &UserChange { name: String::new(), disabled_at: Some(NOON) }).await.unwrap();
+    store.update_user(user(7), &UserChange { name: String::new(), disabled_at: Change::To(Some(NOON)) }).await.unwrap();
     store.delete_user(user(8)).await.unwrap();
     let left = store.list_invitations(HERE, None, 9).await.unwrap();
     assert_eq!(left.iter().map(|row| row.id).collect::<Vec<_>>(), [invitation(5).id]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use citadel::{
-    model::ids::WorkspaceId,
+    model::{change::Change, ids::WorkspaceId},
     store::{
         AccessRow, ChangeMember, InsertMember, InsertRole, MemberRow, NewRole, PageRequest, RoleChange, SessionRow, Store,
         UserChange, UserRow,
@@ -41,7 +41,7 @@ fn access(workspace: WorkspaceId, role: &str) -> Option<AccessRow> {
 }
 
 async fn disable(store: &dyn Store, number: u128) -> ChangeMember {
-    let change = UserChange { name: "gone".to_owned(), disabled_at: Some(NOON + 5) };
+    let change = UserChange { name: "gone".to_owned(), disabled_at: Change::To(Some(NOON + 5)) };
     store.update_user(user(number), &change).await.unwrap()
 }
 
@@ -100,7 +100,11 @@ async fn nothing_is_open_to_somebody_disabled(store: Arc<dyn Store>) {
     assert_eq!(store.find_access(user(2), None).await.unwrap(), None);
     let seen = store.find_member(HERE, user(2)).await.unwrap().unwrap();
     assert_eq!((seen.name.as_str(), seen.disabled_at), ("gone", Some(NOON + 5)));
-    let back = UserChange { name: "back".to_owned(), disabled_at: None };
+    let renamed = UserChange { name: "renamed".to_owned(), disabled_at: Change::Keep };
+    assert_eq!(store.update_user(user(2), &renamed).await.unwrap(), ChangeMember::Changed);
+    let seen = store.find_member(HERE, user(2)).await.unwrap().unwrap();
+    assert_eq!((seen.name.as_str(), seen.disabled_at), ("renamed", Some(NOON + 5)));
+    let back = UserChange { name: "back".to_owned(), disabled_at: Change::To(None) };
     assert_eq!(store.update_user(user(2), &back).await.unwrap(), ChangeMember::Changed);
     assert_eq!(store.find_access(user(2), None).await.unwrap(), access(HERE, "editor"));
     assert_eq!(store.update_user(user(9), &back).await.unwrap(), ChangeMember::NotFound);
@@ -194,7 +198,7 @@ async fn two_owners_that_go_at_once_leave_one(store: Arc<dyn Store>) {
             }
         }
         let viewer = built_in("viewer");
-        let change = UserChange { name: String::new(), disabled_at: Some(NOON) };
+        let change = UserChange { name: String::new(), disabled_at: Change::To(Some(NOON)) };
         let outcomes = match round {
             0 => tokio::join!(store.delete_member(HERE, user(left)), store.delete_member(HERE, user(right))),
             1 => tokio::join!(store.delete_user(user(left)), store.set_member_role(HERE, user(right), &viewer)),

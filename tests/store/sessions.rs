@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use citadel::store::{RotateOutcome, RotateSession, SESSIONS_OF_USER_MAX, SessionKind, SessionRow, Store, UserChange, UserRow};
+use citadel::{
+    model::change::Change,
+    store::{RotateOutcome, RotateSession, SESSIONS_OF_USER_MAX, SessionKind, SessionRow, Store, UserChange, UserRow},
+};
 
 use crate::{
     harness::cases,
@@ -57,13 +60,13 @@ async fn lets_in_nobody_who_is_disabled_or_has_another_password(store: Arc<dyn S
     // Somebody else is an owner, too, so that this one can be disabled.
     let owner = citadel::store::RoleGrant { name: "owner".to_owned(), is_custom: false };
     store.insert_user(&UserRow { disabled_at: None, ..user_row(2) }, &owner).await.unwrap();
-    let disabled = UserChange { name: String::new(), disabled_at: Some(NOON) };
+    let disabled = UserChange { name: String::new(), disabled_at: Change::To(Some(NOON)) };
     store.update_user(user(1), &disabled).await.unwrap();
     assert!(!store.insert_session(&session_row(2), None).await.unwrap());
     assert_eq!(store.find_session(session(1)).await.unwrap(), None);
     assert_eq!(store.rotate_session(&step(1, 2, 0)).await.unwrap(), RotateOutcome::Gone);
     // Whoever is let in again logs in again.
-    store.update_user(user(1), &UserChange { disabled_at: None, ..disabled }).await.unwrap();
+    store.update_user(user(1), &UserChange { disabled_at: Change::To(None), ..disabled }).await.unwrap();
     assert_eq!(store.find_session(session(1)).await.unwrap(), None);
 }
 

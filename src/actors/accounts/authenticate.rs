@@ -103,7 +103,12 @@ impl AccountsService {
                 Found { caller, ends_at }
             }
         };
-        if wanted.is_some_and(|wanted| wanted != found.caller.workspace) { Err(TokenError::Workspace) } else { Ok(found) }
+        let Some(wanted) = wanted.filter(|wanted| *wanted != found.caller.workspace) else { return Ok(found) };
+        // Somebody who is in that workspace is told what is wrong; for others it is not there.
+        match found.caller.user {
+            Some(user) if self.find_access(user, Some(wanted)).await?.is_some() => Err(TokenError::KeyElsewhere),
+            Some(_) | None => Err(TokenError::Workspace),
+        }
     }
 
     /// The session, if it has not ended.

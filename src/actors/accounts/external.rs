@@ -123,14 +123,9 @@ impl LoginProviders {
     }
 }
 
-/// A login at a provider, and what it has changed.
-pub struct ExternalLogin {
-    pub session: ConsoleSession,
-    pub changes: Vec<AuditEvent>,
-}
-
 impl AccountsService {
-    /// Logs somebody in who comes back from a provider with a code.
+    /// Logs somebody in who comes back from a provider with a code. What that has changed comes to `changes`, also where the login
+    /// fails in the end.
     ///
     /// Errors: every variant.
     pub async fn login_external(
@@ -138,24 +133,26 @@ impl AccountsService {
         providers: &LoginProviders,
         pending: &Pending,
         answer: &Answer<'_>,
-    ) -> Result<ExternalLogin, ExternalLoginError> {
-        let mut changes = Vec::new();
+        changes: &mut Vec<AuditEvent>,
+    ) -> Result<ConsoleSession, ExternalLoginError> {
         let LoginProvider { provider, rules, .. } = providers.find(&pending.provider)?;
         let identity = provider.finish(pending, answer).await?;
         let role = rules.role_of(&identity.groups);
+        // Before anything is changed for somebody who is not let in.
+        if !rules.roles.is_empty() && role.is_none() {
+            return Err(NO_GROUP);
+        }
         let user = match self.inner.store.find_identity(&identity.issuer, &identity.subject).await? {
             Some(id) => self.inner.store.find_user(id).await?.ok_or(ExternalLoginError::Denied("the account is gone"))?,
-            None => self.adopt(&identity, role, &mut changes).await?,
+            None => self.adopt(&identity, role, changes).await?,
         };
         if user.disabled_at.is_some() {
-            return Err(ExternalLoginError::Denied("the account is disabled"));
+            return Err(DISABLED);
         }
-        if !rules.roles.is_empty() {
-            self.align(user.id, role, &mut changes).await?;
+        if let Some(role) = role.filter(|_| !rules.roles.is_empty()) {
+            self.align(user.id, role, changes).await?;
         }
-        let changed = ExternalLoginError::Denied("the account has just been changed");
-        let session = self.begin_console(&user).await?.ok_or(changed)?;
-        Ok(ExternalLogin { session, changes })
+        self.begin_console(&user).await?.ok_or(ExternalLoginError::Denied("the account has just been changed"))
     }
 
     /// Finds or makes the account of somebody who comes for the first time, and remembers who they are at the provider.
@@ -186,6 +183,9 @@ impl AccountsService {
     /// Gives an account to the person whose address the provider has verified. Whoever made it may have known its password: that, and
     /// what came of it, is worth nothing from now on.
     async fn take_over(&self, user: UserRow, changes: &mut Vec<AuditEvent>) -> Result<UserRow, ExternalLoginError> {
+        if user.disabled_at.is_some() {
+            return Err(DISABLED);
+        }
         if user.workspace != WorkspaceId::DEFAULT {
             return Err(ExternalLoginError::Denied("another workspace has made an account with this address"));
         }
@@ -235,8 +235,7 @@ impl AccountsService {
     }
 
     /// Gives somebody the role that their groups say, which may have changed since the last login.
-    async fn align(&self, user: UserId, role: Option<&str>, changes: &mut Vec<AuditEvent>) -> Result<(), ExternalLoginError> {
-        let role = role.ok_or(NO_GROUP)?;
+    async fn align(&self, user: UserId, role: &str, changes: &mut Vec<AuditEvent>) -> Result<(), ExternalLoginError> {
         let workspace = WorkspaceId::DEFAULT;
         let store = &self.inner.store;
         let changed = match store.find_member(workspace, user).await? {
@@ -265,6 +264,7 @@ impl AccountsService {
     }
 }
 
+const DISABLED: ExternalLoginError = ExternalLoginError::Denied("the account is disabled");
 const NO_GROUP: ExternalLoginError = ExternalLoginError::Denied("none of your groups may use this server");
 
 #[cfg(test)]

@@ -80,20 +80,21 @@ impl AccountsService {
         idempotency_key: Option<&str>,
     ) -> Result<(Made<ApiKeyRow>, Option<Token>), PeopleError> {
         let user = person(caller)?;
-        let change = read_draft(caller, draft)?;
-        self.within_life(caller, change.expires_at).await?;
+        let name = check_name(draft.name)?;
+        let (permissions, expires_at) = (granted(caller, draft.permissions)?, check_end(draft.expires_at)?);
+        self.within_life(caller, expires_at).await?;
         let id = KeyId::from_uuid(id_under(caller.workspace, "api-key", idempotency_key));
         let token = draw(id);
         let row = ApiKeyRow {
             id,
             workspace: caller.workspace,
             user,
-            name: change.name,
-            permissions: change.permissions,
+            name,
+            permissions,
             secret: secret_of(&token),
             previous: None,
             created_at: clock::now_ms(),
-            expires_at: change.expires_at,
+            expires_at,
             used_at: None,
         };
         match self.inner.store.insert_api_key(&row).await {
@@ -161,14 +162,14 @@ impl AccountsService {
         let present = self.find_own_key(caller, id).await?;
         let name = check_name(&change.name)?;
         let permissions = match &change.permissions {
-            Change::Keep => present.permissions,
-            Change::To(names) => granted(caller, names.as_deref())?,
+            Change::Keep => Change::Keep,
+            Change::To(names) => Change::To(granted(caller, names.as_deref())?),
         };
         let expires_at = match change.expires_at {
-            Change::Keep => present.expires_at,
-            Change::To(end) => check_end(end)?,
+            Change::Keep => Change::Keep,
+            Change::To(end) => Change::To(check_end(end)?),
         };
-        self.within_life(caller, expires_at).await?;
+        self.within_life(caller, expires_at.over(present.expires_at)).await?;
         let change = ApiKeyChange { name, permissions, expires_at };
         let row = self.inner.store.update_api_key(caller.workspace, id, &change).await?;
         self.inner.cache.clear();
@@ -226,12 +227,6 @@ impl AccountsService {
             Some(_) | None => Ok(()),
         }
     }
-}
-
-/// What a draft means, if the caller may do all of it.
-fn read_draft(caller: &Caller, draft: &KeyDraft<'_>) -> Result<ApiKeyChange, PeopleError> {
-    let name = check_name(draft.name)?;
-    Ok(ApiKeyChange { name, permissions: granted(caller, draft.permissions)?, expires_at: check_end(draft.expires_at)? })
 }
 
 /// What a key is given: permissions by their names, of which the caller has all, or everything that the caller may do.

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     clock,
-    model::ids::{UserId, WorkspaceId},
+    model::{
+        change::Change,
+        ids::{UserId, WorkspaceId},
+    },
     store::{InsertMember, MemberRow, UserChange, UserRow},
 };
 
@@ -105,8 +108,9 @@ impl AccountsService {
         let name = check_name(name)?;
         let before = self.find_looked_after(caller, id).await?;
         let disabled_at = match is_disabled {
-            None => before.disabled_at,
-            Some(is_disabled) => is_disabled.then(|| before.disabled_at.unwrap_or_else(clock::now_ms)),
+            Some(true) if before.disabled_at.is_none() => Change::To(Some(clock::now_ms())),
+            Some(false) => Change::To(None),
+            Some(true) | None => Change::Keep,
         };
         let outcome = self.inner.store.update_user(id, &UserChange { name, disabled_at }).await?;
         self.inner.cache.clear();

@@ -9,7 +9,7 @@ use super::{current_workspace, find_user};
 use crate::{
     cli::{
         Failure,
-        client::{Client, Method},
+        client::{Authorization, Client, Method},
         output::note,
         prompt,
         remote::{ListArguments, RemoteArguments, field, items},
@@ -62,7 +62,7 @@ enum MemberCommand {
     },
     /// Accepts an invitation: with the account that is logged in, or with a new one.
     Join {
-        /// The name for a new account.
+        /// The name for a new account. Without it you join with the one that you have: logged in, or by its password.
         #[arg(long)]
         name: Option<String>,
     },
@@ -125,10 +125,13 @@ pub(in crate::cli) async fn member(arguments: MemberArguments, loaded: &Loaded) 
 async fn join(client: &Client, name: Option<String>) -> Result<Value, Failure> {
     let token = prompt::ask_secret("Invitation: ").await?;
     let path = ["invitations", "accept"];
-    let Some(name) = name else {
-        return client.post(&path, &json!({ "token": token })).await;
+    let is_known = !matches!(client.target().authorization, Authorization::None);
+    let question = match &name {
+        None if is_known => return client.post(&path, &json!({ "token": token })).await,
+        None => "Password of your account: ",
+        Some(_) => "Password for the new account: ",
     };
-    let password = prompt::ask_secret("Password for the new account: ").await?;
+    let password = prompt::ask_secret(question).await?;
     let body = json!({ "token": token, "name": name, "password": password });
     Ok(client.anonymous(Method::POST, &["api", "v1", "invitations", "accept"]).json(&body).send().await?.body)
 }

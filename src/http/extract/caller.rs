@@ -35,6 +35,8 @@ pub(in crate::http) enum Denied {
     Token,
     /// It is not good for the workspace that the request names.
     Workspace,
+    /// It is a key of somebody who is a member there, and good for another one.
+    KeyElsewhere,
 }
 
 /// An authenticated caller, if the request carries anything to say who that is.
@@ -140,6 +142,7 @@ impl From<Denied> for TokenError {
         match denied {
             Denied::Token => Self::Invalid,
             Denied::Workspace => Self::Workspace,
+            Denied::KeyElsewhere => Self::KeyElsewhere,
         }
     }
 }
@@ -201,6 +204,9 @@ pub(in crate::http) fn refuse_token(error: TokenError) -> ApiError {
             &problem::WORKSPACE_DENIED,
             "it is good for other workspaces, or for none: GET /api/v1/auth/me shows which",
         ),
+        TokenError::KeyElsewhere => {
+            ApiError::new(&problem::WORKSPACE_DENIED, "an API key is good for the workspace that it was made in: make one there")
+        }
         TokenError::Store(source) => ApiError::unavailable(source),
     }
 }

@@ -70,8 +70,8 @@ pub(in crate::http) struct CallbackQuery {
 
 /// Tries a credential.
 ///
-/// What is sent with requests is sent to `url`, which needs `credential:use`, too; a database is asked a question; an OAuth credential gets a new token. All of it goes
-/// through the egress policy. A credential that does not work is an answer, too.
+/// What is sent with requests is sent to `url`, which needs `credential:use`, too; a database is asked a question; an OAuth
+/// credential gets a new token. All of it goes through the egress policy. A credential that does not work is an answer, too.
 #[utoipa::path(
     post, path = "/credentials/{id}/test", tag = "credentials", security(("bearer" = ["credential:write"])),
     params(CredentialId),

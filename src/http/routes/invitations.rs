@@ -140,7 +140,8 @@ pub(in crate::http) async fn delete_invitation(
     responses(
         (status = 200, description = "The new member.", body = MemberBody),
         Problems<(problem::UNAUTHENTICATED, problem::LOGIN_FAILED, problem::TOO_MANY_LOGINS, problem::PERMISSION_DENIED)>,
-        Problems<(problem::INVITATION_NOT_FOUND, problem::USER_EXISTS, problem::MEMBER_EXISTS, problem::LIMIT_REACHED, problem::OVERLOADED, problem::UNAVAILABLE)>,
+        Problems<(problem::INVITATION_NOT_FOUND, problem::USER_EXISTS, problem::MEMBER_EXISTS, problem::LIMIT_REACHED)>,
+        Problems<(problem::OVERLOADED, problem::UNAVAILABLE)>,
     ),
 )]
 pub(in crate::http) async fn accept_invitation(

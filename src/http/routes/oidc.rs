@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::{
     actors::{
-        accounts::{ExternalLogin, ExternalLoginError, LoginProvider, Whose},
+        accounts::{ExternalLoginError, LoginProvider, Whose},
         audit::AuditEvent,
     },
     auth::oidc::{self, OidcError},
@@ -119,17 +119,21 @@ pub(in crate::http) async fn finish_external_login(
     let code = find("code").ok_or_else(not_pending)?;
     let issuer = find("iss");
     let came = oidc::Answer { code: &code, issuer: issuer.as_deref() };
-    let login = app.accounts.login_external(&app.login_providers, &pending, &came).await;
-    if let Err(ExternalLoginError::Denied(_)) = &login {
-        app.audit.record(origin.clone(), AuditEvent::LoginFailed(None)).await;
+    let mut changes = Vec::new();
+    let login = app.accounts.login_external(&app.login_providers, &pending, &came, &mut changes).await;
+    match &login {
+        Ok(session) => changes.push(AuditEvent::LoggedIn(session.whose.user)),
+        Err(ExternalLoginError::Denied(_)) => changes.push(AuditEvent::LoginFailed(None)),
+        Err(ExternalLoginError::UnknownProvider | ExternalLoginError::Oidc(_) | ExternalLoginError::Store(_)) => {}
     }
-    let ExternalLogin { session, changes } = login?;
-    let Whose { user, home } = session.whose;
-    let origin = origin.by_user(home, user);
+    let origin = match login.as_ref().map(|session| session.whose) {
+        Ok(Whose { user, home }) => origin.by_user(home, user),
+        Err(_) => origin,
+    };
     for change in changes {
         app.audit.record(origin.clone(), change).await;
     }
-    app.audit.record(origin, AuditEvent::LoggedIn(user)).await;
+    let session = login?;
     Ok(see_other(&pending.return_to, [way.set(&session), way.unset_login()]))
 }
 

@@ -2,7 +2,10 @@
 
 use super::{State, take};
 use crate::{
-    model::ids::{KeyId, UserId, WorkspaceId},
+    model::{
+        change::Change,
+        ids::{KeyId, UserId, WorkspaceId},
+    },
     store::{
         API_KEYS_MAX, ApiKeyChange, ApiKeyCursor, ApiKeyRow, PageRequest, PreviousSecret, Result, RotateApiKey, journal::conflict,
     },
@@ -52,8 +55,10 @@ impl State {
     pub(super) fn update_api_key(&mut self, workspace: WorkspaceId, id: KeyId, change: &ApiKeyChange) -> Option<ApiKeyRow> {
         let key = self.api_key_mut(workspace, id)?;
         key.name.clone_from(&change.name);
-        key.permissions.clone_from(&change.permissions);
-        key.expires_at = change.expires_at;
+        if let Change::To(permissions) = &change.permissions {
+            key.permissions.clone_from(permissions);
+        }
+        key.expires_at = change.expires_at.over(key.expires_at);
         Some(key.clone())
     }
 

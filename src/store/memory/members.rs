@@ -2,7 +2,10 @@
 
 use super::{State, take};
 use crate::{
-    model::ids::{UserId, WorkspaceId},
+    model::{
+        change::Change,
+        ids::{UserId, WorkspaceId},
+    },
     store::{
         AccessRow, ChangeMember, InsertMember, MEMBERS_MAX, MemberRow, OWNER_ROLE, Result, RoleGrant, UserChange, UserRow,
         journal::conflict,
@@ -119,13 +122,14 @@ impl State {
     }
 
     pub(super) fn update_user(&mut self, id: UserId, change: &UserChange) -> ChangeMember {
-        if change.disabled_at.is_some() && self.is_last_owner(id) {
+        let is_disabled = matches!(change.disabled_at, Change::To(Some(_)));
+        if is_disabled && self.is_last_owner(id) {
             return ChangeMember::LastOwner;
         }
         let Some(account) = self.users.get_mut(&id) else { return ChangeMember::NotFound };
         account.name.clone_from(&change.name);
-        account.disabled_at = change.disabled_at;
-        if change.disabled_at.is_some() {
+        account.disabled_at = change.disabled_at.over(account.disabled_at);
+        if is_disabled {
             self.sessions.retain(|_, session| session.user != id);
             self.invitations.retain(|_, row| row.invited_by != Some(id));
         }

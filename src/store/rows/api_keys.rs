@@ -1,6 +1,9 @@
 //! Rows and requests about API keys.
 
-use crate::model::ids::{KeyId, UserId, WorkspaceId};
+use crate::model::{
+    change::Change,
+    ids::{KeyId, UserId, WorkspaceId},
+};
 
 /// API keys of one workspace.
 pub const API_KEYS_MAX: u32 = 1_000;
@@ -48,12 +51,12 @@ pub struct ApiKeyCursor {
     pub id: KeyId,
 }
 
-/// What a key becomes.
+/// What a key becomes. What is kept is what it has in that moment, whoever changes it at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyChange {
     pub name: String,
-    pub permissions: Vec<String>,
-    pub expires_at: Option<u64>,
+    pub permissions: Change<Vec<String>>,
+    pub expires_at: Change<Option<u64>>,
 }
 
 /// A new secret for a key.

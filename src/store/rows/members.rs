@@ -1,6 +1,9 @@
 //! Rows and requests about who may do what in a workspace: members and roles.
 
-use crate::model::ids::{UserId, WorkspaceId};
+use crate::model::{
+    change::Change,
+    ids::{UserId, WorkspaceId},
+};
 
 /// The role that a workspace always has somebody in. The roles that every workspace has are not rows.
 pub const OWNER_ROLE: &str = "owner";
@@ -55,11 +58,11 @@ pub enum InsertMember {
     Full,
 }
 
-/// What an account becomes.
+/// What an account becomes. What is kept is what it has in that moment, whoever changes it at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserChange {
     pub name: String,
-    pub disabled_at: Option<u64>,
+    pub disabled_at: Change<Option<u64>>,
 }
 
 /// What became of a change of a member or an account.

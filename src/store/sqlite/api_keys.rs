@@ -86,15 +86,18 @@ pub(super) async fn update_api_key(
     id: KeyId,
     change: &ApiKeyChange,
 ) -> Result<Option<ApiKeyRow>> {
-    const SQL: &str = "UPDATE api_keys SET name = ?3, permissions = ?4, expires_at = ?5 WHERE id = ?1 AND workspace_id = ?2
+    const SQL: &str = "UPDATE api_keys SET name = ?3, permissions = COALESCE(?4, permissions),
+            expires_at = CASE WHEN ?5 THEN ?6 ELSE expires_at END
+        WHERE id = ?1 AND workspace_id = ?2
         RETURNING id, workspace_id, user_id, name, permissions, hash, last_characters, previous_hash, previous_until,
             created_at, expires_at, used_at";
     let row: Option<ApiKeyColumns> = sqlx::query_as(SQL)
         .bind(id.uuid())
         .bind(workspace.uuid())
         .bind(change.name.clone())
-        .bind(texts(&change.permissions))
-        .bind(change.expires_at.map(millis))
+        .bind(change.permissions.to().map(|permissions| texts(permissions)))
+        .bind(change.expires_at.to().is_some())
+        .bind(change.expires_at.to().copied().flatten().map(millis))
         .fetch_optional(&store.writer)
         .await
         .map_err(failed(WRITING))?;

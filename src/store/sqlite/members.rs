@@ -2,7 +2,10 @@
 
 use super::{SqliteStore, error::failed};
 use crate::{
-    model::ids::{UserId, WorkspaceId},
+    model::{
+        change::Change,
+        ids::{UserId, WorkspaceId},
+    },
     store::{
         AccessRow, ChangeMember, InsertMember, MEMBERS_MAX, MemberRow, OWNER_ROLE, Result, RoleGrant, UserChange, UserRow,
         columns::{self, AccessColumns, MemberColumns, millis},
@@ -136,15 +139,17 @@ pub(super) async fn delete_member(store: &SqliteStore, workspace: WorkspaceId, u
 }
 
 pub(super) async fn update_user(store: &SqliteStore, id: UserId, change: &UserChange) -> Result<ChangeMember> {
-    const SQL: &str = "UPDATE users SET name = ?2, disabled_at = ?3 WHERE id = ?1";
+    const SQL: &str = "UPDATE users SET name = ?2, disabled_at = CASE WHEN ?3 THEN ?4 ELSE disabled_at END WHERE id = ?1";
     const ENDED: [&str; 2] = ["DELETE FROM sessions WHERE user_id = ?1", "DELETE FROM invitations WHERE invited_by = ?1"];
     let mut tx = store.begin(WRITING).await?;
-    if change.disabled_at.is_some() && is_last_owner(&mut tx, id).await? {
+    let is_disabled = matches!(change.disabled_at, Change::To(Some(_)));
+    if is_disabled && is_last_owner(&mut tx, id).await? {
         return Ok(ChangeMember::LastOwner);
     }
-    let query = sqlx::query(SQL).bind(id.uuid()).bind(change.name.clone()).bind(change.disabled_at.map(millis));
+    let query = sqlx::query(SQL).bind(id.uuid()).bind(change.name.clone());
+    let query = query.bind(change.disabled_at.to().is_some()).bind(change.disabled_at.to().copied().flatten().map(millis));
     let updated = query.execute(&mut *tx).await.map_err(failed(WRITING))?;
-    for sql in ENDED.into_iter().filter(|_| change.disabled_at.is_some()) {
+    for sql in ENDED.into_iter().filter(|_| is_disabled) {
         sqlx::query(sql).bind(id.uuid()).execute(&mut *tx).await.map_err(failed(WRITING))?;
     }
     tx.commit().await.map_err(failed(WRITING))?;
